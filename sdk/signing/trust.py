@@ -1,0 +1,153 @@
+"""The trust root: which keys count for which role, until when.
+
+A `TrustRoot` is a signed document. Rules, in the order they are checked:
+1. The envelope carries the threshold of signatures by the root keys of the *previous* root, or, for the first one a
+   client meets, by the root keys it names itself (trust on first use, from a file given out of band).
+2. Its version is not below the previous one's.
+3. It has not expired.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from sdk.errors import FormatError, ProofInvalid, SignatureInvalid, ThresholdNotMet, TrustRootInvalid
+from sdk.signing.signer import Signer, key_id, sign_envelope, verified_keyids, verify_signature
+from sdk.spec.canonical import WireModel, encode_canonical, parse_wire
+from sdk.spec.envelope import Base64Bytes, Envelope
+from sdk.spec.ids import PrincipalId
+from sdk.spec.log_checkpoint import (
+    LogCheckpoint,
+    NoteSignature,
+    SignedCheckpoint,
+    encode_signed_checkpoint,
+    note_key_hash,
+    parse_signed_checkpoint,
+)
+
+PAYLOAD_TYPE_TRUST_ROOT = "application/vnd.imprimatur.trust-root+json"
+
+
+class TrustRole(StrEnum):
+    """What a key may be trusted for. One key, one role."""
+
+    ROOT = "root"  # signs the next trust root
+    LOG = "log"  # signs checkpoints
+    TRAINING = "training"  # the training service's attestations
+    APPROVAL = "approval"  # reviewers: approvals, rejections, revocations
+    GENERATION = "generation"  # applications' statements about what they generated
+    AUDIT = "audit"  # auditors' reports
+
+
+class TrustedKey(WireModel):
+    """A verification key and whose it is."""
+
+    public_key: Base64Bytes
+    role: TrustRole
+    holder: PrincipalId
+
+
+class TrustRoot(WireModel):
+    """The content of a trust root. `keys` is by key id."""
+
+    schema_: Literal["imprimatur.trust-root/v1"] = Field(default="imprimatur.trust-root/v1", alias="schema")
+    version: int = Field(ge=1)
+    expires_at: AwareDatetime
+    log_origin: str = Field(pattern=r"^[^\s+]{1,200}$")
+    keys: dict[str, TrustedKey]
+    root_threshold: int = Field(default=1, ge=1)
+    credential_authorities: tuple[str, ...] = ()  # PEM certificates that may issue Content Credential signers
+
+    @model_validator(mode="after")
+    def _ids_and_roles_fit(self) -> TrustRoot:
+        for keyid, key in self.keys.items():
+            if keyid != key_id(key.public_key):
+                raise ValueError(f"key id {keyid[:12]} is not the digest of its key")
+        if len(self.keys_for(TrustRole.ROOT)) < self.root_threshold:
+            raise ValueError("fewer root keys than the root threshold")
+        return self
+
+    def keys_for(self, role: TrustRole, holder: PrincipalId | None = None) -> dict[str, bytes]:
+        """Key id to raw public key, for one role and, if given, one holder."""
+        return {
+            keyid: key.public_key
+            for keyid, key in self.keys.items()
+            if key.role is role and (holder is None or key.holder == holder)
+        }
+
+
+def sign_trust_root(root: TrustRoot, signer: Signer) -> Envelope:
+    """Sign a trust root with one root key."""
+    return sign_envelope(encode_canonical(root), signer, payload_type=PAYLOAD_TYPE_TRUST_ROOT)
+
+
+def verify_trust_root(envelope: Envelope, *, now: datetime, previous: TrustRoot | None = None) -> TrustRoot:
+    """Return the verified trust root; the rules are in the module docstring.
+
+    Raises:
+        TrustRootInvalid: signatures, version or expiry are not as they must be.
+        FormatError: the payload is not a trust root.
+    """
+    if envelope.payload_type != PAYLOAD_TYPE_TRUST_ROOT:
+        raise FormatError(f"expected a {PAYLOAD_TYPE_TRUST_ROOT}, found {envelope.payload_type!r}")
+    root = parse_wire(TrustRoot, envelope.payload, "trust root")
+    for judge in filter(None, (previous, root)):
+        signed = verified_keyids(envelope, judge.keys_for(TrustRole.ROOT))
+        if len(signed) < judge.root_threshold:
+            raise TrustRootInvalid(
+                f"trust root version {root.version} has {len(signed)} of {judge.root_threshold} root signatures"
+            )
+    if previous and root.version < previous.version:
+        raise TrustRootInvalid(f"trust root went back from version {previous.version} to {root.version}")
+    if now >= root.expires_at:
+        raise TrustRootInvalid(f"trust root version {root.version} expired at {root.expires_at}; fetch the current one")
+    return root
+
+
+def verify_role(envelope: Envelope, trust: TrustRoot, role: TrustRole, *, threshold: int = 1) -> frozenset[PrincipalId]:
+    """Return the holders of the `role` keys that signed `envelope`, at least `threshold` distinct ones.
+
+    Raises:
+        SignatureInvalid: nobody trusted for `role` signed.
+        ThresholdNotMet: fewer distinct holders than `threshold`.
+    """
+    holders = frozenset(trust.keys[keyid].holder for keyid in verified_keyids(envelope, trust.keys_for(role)))
+    if not holders:
+        raise SignatureInvalid(f"no signature by a key trusted for {role.value} verifies")
+    if len(holders) < threshold:
+        raise ThresholdNotMet(f"{len(holders)} of {threshold} required {role.value} signers")
+    return holders
+
+
+def sign_checkpoint(checkpoint: LogCheckpoint, signer: Signer) -> bytes:
+    """The signed note of `checkpoint`; the key's name is the log's origin, as tlog-checkpoint wants."""
+    line = NoteSignature(
+        key_name=checkpoint.origin,
+        key_hash=note_key_hash(checkpoint.origin, signer.public_key),
+        signature=signer.sign(checkpoint.text),
+    )
+    return encode_signed_checkpoint(SignedCheckpoint(checkpoint=checkpoint, signatures=(line,)))
+
+
+def verify_checkpoint(note: bytes, trust: TrustRoot) -> LogCheckpoint:
+    """Return the checkpoint if the trusted log key signed it.
+
+    Raises:
+        ProofInvalid: it is of another log.
+        SignatureInvalid: no trusted log key signed it.
+    """
+    signed = parse_signed_checkpoint(note)
+    checkpoint = signed.checkpoint
+    if checkpoint.origin != trust.log_origin:
+        raise ProofInvalid(f"expected a checkpoint of log {trust.log_origin}, found one of {checkpoint.origin}")
+    for public_key in trust.keys_for(TrustRole.LOG).values():
+        expected = note_key_hash(trust.log_origin, public_key)
+        for line in signed.signatures:
+            if line.key_name == trust.log_origin and line.key_hash == expected:
+                if verify_signature(public_key, line.signature, checkpoint.text):
+                    return checkpoint
+    raise SignatureInvalid(f"no trusted log key signed the checkpoint of {checkpoint.tree_size} entries")

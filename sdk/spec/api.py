@@ -1,0 +1,296 @@
+"""HTTP bodies, and the map of routes. The registry and the trainer serve them, `sdk.client` speaks them.
+
+Authentication is `Authorization: Bearer imp_...` everywhere but /healthz, /v1/trust-root and the log's tiles.
+Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code of `sdk.errors`.
+
+    registry
+    GET   /healthz                                           Health
+    GET   /v1/trust-root                                     Envelope (of a TrustRoot)
+    GET   /v1/whoami                                         WhoAmI
+    PUT   /v1/blobs/{digest}                                 bytes -> 201, or 200 when already there
+    GET   /v1/blobs/{digest}                                 bytes (reviewer, trainer, auditor)
+    POST  /v1/consents                                       ConsentRecord -> RecordAccepted
+    GET   /v1/consents/{id}                                  ConsentEvidence
+    POST  /v1/consents/{id}/withdrawal                       Withdrawal -> RecordAccepted
+    POST  /v1/licences                                       LicenceGrant -> RecordAccepted
+    GET   /v1/licences/{id}                                  LicenceEvidence
+    POST  /v1/concepts                                       NewConcept -> ConceptView
+    GET   /v1/concepts                                       ConceptList
+    GET   /v1/concepts/{tenant}/{name}                       ConceptView
+    POST  /v1/concepts/{tenant}/{name}/versions              VersionSubmission -> VersionView
+    GET   /v1/concepts/{tenant}/{name}/versions              VersionList
+    GET   /v1/concepts/{tenant}/{name}/versions/{number}     VersionBundle
+    GET   /v1/resolve?ref=tenant/name@...                    VersionBundle
+    POST  /v1/concepts/{tenant}/{name}/versions/{number}/reviews      Envelope -> VersionView
+    POST  /v1/concepts/{tenant}/{name}/versions/{number}/revocation   Envelope -> VersionView
+    POST  /v1/generations                                    GenerationIntent -> GenerationGrant
+    GET   /v1/generations?concept=tenant/name                GenerationList
+    GET   /v1/generations/{id}                               GenerationView
+    GET   /v1/generations/{id}/artefacts/{digest}            bytes, to the grant's application, before the result
+    POST  /v1/generations/{id}/result                        GenerationResult -> LogReceipt
+    GET   /v1/policies                                       PolicyBundleView
+    GET   /v1/log/checkpoint                                 signed note (C2SP tlog-tiles from here on)
+    GET   /v1/log/tile/{level}/{index}                       hashes; partial tiles end in .p/{width}
+    GET   /v1/log/tile/entries/{index}                       entry bundles
+    GET   /v1/log/entries?event=&subject=&actor=&after=&limit=        LogPage (auditor)
+    GET   /v1/log/receipts/{index}                           LogReceipt (auditor)
+    GET   /v1/log/consistency?old_size=&new_size=            ConsistencyProof
+
+    trainer
+    GET   /healthz                                           Health
+    PUT   /v1/pictures/{digest}                              bytes -> 201, or 200 when already there
+    POST  /v1/jobs                                           TrainingRequest -> JobView
+    GET   /v1/jobs                                           JobList
+    GET   /v1/jobs/{id}                                      JobView
+    POST  /v1/jobs/{id}/cancel                               JobView
+    GET   /v1/jobs/{id}/files                                FileList
+    GET   /v1/jobs/{id}/files/{name}                         bytes
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from sdk.spec.bundle import VersionStatus
+from sdk.spec.canonical import WireModel
+from sdk.spec.digest import Digest
+from sdk.spec.envelope import Base64Bytes, Envelope
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
+from sdk.spec.log_entry import AuditEventType, LogEntry, LogReceipt
+from sdk.spec.manifest import ArtefactName, ConceptKind
+from sdk.spec.policy import Decision, Role, Use
+
+
+class Problem(WireModel):
+    """RFC 9457 problem document. `type` is `urn:imprimatur:error:<code>`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    decision: Decision | None = None  # when policy said no
+
+
+class Health(WireModel):
+    service: str
+    version: str
+    status: str = "ok"
+
+
+class WhoAmI(WireModel):
+    principal: PrincipalId
+    tenant: TenantName
+    roles: tuple[Role, ...]
+
+
+class RecordAccepted(WireModel):
+    """A consent or licence is recorded and logged."""
+
+    id: RecordId
+    digest: Digest
+    receipt: LogReceipt
+
+
+class Withdrawal(WireModel):
+    reason: str = Field(min_length=1, max_length=2000)
+
+
+class NewConcept(WireModel):
+    id: ConceptId
+    kind: ConceptKind
+    title: str = Field(min_length=1, max_length=200)
+
+
+class ConceptView(WireModel):
+    id: ConceptId
+    kind: ConceptKind
+    title: str
+    owner: PrincipalId
+    created_at: AwareDatetime
+    approved_number: int | None = None
+
+
+class ConceptList(WireModel):
+    concepts: tuple[ConceptView, ...]
+
+
+class VersionSubmission(WireModel):
+    """The manifest's exact bytes and the training service's attestation about them."""
+
+    manifest: Base64Bytes
+    attestation: Envelope
+
+
+class VersionView(WireModel):
+    concept: ConceptId
+    number: int
+    status: VersionStatus
+    manifest: Digest
+    submitted_by: PrincipalId
+    submitted_at: AwareDatetime
+    approvals: int
+    approvals_required: int
+
+
+class VersionList(WireModel):
+    versions: tuple[VersionView, ...]
+
+
+class GenerationIntent(WireModel):
+    """What an application is about to generate; recorded before anything is generated."""
+
+    manifests: tuple[Digest, ...] = Field(min_length=1, max_length=16)
+    scene: Digest  # of the scene text, which stays with the application
+    use: Use
+    count: int = Field(ge=1, le=64)
+    seed: int = Field(ge=0, lt=2**53)
+    base_model: Digest
+    policy_bundle: Digest  # the bundle under which the SDK itself decided
+    idempotency_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
+
+
+class GenerationGrant(WireModel):
+    """The decision of record, and leave to fetch the artefacts until `expires_at`."""
+
+    id: RecordId
+    decision: Decision
+    receipt: LogReceipt
+    expires_at: AwareDatetime
+
+
+class GeneratedImage(WireModel):
+    digest: Digest  # of the file that is handed out, credentials included
+    media_type: str = Field(max_length=100)
+    size: int = Field(ge=1)
+
+
+class GenerationResult(WireModel):
+    """What was generated, with the application's signed statement about it."""
+
+    images: tuple[GeneratedImage, ...] = Field(min_length=1, max_length=64)
+    statement: Envelope
+
+
+class GenerationView(WireModel):
+    id: RecordId
+    application: PrincipalId
+    intent: GenerationIntent
+    decision: Decision
+    versions: tuple[str, ...]  # "tenant/name@number"
+    permitted_at: AwareDatetime
+    recorded_at: AwareDatetime | None = None
+    images: tuple[GeneratedImage, ...] = ()
+    intent_index: int  # in the log
+    result_index: int | None = None
+
+
+class GenerationList(WireModel):
+    generations: tuple[GenerationView, ...]
+
+
+class PolicyBundleView(WireModel):
+    """The files of the policy bundle in force; `digest` is over names and contents."""
+
+    digest: Digest
+    files: dict[str, str]
+
+
+class LoggedEntry(WireModel):
+    index: int
+    entry: LogEntry
+
+
+class LogPage(WireModel):
+    entries: tuple[LoggedEntry, ...]
+    next_after: int | None = None
+
+
+class ConsistencyProof(WireModel):
+    old_size: int
+    new_size: int
+    hashes: tuple[Base64Bytes, ...]
+
+
+class LogQuery(WireModel):
+    """The filters of GET /v1/log/entries."""
+
+    event: AuditEventType | None = None
+    subject: str | None = None
+    actor: PrincipalId | None = None
+    after: int = -1
+    limit: int = Field(default=100, ge=1, le=1000)
+
+
+class ConceptRequest(WireModel):
+    """One concept to learn."""
+
+    id: ConceptId
+    kind: ConceptKind
+    class_word: Annotated[str, Field(min_length=1, max_length=60)]
+    vectors: int = Field(default=3, ge=1, le=4)
+    consents: tuple[RecordId, ...] = Field(min_length=1)
+    licences: tuple[RecordId, ...] = Field(min_length=1)
+
+
+class PictureRequest(WireModel):
+    """One uploaded picture and the concepts in it."""
+
+    name: ArtefactName
+    digest: Digest
+    concepts: tuple[ConceptId, ...] = Field(min_length=1)
+    caption: str | None = Field(default=None, max_length=300)
+
+
+class TrainingRequest(WireModel):
+    """A training job: concepts learned together from pictures."""
+
+    concepts: tuple[ConceptRequest, ...] = Field(min_length=1, max_length=8)
+    pictures: tuple[PictureRequest, ...] = Field(min_length=1, max_length=20)
+    seed: int = Field(default=0, ge=0, lt=2**53)
+    settings: dict[str, int | float] = Field(default_factory=dict)  # overrides of EMConfig numbers, by name
+
+
+class JobStatus(StrEnum):
+    """Where a training job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"  # trained and submitted
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class JobProgress(WireModel):
+    """How far a running job is."""
+
+    phase: str  # "e-step", "m-step", "quality", "export", "submit"
+    round: int
+    rounds: int
+    step: int
+    steps: int
+    loss: float | None = None
+    eta_seconds: float | None = None
+
+
+class JobView(WireModel):
+    id: RecordId
+    status: JobStatus
+    requested_by: PrincipalId
+    request: TrainingRequest
+    progress: JobProgress | None = None
+    error: str | None = None
+    versions: tuple[str, ...] = ()  # "tenant/name@number", once submitted
+    created_at: AwareDatetime
+    finished_at: AwareDatetime | None = None
+
+
+class JobList(WireModel):
+    jobs: tuple[JobView, ...]
+
+
+class FileList(WireModel):
+    files: tuple[str, ...]

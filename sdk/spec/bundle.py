@@ -1,0 +1,53 @@
+"""The `VersionBundle`: everything a verifier needs to decide about one version, in one value.
+
+`sdk.verify` checks it step by step; nothing in it is believed because the registry sent it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from sdk.spec.canonical import WireModel
+from sdk.spec.envelope import Base64Bytes, Envelope
+from sdk.spec.ids import ConceptId, PrincipalId
+from sdk.spec.log_entry import LogReceipt
+from sdk.spec.terms import ConsentEvidence, LicenceEvidence
+
+
+class VersionStatus(StrEnum):
+    """Where a version stands. The transitions are `registry.versions.lifecycle`."""
+
+    SUBMITTED = "submitted"  # stored; waits for reviewers
+    IN_REVIEW = "in-review"  # at least one approval, threshold not reached
+    APPROVED = "approved"
+    REJECTED = "rejected"  # terminal
+    SUSPENDED = "suspended"  # a consent is no longer live; can be approved anew
+    SUPERSEDED = "superseded"  # terminal: a later version was approved
+    REVOKED = "revoked"  # terminal
+    EXPIRED = "expired"  # terminal: the term of its licence is over
+
+
+class ApprovalEvidence(WireModel):
+    """A reviewer's signed approval, with the proof that it was logged."""
+
+    envelope: Envelope
+    receipt: LogReceipt
+
+
+class VersionBundle(WireModel):
+    """One version with its proofs."""
+
+    concept: ConceptId
+    number: int = Field(ge=1)
+    status: VersionStatus
+    owner: PrincipalId
+    approvals_required: int = Field(ge=1)
+    manifest: Base64Bytes  # canonical bytes of the ConceptManifest
+    training_attestation: Envelope
+    submission_receipt: LogReceipt
+    approvals: tuple[ApprovalEvidence, ...]
+    consents: tuple[ConsentEvidence, ...]
+    licences: tuple[LicenceEvidence, ...]
+    checkpoint: str = Field(max_length=16_384)  # the newest signed checkpoint note

@@ -1,0 +1,74 @@
+"""JSON as bytes that can be signed: RFC 8785 (JCS) out, strict parsing in.
+
+Strict means: UTF-8, one object or array, no duplicate member names, no NaN or Infinity, bounded size and depth.
+Signed bytes are parsed as they came and never re-serialised to verify.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, NoReturn, TypeVar
+
+import rfc8785
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sdk.errors import FormatError
+
+MAX_JSON_BYTES: Final = 1_048_576  # bytes; every document of this system is far smaller
+
+_Wire = TypeVar("_Wire", bound="WireModel")
+
+
+class WireModel(BaseModel):
+    """An immutable value that crosses a boundary. Unknown members are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+def encode_canonical(value: WireModel | dict[str, Any] | list[Any]) -> bytes:
+    """Return the RFC 8785 bytes of `value`; absent optional members are left out, never written as null."""
+    plain = value.model_dump(mode="json", by_alias=True, exclude_none=True) if isinstance(value, WireModel) else value
+    try:
+        return rfc8785.dumps(plain)
+    except rfc8785.CanonicalizationError as exc:
+        raise FormatError(f"value has no canonical JSON form: {exc}") from exc
+
+
+def parse_json(content: bytes, what: str, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
+    """Read strict JSON.
+
+    Raises:
+        FormatError: not UTF-8, not JSON, duplicate names, NaN, or over `max_bytes`; `what` is named.
+    """
+    if len(content) > max_bytes:
+        raise FormatError(f"{what} has {len(content)} bytes; at most {max_bytes} are read")
+    try:
+        return json.loads(content, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as exc:
+        raise FormatError(f"{what} is not strict JSON: {exc}") from exc
+
+
+def parse_wire(cls: type[_Wire], content: bytes, what: str) -> _Wire:
+    """Read strict JSON into `cls`. Raises `FormatError` naming `what` and the first fault."""
+    return validate_wire(cls, parse_json(content, what), what)
+
+
+def validate_wire(cls: type[_Wire], value: Any, what: str) -> _Wire:
+    """Check an already parsed JSON value against `cls`. Raises `FormatError` like `parse_wire`."""
+    try:
+        return cls.model_validate(value)
+    except ValidationError as exc:
+        fault = exc.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in fault["loc"]) or "document"
+        raise FormatError(f"{what}: {place}: {fault['msg']}") from exc
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member name appears twice")
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")

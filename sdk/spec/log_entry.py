@@ -1,0 +1,76 @@
+"""One fact in the audit log: the entry, its closed vocabulary, and the receipt that proves it is in the log.
+
+An entry holds ids and digests, never personal data and never a document: envelopes stand beside the log.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import AwareDatetime, Field
+
+from sdk.errors import FormatError
+from sdk.spec.canonical import WireModel, encode_canonical, parse_wire
+from sdk.spec.digest import Digest
+from sdk.spec.envelope import Base64Bytes
+from sdk.spec.ids import PrincipalId
+
+MAX_ENTRY_BYTES = 65_535  # bytes; the limit of C2SP tlog-tiles
+
+
+class AuditEventType(StrEnum):
+    """Everything that can be logged, as `subject:act`."""
+
+    LOG_OPENED = "log:opened"  # entry 0: the trust root in force
+    CREDENTIAL_ISSUED = "credential:issued"
+    CONCEPT_CREATED = "concept:created"
+    CONSENT_GIVEN = "consent:given"
+    CONSENT_WITHDRAWN = "consent:withdrawn"
+    LICENCE_GRANTED = "licence:granted"
+    VERSION_SUBMITTED = "version:submitted"
+    APPROVAL_SIGNED = "approval:signed"  # one reviewer's approval, before or at the threshold
+    APPROVAL_REFUSED = "approval:refused"  # an attempt that policy denied
+    VERSION_APPROVED = "version:approved"  # the threshold is reached
+    VERSION_REJECTED = "version:rejected"
+    VERSION_SUPERSEDED = "version:superseded"
+    VERSION_SUSPENDED = "version:suspended"
+    VERSION_REVOKED = "version:revoked"
+    ARTEFACT_RELEASED = "artefact:released"
+    GENERATION_PERMITTED = "generation:permitted"  # the intent, before anything is generated
+    GENERATION_DENIED = "generation:denied"
+    GENERATION_RECORDED = "generation:recorded"  # the result
+
+
+class LogEntry(WireModel):
+    """One logged fact. Its canonical bytes are the leaf."""
+
+    schema_: Literal["imprimatur.log-entry/v1"] = Field(default="imprimatur.log-entry/v1", alias="schema")
+    event: AuditEventType
+    at: AwareDatetime
+    actor: PrincipalId
+    subject: str = Field(min_length=1, max_length=300)  # a version, a record, a generation
+    evidence: dict[str, Digest] = Field(default_factory=dict)  # name to digest of what stands beside the log
+    facts: dict[str, str] = Field(default_factory=dict)  # short and never personal
+
+
+class LogReceipt(WireModel):
+    """Proof that an entry is in the log: entry bytes, index, inclusion proof, signed checkpoint note."""
+
+    entry: Base64Bytes
+    index: int = Field(ge=0)
+    inclusion: tuple[Base64Bytes, ...] = Field(max_length=64)
+    checkpoint: str = Field(max_length=16_384)  # the signed note
+
+
+def encode_log_entry(entry: LogEntry) -> bytes:
+    """Canonical bytes of an entry. Raises `FormatError` above `MAX_ENTRY_BYTES`."""
+    content = encode_canonical(entry)
+    if len(content) > MAX_ENTRY_BYTES:
+        raise FormatError(f"log entry about {entry.subject} has {len(content)} bytes; at most {MAX_ENTRY_BYTES}")
+    return content
+
+
+def parse_log_entry(content: bytes) -> LogEntry:
+    """Read an entry. Raises `FormatError`."""
+    return parse_wire(LogEntry, content, "log entry")
