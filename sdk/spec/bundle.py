@@ -23,10 +23,10 @@ class VersionStatus(StrEnum):
     IN_REVIEW = "in-review"  # at least one approval, threshold not reached
     APPROVED = "approved"
     REJECTED = "rejected"  # terminal
-    SUSPENDED = "suspended"  # a consent is no longer live; can be approved anew
+    SUSPENDED = "suspended"  # a consent was withdrawn; a new version under a live consent takes its place
     SUPERSEDED = "superseded"  # terminal: a later version was approved
     REVOKED = "revoked"  # terminal
-    EXPIRED = "expired"  # terminal: the term of its licence is over
+    EXPIRED = "expired"  # approved, but the term of a consent or licence is over; told by the clock, never stored
 
 
 class ApprovalEvidence(WireModel):

@@ -6,6 +6,8 @@ stands for it in a signature. Parsing raises `FormatError`.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -88,6 +90,12 @@ class RecordId(PatternedText):
     pattern = re.compile(r"(?:con|lic|gen|job)_[a-z2-7]{26}")
     what = "a record id"
     example = "con_aaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+    @classmethod
+    def derive(cls, prefix: str, *parts: str) -> Self:
+        """The id that these parts always get, so that the same act recorded twice is one record."""
+        hashed = hashlib.sha256("\n".join(parts).encode()).digest()
+        return cls(f"{prefix}_{base64.b32encode(hashed).decode('ascii').lower()[:26]}")
 
 
 @dataclass(frozen=True, kw_only=True)

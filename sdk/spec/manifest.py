@@ -33,6 +33,11 @@ class ConceptKind(StrEnum):
     BACKGROUND = "background"  # a place
 
 
+def minimum_approvals(kind: ConceptKind) -> int:
+    """How many reviewers must approve a version of this kind: two for an identifiable human being, one else."""
+    return 2 if kind is ConceptKind.PERSON else 1
+
+
 class ArtefactRole(StrEnum):
     """What a file of a version is for."""
 

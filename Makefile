@@ -1,0 +1,52 @@
+# Everything a person does with this repository. `make setup` is implied by all of it and runs once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO_WORKSPACE ?= demo-workspace
+DEMO_OUT ?= demo-out
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test check format demo clean light-install mini-train mini-eval
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+setup: $(STAMP) ## make .venv with pinned dependencies (once)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v=sys.version_info; sys.exit(0 if (3,11)<=v<(3,14) else "Python 3.11, 3.12 or 3.13 is needed, found %d.%d; set PYTHON=..." % v[:2])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	touch $(STAMP)
+
+demo: setup ## train, approve, compose, audit: the whole product in one run (demo-out/index.html)
+	$(BIN)/python -m examples.demo --workspace $(DEMO_WORKSPACE) --out $(DEMO_OUT)
+
+test: check light-install ## all of CI: format, lint, types, imports, tests, light install
+	$(BIN)/python -m pytest
+
+check: setup ## static checks only
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: setup ## format and sort imports
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+light-install: setup ## install without extras into a fresh environment; `import sdk` must not need torch
+	$(BIN)/python tests/light_install.py
+
+mini-train: setup ## train the small base model further, resumable (hours on two cores)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mini]'
+	$(BIN)/python -m trainer.mini.train all
+
+mini-eval: setup ## measure the shipped base model and print the table of its card
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mini]'
+	$(BIN)/python -m trainer.mini.evaluate
+
+clean: ## remove the demo's workspace and output; .venv stays
+	rm -rf $(DEMO_WORKSPACE) $(DEMO_OUT) build dist

@@ -1,0 +1,71 @@
+"""The `Runtime`: everything with effects that a request needs, as one frozen value.
+
+`registry.app` is given one, tests make their own. A route function opens exactly one `runtime.transaction()`;
+services take the session and never commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.orm import Session, sessionmaker
+
+from registry.settings import Settings
+from registry.storage import BlobStore
+from sdk.errors import ConfigurationError
+from sdk.policy.bundle import PolicyBundle
+from sdk.policy.engine import PolicyEngine
+from sdk.signing.signer import Signer
+from sdk.signing.trust import TrustRole, TrustRoot
+from sdk.spec.envelope import Envelope
+
+Clock = Callable[[], datetime]
+"""Returns the moment as an aware UTC `datetime`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """What the registry runs on."""
+
+    settings: Settings
+    sessions: sessionmaker[Session]
+    blobs: BlobStore
+    log_signer: Signer
+    trust_root: TrustRoot
+    trust_root_envelope: Envelope  # the bytes that were verified, as clients get them
+    policy: PolicyEngine
+    policy_bundle: PolicyBundle  # what `policy` decides by
+    clock: Clock
+
+    def __post_init__(self) -> None:
+        if self.log_signer.keyid not in self.trust_root.keys_for(TrustRole.LOG):
+            raise ConfigurationError(
+                f"the log key {self.log_signer.keyid[:12]} is no log key of the trust root; nobody could verify the log"
+            )
+        if self.policy.bundle_digest != self.policy_bundle.digest:
+            raise ConfigurationError(f"the policy engine does not decide by the bundle {self.policy_bundle.digest}")
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """One transaction: committed at the end of the block, rolled back when it raises."""
+        with self.sessions.begin() as session:
+            yield session
+
+
+def system_clock() -> datetime:
+    """The machine's time."""
+    return datetime.now(UTC)
+
+
+def runtime_of(request: Request) -> Runtime:
+    """The runtime of the application that serves `request`."""
+    runtime: Runtime = request.app.state.runtime
+    return runtime
+
+
+RuntimeDep = Annotated[Runtime, Depends(runtime_of)]

@@ -1,0 +1,90 @@
+"""The registry's settings: one frozen object, read once from `imprimatur.toml` and the environment.
+
+Here is every limit of the service, with its name, unit and default. Nothing else in `registry` reads the environment.
+
+    [registry]
+    host = "127.0.0.1"
+    port = 8700
+    database_url = ""          # empty: the PostgreSQL embedded in the workspace
+    blobs = "blobs"            # a folder, or s3://..., gs://..., az://...
+
+Relative paths are relative to the file. `DATABASE_URL` in the environment wins over `database_url`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+from sdk.errors import ConfigurationError
+
+SHIPPED_POLICIES: Final = Path(__file__).resolve().parent.parent / "policies"
+_TEXTS: Final = frozenset({"host", "database_url", "blobs"})
+_PATHS: Final = frozenset({"log_key", "trust_root", "policies"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the service is told; see the module docstring for where it comes from."""
+
+    host: str = "127.0.0.1"
+    port: int = 8700
+    database_url: str = ""  # empty: none given, the workspace's embedded server is meant
+    blobs: str = "blobs"  # folder or object-store URL
+    log_key: Path = Path("keys/log.pem")
+    trust_root: Path = Path("trust-root.json")
+    policies: Path = SHIPPED_POLICIES
+    max_body_bytes: int = 2 * 1024 * 1024  # bytes; any JSON body
+    max_blob_bytes: int = 64 * 1024 * 1024  # bytes; one uploaded blob
+    database_connections: int = 10  # connections kept open
+    database_overflow: int = 10  # connections opened beyond those under load
+    database_wait_seconds: int = 10  # seconds to wait for a connection or a lock, then 503
+    credential_days: int = 365  # days until an issued credential expires
+    last_used_seconds: int = 60  # seconds between two notes that a credential was used
+    grant_seconds: int = 600  # seconds an application may fetch artefacts for a permitted generation
+    person_approvals: int = 2  # distinct reviewers a version of a person needs; anything else needs one
+
+
+def read_settings(path: Path, environ: Mapping[str, str]) -> Settings:
+    """Read the `[registry]` table of the file at `path`.
+
+    Raises:
+        ConfigurationError: no such file, not TOML, or a member that is unknown or of the wrong type; it is named.
+    """
+    given = _registry_table(path)
+    checked = {name: _checked(name, value, path) for name, value in given.items()}
+    settings = replace(Settings(), **checked)
+    settings = replace(settings, **{name: path.parent / getattr(settings, name) for name in _PATHS})
+    if "://" not in settings.blobs:
+        settings = replace(settings, blobs=str((path.parent / settings.blobs).absolute()))
+    return replace(settings, database_url=environ.get("DATABASE_URL") or settings.database_url)
+
+
+def _registry_table(path: Path) -> Mapping[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigurationError(
+            f"no settings can be read at {path}: {exc.strerror}; make a workspace with 'imprimatur init'"
+        ) from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"{path} is not TOML: {exc}") from exc
+    table = document.get("registry", {})
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{path}: 'registry' should be a table, [registry]")
+    return table
+
+
+def _checked(name: str, value: object, path: Path) -> object:
+    if name not in {field.name for field in fields(Settings)}:
+        raise ConfigurationError(f"{path}: [registry] has no setting {name!r}; remove it or correct its name")
+    if name in _TEXTS | _PATHS:
+        if not isinstance(value, str):
+            raise ConfigurationError(f"{path}: [registry] {name} should be a text, found {value!r}")
+        return Path(value) if name in _PATHS else value
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(f"{path}: [registry] {name} should be a whole number above 0, found {value!r}")
+    return value

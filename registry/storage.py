@@ -1,0 +1,102 @@
+"""Blobs: bytes by digest, in a folder or an object store (obstore). Content is hashed again whenever it is read.
+
+Who may read a blob is not known here; that is `registry.blobs`. Deleting is not offered.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
+
+from sdk.errors import ConfigurationError, DigestMismatch, NotFound, ServiceError, ServiceUnavailable
+from sdk.spec.digest import Digest, verify_digest
+
+
+class BlobStore(Protocol):
+    """A content-addressed store."""
+
+    def put(self, content: bytes) -> Digest:
+        """Store `content` and return its digest. The same content again changes nothing."""
+
+    def get(self, digest: Digest) -> bytes:
+        """The bytes with `digest`.
+
+        Raises:
+            NotFound: nothing is stored under it.
+            ServiceError: what is stored no longer has this digest.
+        """
+
+    def has(self, digest: Digest) -> bool:
+        """Whether something is stored under `digest`."""
+
+    def size(self, digest: Digest) -> int:
+        """Bytes stored under `digest`, without reading them. Raises `NotFound`."""
+
+
+class ObjectBlobStore:
+    """A `BlobStore` over any obstore store."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def put(self, content: bytes) -> Digest:
+        digest = Digest.of(content)
+        try:
+            self._store.put(_path(digest), content)
+        except (OSError, BaseError) as exc:
+            raise ServiceUnavailable(f"blob {digest} could not be stored: {type(exc).__name__}; try again") from exc
+        return digest
+
+    def get(self, digest: Digest) -> bytes:
+        try:
+            content = bytes(self._store.get(_path(digest)).bytes())
+        except FileNotFoundError as exc:
+            raise _missing(digest) from exc
+        except (OSError, BaseError) as exc:
+            raise ServiceUnavailable(f"blob {digest} could not be read: {type(exc).__name__}; try again") from exc
+        try:
+            return verify_digest(content, digest, "stored blob")
+        except DigestMismatch as exc:
+            raise ServiceError(f"blob {digest} is damaged in the store; upload it again or restore a backup") from exc
+
+    def has(self, digest: Digest) -> bool:
+        try:
+            self.size(digest)
+        except NotFound:
+            return False
+        return True
+
+    def size(self, digest: Digest) -> int:
+        try:
+            return self._store.head(_path(digest))["size"]
+        except FileNotFoundError as exc:
+            raise _missing(digest) from exc
+        except (OSError, BaseError) as exc:
+            raise ServiceUnavailable(f"blob {digest} could not be looked up: {type(exc).__name__}") from exc
+
+
+def open_blob_store(location: str) -> BlobStore:
+    """The store at a folder path or an object-store URL (`s3://`, `gs://`, `az://`, `memory:///`).
+
+    Raises:
+        ConfigurationError: the location cannot be used; it is named.
+    """
+    try:
+        if location.startswith("memory://"):
+            return ObjectBlobStore(MemoryStore())
+        if "://" in location:
+            return ObjectBlobStore(from_url(location))
+        return ObjectBlobStore(LocalStore(Path(location), mkdir=True))
+    except (OSError, ValueError, BaseError) as exc:
+        raise ConfigurationError(f"blobs cannot be kept at {location}: {exc}") from exc
+
+
+def _path(digest: Digest) -> str:
+    return f"sha256/{digest.hex[:2]}/{digest.hex}"
+
+
+def _missing(digest: Digest) -> NotFound:
+    return NotFound(f"no blob {digest} is stored; upload it with PUT /v1/blobs/{digest}")

@@ -1,0 +1,17 @@
+"""The one command, `imprimatur`. One file a journey; the services add theirs through entry points.
+
+application   what there is: our commands and those of installed services
+connection    options and outputs that every command shares
+account       whoami
+records       concept, consent, licence
+train         train
+review        show, approve, reject, revoke
+compose       compose
+audit         audit log, audit verify, audit generations
+
+$ imprimatur --help
+"""
+
+from sdk.cli.application import application, main
+
+__all__ = ["application", "main"]

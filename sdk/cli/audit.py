@@ -1,0 +1,112 @@
+"""`imprimatur audit`: the log's entries, who generated what, and verification without trusting the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sdk.audit import VerifiedLog, account_for, find_faults, sign_report, verify_log
+from sdk.cli.connection import ProfileOption, connected, console, named, now, say, show_table
+from sdk.client import Client
+from sdk.errors import VerificationError
+from sdk.profile import Profile
+from sdk.resolve import current_trust_root, log_memory, watch_log
+from sdk.signing.signer import load_key_file
+from sdk.spec.api import LogQuery
+from sdk.spec.envelope import encode_envelope
+from sdk.spec.ids import ConceptId, PrincipalId
+from sdk.spec.log_entry import AuditEventType
+
+commands = typer.Typer()
+_audit = typer.Typer(no_args_is_help=True, help="Ask who did what, and verify the log without trusting the server.")
+commands.add_typer(_audit, name="audit")
+
+
+@_audit.command("log")
+def show_entries(
+    event: Annotated[AuditEventType | None, typer.Option(help="Only this event.", show_default=False)] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="Only about this, such as demo/fox@1.", show_default=False)
+    ] = None,
+    actor: Annotated[str | None, typer.Option(help="Only by this principal.", show_default=False)] = None,
+    after: Annotated[int, typer.Option(help="Only entries after this index.")] = -1,
+    limit: Annotated[int, typer.Option(help="At most this many.", min=1, max=1000)] = 100,
+    profile: ProfileOption = None,
+) -> None:
+    """List entries of the log."""
+    by = named(PrincipalId, actor) if actor else None
+    query = LogQuery(event=event, subject=subject, actor=by, after=after, limit=limit)
+    with connected(profile) as (_, client):
+        page = client.log_entries(query)
+    rows = [
+        (str(e.index), f"{e.entry.at:%Y-%m-%d %H:%M:%S}", e.entry.event.value, e.entry.subject, str(e.entry.actor))
+        for e in page.entries
+    ]
+    show_table("Log", ("entry", "time (UTC)", "event", "about", "by"), rows)
+    if page.next_after is not None:
+        say(f"there are more: --after {page.next_after}")
+
+
+@_audit.command("generations")
+def show_generations(
+    concept: Annotated[str | None, typer.Option(help="Only with this concept.", show_default=False)] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Show who generated what, with which versions, under which approvals; the log is verified first."""
+    only = named(ConceptId, concept) if concept else None
+    with connected(profile) as (chosen, client):
+        log = _verified_log(chosen, client)
+        accounts = account_for(log, client.list_generations(only).generations)
+    rows = [
+        (
+            f"{account.at:%Y-%m-%d %H:%M:%S}",
+            str(account.application),
+            str(account.generation),
+            "recorded" if account.recorded else "permitted" if account.permitted else "denied",
+            " ".join(account.versions),
+            " ".join(f"{reviewer} (entry {index})" for index, reviewer, _ in account.approvals),
+            account.purpose,
+            str(len(account.images)),
+        )
+        for account in accounts
+    ]
+    columns = ("time (UTC)", "application", "generation", "state", "versions", "approved by", "use", "images")
+    show_table("Generations", columns, rows)
+
+
+@_audit.command("verify")
+def verify(
+    out: Annotated[Path | None, typer.Option(help="Write the signed audit report here.", show_default=False)] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Verify the whole log: signatures, inclusion of every entry, and that nothing seen before was rewritten."""
+    with connected(profile) as (chosen, client), console().status("reading the log"):
+        log = _verified_log(chosen, client)
+        faults = find_faults(log, client.list_generations().generations)
+        watch_log(client, current_trust_root(client, chosen.trust_root, now=now()), log_memory(chosen)).see(log.note)
+    say(f"log {log.checkpoint.origin}: {log.checkpoint.tree_size} entries, root {log.checkpoint.root_hash.hex()}")
+    say("the checkpoint's signature holds; every entry is included; nothing seen before was rewritten")
+    if out:
+        _write_report(out, chosen, log, faults)
+    for fault in faults:
+        say(f"finding: {fault}")
+    if faults:
+        raise VerificationError(
+            f"the log is intact, but {len(faults)} generations break the rules; see the findings above"
+        )
+
+
+def _verified_log(profile: Profile, client: Client) -> VerifiedLog:
+    trust = current_trust_root(client, profile.trust_root, now=now())
+    memory = log_memory(profile)
+    seen = [note for note in (memory.first(trust.log_origin), memory.newest(trust.log_origin)) if note]
+    return verify_log(client, trust, remembered=seen)
+
+
+def _write_report(path: Path, profile: Profile, log: VerifiedLog, faults: tuple[str, ...]) -> None:
+    signer = load_key_file(profile.need("signing_key"))
+    report = sign_report(log, faults, auditor=profile.principal, at=now(), signer=signer)
+    path.write_bytes(encode_envelope(report))
+    say(f"signed report: {path}")

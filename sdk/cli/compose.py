@@ -1,0 +1,71 @@
+"""`imprimatur compose`: images with approved concepts, saved with their credentials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from sdk.cli.connection import ProfileOption, console, say
+from sdk.errors import InputError
+
+commands = typer.Typer()
+
+
+@commands.command()
+def compose(
+    concepts: Annotated[
+        list[str], typer.Argument(help="Concepts, such as demo/fox or demo/fox@2.", metavar="CONCEPT...")
+    ],
+    scene: Annotated[str, typer.Option(help="The picture in words, concepts in braces: 'a photo of {demo/fox}'.")],
+    purpose: Annotated[str, typer.Option(help="What it is for, such as advertising.")],
+    territory: Annotated[str, typer.Option(help="Where: ISO 3166-1 alpha-2 such as JP, or WORLD.")],
+    channel: Annotated[str, typer.Option(help="On what, such as web.")],
+    out: Annotated[Path, typer.Option(help="The folder for the images; made if missing.")] = Path("composed"),
+    count: Annotated[int, typer.Option(help="How many images.")] = 1,
+    seed: Annotated[int, typer.Option(help="The first image's seed; the next ones count up.")] = 0,
+    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 30,
+    guidance: Annotated[float, typer.Option(help="How closely to follow the scene.")] = 5.0,
+    negative: Annotated[str | None, typer.Option(help="What should not be in the picture.", show_default=False)] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Generate images. Resolves, verifies, asks policy, records, generates, marks, records; or says why not."""
+    from sdk.compose import ComposeProgress
+    from sdk.compose import compose as compose_images
+
+    _make_folder(out)
+    with Progress(console=console()) as progress:
+        bar = progress.add_task("resolve", total=None)
+
+        def show(at: ComposeProgress) -> None:
+            done = at.image * at.steps + at.step + 1 if at.steps else 0
+            progress.update(bar, description=at.stage.value, total=at.images * at.steps or None, completed=done)
+
+        composition = compose_images(
+            concepts,
+            scene,
+            purpose=purpose,
+            territory=territory,
+            channel=channel,
+            count=count,
+            seed=seed,
+            steps=steps,
+            guidance=guidance,
+            negative_prompt=negative,
+            profile=profile,
+            on_progress=show,
+        )
+    for index, image in enumerate(composition.images):
+        path = out / f"{composition.generation_id}-{index}.png"
+        image.save(path)
+        say(str(path))
+    say(f"generation {composition.generation_id} is recorded, log entry {composition.receipt.index}")
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise InputError(f"the images cannot be written to {path}: {exc.strerror}") from exc

@@ -1,0 +1,86 @@
+"""`imprimatur concept`, `consent` and `licence`: naming concepts and recording what may be done with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sdk.cli.connection import ProfileOption, connected, named, read_document, say, show_table
+from sdk.spec.api import NewConcept, RecordAccepted
+from sdk.spec.canonical import validate_wire
+from sdk.spec.ids import RecordId
+from sdk.spec.manifest import ConceptKind
+from sdk.spec.terms import ConsentRecord, LicenceGrant
+
+commands = typer.Typer()
+_concept = typer.Typer(no_args_is_help=True, help="Name concepts and list them.")
+_consent = typer.Typer(no_args_is_help=True, help="Record and withdraw consent.")
+_licence = typer.Typer(no_args_is_help=True, help="Record licences.")
+commands.add_typer(_concept, name="concept")
+commands.add_typer(_consent, name="consent")
+commands.add_typer(_licence, name="licence")
+
+
+@_concept.command("create")
+def create_concept(
+    concept: Annotated[str, typer.Argument(help="The new concept's id, such as demo/fox.", metavar="TENANT/NAME")],
+    kind: Annotated[ConceptKind, typer.Option(help="What it is; a person needs two approvals.")],
+    title: Annotated[str, typer.Option(help="What people call it.")],
+    profile: ProfileOption = None,
+) -> None:
+    """Name a concept. It has no version until one is trained."""
+    wanted = validate_wire(NewConcept, {"id": concept, "kind": kind, "title": title}, "concept")
+    with connected(profile) as (_, client):
+        made = client.create_concept(wanted)
+        say(f"{made.id} is named ({made.kind.value}: {made.title}), owned by {made.owner}")
+
+
+@_concept.command("list")
+def list_concepts(profile: ProfileOption = None) -> None:
+    """List your tenant's concepts."""
+    with connected(profile) as (_, client):
+        rows = [
+            (str(c.id), c.kind.value, c.title, f"@{c.approved_number}" if c.approved_number else "-", str(c.owner))
+            for c in client.list_concepts().concepts
+        ]
+    show_table("Concepts", ("concept", "kind", "title", "approved", "owner"), rows)
+
+
+@_consent.command("give")
+def give_consent(
+    file: Annotated[Path, typer.Argument(help="A consent record as JSON.", metavar="FILE")],
+    profile: ProfileOption = None,
+) -> None:
+    """Record a consent. Prints its id, which training refers to."""
+    record = read_document(file, ConsentRecord, "consent record")
+    with connected(profile) as (_, client):
+        _say_recorded("consent", client.give_consent(record))
+
+
+@_consent.command("withdraw")
+def withdraw_consent(
+    consent: Annotated[str, typer.Argument(help="The consent's id.", metavar="ID")],
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.")],
+    profile: ProfileOption = None,
+) -> None:
+    """Withdraw a consent. Every version that rests on it is suspended at once."""
+    with connected(profile) as (_, client):
+        accepted = client.withdraw_consent(named(RecordId, consent), reason)
+        say(f"consent {accepted.id} is withdrawn, log entry {accepted.receipt.index}")
+
+
+@_licence.command("grant")
+def grant_licence(
+    file: Annotated[Path, typer.Argument(help="A licence grant as JSON.", metavar="FILE")],
+    profile: ProfileOption = None,
+) -> None:
+    """Record a licence. Prints its id, which training refers to."""
+    grant = read_document(file, LicenceGrant, "licence grant")
+    with connected(profile) as (_, client):
+        _say_recorded("licence", client.grant_licence(grant))
+
+
+def _say_recorded(what: str, accepted: RecordAccepted) -> None:
+    say(f"{what} {accepted.id} is recorded, log entry {accepted.receipt.index}")

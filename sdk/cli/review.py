@@ -1,0 +1,169 @@
+"""`imprimatur show`, `approve`, `reject`, `revoke`: reading a version's proofs, and signing about it.
+
+Whatever is signed is verified first, and the signature is over the manifest digest that was verified here, never over
+one that the registry names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sdk.cli.connection import ProfileOption, connected, named, now, say, show_table
+from sdk.client import Client
+from sdk.errors import ImprimaturError
+from sdk.profile import Profile
+from sdk.resolve import current_trust_root, log_memory, watch_log
+from sdk.signing.signer import load_key_file, sign_envelope
+from sdk.spec.api import VersionView
+from sdk.spec.bundle import VersionBundle
+from sdk.spec.envelope import Envelope
+from sdk.spec.ids import ConceptId, VersionRef, parse_version_ref
+from sdk.spec.statements import ApprovalPredicate, Predicate, RejectionPredicate, RevocationPredicate, encode_statement
+from sdk.verify import VerifiedVersion, terms_of, verify_submission, verify_version
+
+commands = typer.Typer()
+Reference = Annotated[str, typer.Argument(help="A version, such as demo/fox@1.", metavar="TENANT/NAME@N")]
+
+
+@commands.command()
+def show(reference: Reference, profile: ProfileOption = None) -> None:
+    """Verify a version and show what it is, what covers it and who approved it."""
+    with connected(profile) as (chosen, client):
+        version = _verified(chosen, client, reference)
+        trust = current_trust_root(client, chosen.trust_root, now=now())
+    _show_version(version)
+    try:
+        approved = verify_version(version.bundle, ref=parse_version_ref(reference), trust=trust, now=now())
+        say(f"Approved by {', '.join(approved.approvers)}; every signature and log proof holds")
+    except ImprimaturError as exc:
+        say(f"Not usable: {exc.message}")
+
+
+@commands.command()
+def approve(
+    reference: Reference,
+    comment: Annotated[str, typer.Option(help="What you want on record.")] = "",
+    profile: ProfileOption = None,
+) -> None:
+    """Sign an approval of exactly this version under exactly the terms that `show` lists."""
+
+    def predicate(version: VerifiedVersion, chosen: Profile, at: datetime) -> Predicate:
+        return ApprovalPredicate(
+            concept=version.bundle.concept,
+            number=version.bundle.number,
+            reviewer=chosen.principal,
+            terms=terms_of(version.bundle),
+            comment=comment,
+            signed_at=at,
+        )
+
+    _sign(reference, profile, predicate, Client.review)
+
+
+@commands.command()
+def reject(
+    reference: Reference,
+    reason: Annotated[str, typer.Option(help="Why; the trainer reads it.")],
+    profile: ProfileOption = None,
+) -> None:
+    """Sign a rejection. It is final for this version; a new one can be submitted."""
+
+    def predicate(version: VerifiedVersion, chosen: Profile, at: datetime) -> Predicate:
+        return RejectionPredicate(
+            concept=version.bundle.concept,
+            number=version.bundle.number,
+            reviewer=chosen.principal,
+            reason=reason,
+            signed_at=at,
+        )
+
+    _sign(reference, profile, predicate, Client.review)
+
+
+@commands.command()
+def revoke(
+    reference: Reference,
+    reason: Annotated[str, typer.Option(help="Why; it is recorded for ever.")],
+    profile: ProfileOption = None,
+) -> None:
+    """Sign a revocation. The version can never be used again; records of its use stay."""
+
+    def predicate(version: VerifiedVersion, chosen: Profile, at: datetime) -> Predicate:
+        return RevocationPredicate(
+            concept=version.bundle.concept,
+            number=version.bundle.number,
+            revoked_by=chosen.principal,
+            reason=reason,
+            signed_at=at,
+        )
+
+    _sign(reference, profile, predicate, Client.revoke)
+
+
+def _sign(
+    reference: str,
+    profile: Path | None,
+    predicate: Callable[[VerifiedVersion, Profile, datetime], Predicate],
+    send: Callable[[Client, ConceptId, int, Envelope], VersionView],
+) -> None:
+    with connected(profile) as (chosen, client):
+        version = _verified(chosen, client, reference)
+        signer = load_key_file(chosen.need("signing_key"))
+        payload = encode_statement(
+            predicate(version, chosen, now()), subjects={str(version.bundle.concept): version.digest}
+        )
+        view = send(client, version.bundle.concept, version.bundle.number, sign_envelope(payload, signer))
+    say(
+        f"{view.concept}@{view.number} is {view.status.value} ({view.approvals} of {view.approvals_required} approvals)"
+    )
+
+
+def _verified(profile: Profile, client: Client, reference: str) -> VerifiedVersion:
+    """The version, with everything verified but its approval, and the log held to what was seen before."""
+    ref = named(parse_version_ref, reference)
+    bundle = _fetch(client, ref)
+    trust = current_trust_root(client, profile.trust_root, now=now())
+    version = verify_submission(bundle, ref=ref, trust=trust, now=now())
+    watch = watch_log(client, trust, log_memory(profile))
+    for note in version.notes:
+        watch.see(note)
+    return version
+
+
+def _fetch(client: Client, ref: VersionRef) -> VersionBundle:
+    return client.get_version(ref.concept, ref.number) if ref.number else client.resolve(ref)
+
+
+def _show_version(version: VerifiedVersion) -> None:
+    bundle, manifest = version.bundle, version.manifest
+    training = manifest.training
+    say(f"{version.name} ({manifest.kind.value}) is {bundle.status.value}, owned by {bundle.owner}")
+    say(f"  manifest    {version.digest}")
+    say(f"  token       {manifest.embedding.placeholder_token}, {manifest.embedding.vectors} vectors")
+    pictures, on = len(training.pictures), f"{training.finished_at:%Y-%m-%d}"
+    say(f"  trained     for {training.requested_by} from {pictures} pictures, {on}")
+    say(f"  submitted   log entry {bundle.submission_receipt.index}")
+    say(f"  approvals   {len(bundle.approvals)} of {bundle.approvals_required}")
+    terms = [("consent", c.id, c.status.value, c.record.terms) for c in bundle.consents] + [
+        ("licence", licence.id, licence.grant.license, licence.grant.terms) for licence in bundle.licences
+    ]
+    rows = [
+        (
+            kind,
+            str(name),
+            what,
+            " ".join(t.purposes),
+            " ".join(t.territories),
+            " ".join(t.channels),
+            f"{t.valid_until:%Y-%m-%d}",
+        )
+        for kind, name, what, t in terms
+    ]
+    show_table("Terms", ("record", "id", "status", "purposes", "territories", "channels", "until"), rows)
+    files = [(a.name, a.role.value, str(a.size)) for a in manifest.artefacts]
+    show_table("Files", ("name", "role", "bytes"), files)

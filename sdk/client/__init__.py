@@ -1,0 +1,72 @@
+"""The typed client of the registry and the trainer: one method a route of `sdk.spec.api`.
+
+    transport     one service over httpx: credential, retries, problem documents to errors
+    records       who am I, consents, licences, policies, blobs
+    versions      concepts, versions, resolving, reviews, revocation
+    generations   intent, artefacts, result
+    log           checkpoints, tiles, entries, receipts, consistency
+    training      the trainer: pictures, jobs, files
+
+    with Client("http://127.0.0.1:8700", "imp_...") as client:
+        bundle = client.resolve("demo/fox")
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Final, Self
+
+import httpx
+
+from sdk.client.generations import GenerationCalls
+from sdk.client.log import LogCalls
+from sdk.client.records import RecordCalls
+from sdk.client.training import TrainingCalls
+from sdk.client.transport import Service
+from sdk.client.versions import VersionCalls
+
+__all__ = ["DEFAULT_TIMEOUT_SECONDS", "Client"]
+
+DEFAULT_TIMEOUT_SECONDS: Final = 30.0
+
+
+class Client(RecordCalls, VersionCalls, GenerationCalls, LogCalls, TrainingCalls):
+    """Speaks to one registry and, if named, one trainer, as one principal.
+
+    Answers are parsed but not believed: what proves something is verified in `sdk.verify`. Calls that may be
+    repeated are repeated when no answer came. Safe to share between threads; close it, or use it in a `with`.
+
+    Raises (every method): a class of `sdk.errors` by the answer's code, `ServiceUnavailable` without an answer,
+    `FormatError` when the answer is not what the route promises.
+    """
+
+    def __init__(
+        self,
+        registry_url: str,
+        credential: str,
+        *,
+        trainer_url: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+        trainer_transport: httpx.BaseTransport | None = None,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+    ) -> None:
+        """`transport` carries the calls to the registry and, unless `trainer_transport` is given, to the trainer."""
+        self._registry = Service("registry", registry_url, credential, transport=transport, timeout=timeout)
+        carrier = trainer_transport or transport
+        self._trainer = (
+            Service("trainer", trainer_url, credential, transport=carrier, timeout=timeout) if trainer_url else None
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._registry.close()
+        if self._trainer:
+            self._trainer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,41 @@
+"""Calls around one generation: the intent before, the artefacts under its grant, the result after."""
+
+from __future__ import annotations
+
+from sdk.client.transport import Service
+from sdk.spec.api import GenerationGrant, GenerationIntent, GenerationList, GenerationResult, GenerationView
+from sdk.spec.digest import Digest, verify_digest
+from sdk.spec.ids import ConceptId, RecordId
+from sdk.spec.log_entry import LogReceipt
+
+
+class GenerationCalls:
+    """The registry's generations; mixed into `Client`."""
+
+    _registry: Service
+
+    def open_generation(self, intent: GenerationIntent) -> GenerationGrant:
+        """POST /v1/generations. Repeatable: the intent carries an idempotency key.
+
+        Raises:
+            PolicyDenied: the registry's decision of record is no; it is recorded too.
+        """
+        return self._registry.post("/v1/generations", intent, GenerationGrant, repeatable=True)
+
+    def list_generations(self, concept: ConceptId | None = None) -> GenerationList:
+        """GET /v1/generations, optionally of one concept."""
+        params = {"concept": str(concept)} if concept else None
+        return self._registry.get("/v1/generations", GenerationList, params)
+
+    def get_generation(self, generation: RecordId) -> GenerationView:
+        """GET /v1/generations/{id}."""
+        return self._registry.get(f"/v1/generations/{generation}", GenerationView)
+
+    def fetch_artefact(self, generation: RecordId, digest: Digest) -> bytes:
+        """GET .../artefacts/{digest}, while the grant lasts. Raises `DigestMismatch` when other bytes come back."""
+        content = self._registry.get_bytes(f"/v1/generations/{generation}/artefacts/{digest}")
+        return verify_digest(content, digest, f"artefact {digest}")
+
+    def record_generation(self, generation: RecordId, result: GenerationResult) -> LogReceipt:
+        """POST .../result. Repeatable: the same result again has the same answer."""
+        return self._registry.post(f"/v1/generations/{generation}/result", result, LogReceipt, repeatable=True)

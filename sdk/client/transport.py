@@ -1,0 +1,178 @@
+"""One service over httpx: the credential, bounded answers, retries, and problem documents turned into errors.
+
+Which routes exist is not here. Problems are RFC 9457 documents (`sdk.spec.api.Problem`); their `code` picks the
+class of `sdk.errors`. Only calls that may be repeated are retried, and only when the service gave no answer or
+said that it cannot serve now.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import httpx
+
+from sdk import errors
+from sdk.errors import ConfigurationError, FormatError, PolicyDenied, ServiceError, ServiceUnavailable
+from sdk.spec.api import Problem
+from sdk.spec.canonical import WireModel, encode_canonical, parse_json, validate_wire
+
+MAX_ANSWER_BYTES: Final = 16 * 1_048_576  # bytes of a JSON answer
+MAX_CONTENT_BYTES: Final = 256 * 1_048_576  # bytes of a blob, a file or a tile
+ATTEMPTS: Final = 4
+FIRST_PAUSE_SECONDS: Final = 0.2  # doubled after every attempt
+
+_AWAY: Final = frozenset({502, 503, 504})
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+_Answer = TypeVar("_Answer", bound=WireModel)
+Params = dict[str, str]
+
+
+class Service:
+    """Calls to one service. Holds the connection pool; knows nothing of routes."""
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        credential: str,
+        *,
+        transport: httpx.BaseTransport | None,
+        timeout: float,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.name = name
+        self.base_url = _checked_url(name, base_url)
+        self._sleep = sleep
+        self._http = httpx.Client(
+            base_url=self.base_url,
+            headers={"Authorization": f"Bearer {credential}", "User-Agent": "imprimatur-sdk"},
+            transport=transport,
+            timeout=timeout,
+            trust_env=httpx.URL(base_url).host not in _LOOPBACK,
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def get(self, path: str, cls: type[_Answer], params: Params | None = None) -> _Answer:
+        """GET a JSON answer."""
+        return self._parse(cls, path, self._send("GET", path, params=params, limit=MAX_ANSWER_BYTES))
+
+    def get_bytes(self, path: str) -> bytes:
+        """GET bytes as they are."""
+        return self._send("GET", path, limit=MAX_CONTENT_BYTES)
+
+    def put_bytes(self, path: str, content: bytes) -> None:
+        """PUT bytes at an address that is made from them, so that putting twice is putting once."""
+        headers = {"Content-Type": "application/octet-stream"}
+        self._send("PUT", path, content=content, headers=headers, limit=MAX_ANSWER_BYTES)
+
+    def post(self, path: str, body: WireModel | None, cls: type[_Answer], *, repeatable: bool = False) -> _Answer:
+        """POST a body; `repeatable` says that the service answers the same body twice in the same way."""
+        content = encode_canonical(body) if body is not None else b""
+        headers = {"Content-Type": "application/json"}
+        answer = self._send("POST", path, content=content, headers=headers, limit=MAX_ANSWER_BYTES, retry=repeatable)
+        return self._parse(cls, path, answer)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        limit: int,
+        content: bytes | None = None,
+        params: Params | None = None,
+        headers: dict[str, str] | None = None,
+        retry: bool = True,
+    ) -> bytes:
+        request = self._http.build_request(method, path, content=content, params=params, headers=headers)
+        attempts = ATTEMPTS if retry else 1
+        for attempt in range(attempts):
+            try:
+                return self._once(request, limit)
+            except ServiceUnavailable:
+                if attempt == attempts - 1:
+                    raise
+            self._sleep(FIRST_PAUSE_SECONDS * 2**attempt)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _once(self, request: httpx.Request, limit: int) -> bytes:
+        try:
+            response = self._http.send(request, stream=True)
+            try:
+                content = _read(response, limit, f"{self.name} {request.url.path}")
+            finally:
+                response.close()
+        except httpx.TransportError as exc:
+            reason = str(exc) or type(exc).__name__
+            raise ServiceUnavailable(
+                f"the {self.name} at {self.base_url} gave no answer ({reason}); is it running? try 'imprimatur up'"
+            ) from exc
+        if response.is_success:
+            return content
+        raise error_from(response.status_code, content, f"{self.name} {request.method} {request.url.path}")
+
+    def _parse(self, cls: type[_Answer], path: str, content: bytes) -> _Answer:
+        what = f"answer of {self.name} {path}"
+        return validate_wire(cls, parse_json(content, what, max_bytes=MAX_ANSWER_BYTES), what)
+
+
+def error_from(status: int, content: bytes, what: str) -> errors.ImprimaturError:
+    """The error that a failed answer stands for: by its problem code, else by its HTTP status."""
+    try:
+        problem = validate_wire(Problem, parse_json(content, "problem"), "problem")
+    except FormatError:
+        return _class_of_status(status)(f"{what} answered {status} without a problem document")
+    if problem.decision is not None:
+        return PolicyDenied(problem.detail, problem.decision)
+    cls = _classes_by_code().get(problem.code, _class_of_status(status))
+    return cls(problem.detail)
+
+
+def _classes_by_code() -> dict[str, type[errors.ImprimaturError]]:
+    """Every class whose constructor takes a message alone; `PolicyDenied` needs its decision."""
+    classes: dict[str, type[errors.ImprimaturError]] = {}
+    waiting: list[type[errors.ImprimaturError]] = [errors.ImprimaturError]
+    while waiting:
+        cls = waiting.pop()
+        classes[cls.code] = cls
+        waiting += cls.__subclasses__()
+    del classes[PolicyDenied.code]
+    return classes
+
+
+def _class_of_status(status: int) -> type[errors.ImprimaturError]:
+    if status in _AWAY:
+        return ServiceUnavailable
+    by_status: dict[int, type[errors.ImprimaturError]] = {
+        401: errors.AuthenticationRequired,
+        403: errors.PermissionDenied,
+        404: errors.NotFound,
+        409: errors.Conflict,
+        413: errors.PayloadTooLarge,
+        422: errors.InputError,
+        429: errors.TooManyRequests,
+    }
+    return by_status.get(status, ServiceError)
+
+
+def _read(response: httpx.Response, limit: int, what: str) -> bytes:
+    content = bytearray()
+    for block in response.iter_bytes():
+        content += block
+        if len(content) > limit:
+            raise FormatError(f"answer of {what} is larger than {limit} bytes; it was not read to its end")
+    return bytes(content)
+
+
+def _checked_url(name: str, base_url: str) -> str:
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as exc:
+        raise ConfigurationError(f"{base_url!r} is no address of a {name}: {exc}") from exc
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ConfigurationError(f"expected the {name}'s address such as 'http://127.0.0.1:8700', found {base_url!r}")
+    return base_url.rstrip("/")

@@ -1,0 +1,10 @@
+"""Content Credentials: who made an image, with which concept versions, under which approval. C2PA 2.x and IPTC.
+
+authority     a local certificate authority and the application's signing certificate
+concept_use   the assertion that names versions, consents, approvals, policy bundle and generation
+mark          encode a picture as PNG and sign it
+read          read an image's credentials back and say how far they can be trusted
+
+png = mark_image(encode_png(image), use, load_credential_signer(folder))
+verify_credentials(png, trust.credential_authorities).use.generation
+"""

@@ -1,0 +1,96 @@
+"""Reading Content Credentials back: what they say, and how far they can be trusted. No network.
+
+`read_credentials` reports; `verify_credentials` raises. Trust comes from the authorities that the caller names,
+usually `TrustRoot.credential_authorities`; none named means that nothing is trusted.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import c2pa
+
+from sdk.credentials.concept_use import ASSERTION_LABEL, ConceptUse
+from sdk.credentials.mark import DIGITAL_SOURCE_TYPE, PNG_MEDIA_TYPE
+from sdk.errors import VerificationError
+from sdk.spec.canonical import validate_wire
+
+
+class CredentialState(StrEnum):
+    """C2PA's validation states."""
+
+    TRUSTED = "Trusted"  # valid, and the signer's authority is one of those named
+    VALID = "Valid"  # untouched since it was signed, but by whom is unknown
+    INVALID = "Invalid"  # changed since it was signed, or wrongly signed
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContentCredentials:
+    """What an image's credentials say, and whether to believe it."""
+
+    state: CredentialState
+    issuer: str
+    signer: str
+    source_type: str | None
+    ingredients: tuple[str, ...]  # titles of the `inputTo` ingredients
+    use: ConceptUse | None
+    failures: tuple[str, ...]  # C2PA status codes
+
+
+def read_credentials(png: bytes, authorities: Sequence[str]) -> ContentCredentials:
+    """Read the credentials of a PNG; `authorities` are PEM certificates.
+
+    Raises:
+        VerificationError: the image carries none, or they cannot be read.
+        FormatError: the concept-use assertion is malformed.
+    """
+    settings: dict[str, Any] = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
+    if authorities:
+        settings["trust"] = {"user_anchors": "\n".join(authorities)}
+    try:
+        with (
+            c2pa.Context.from_dict(settings) as context,
+            c2pa.Reader(PNG_MEDIA_TYPE, io.BytesIO(png), context=context) as reader,
+        ):
+            report = json.loads(reader.json())
+    except c2pa.C2paError as exc:
+        raise VerificationError(f"the image carries no readable Content Credentials: {exc}") from exc
+    return _credentials(report)
+
+
+def verify_credentials(png: bytes, authorities: Sequence[str]) -> ContentCredentials:
+    """Return the credentials of a PNG if they are trusted, complete and of a generated image.
+
+    Raises:
+        VerificationError: the image has none, was changed, is signed by somebody else, or says something else.
+    """
+    credentials = read_credentials(png, authorities)
+    if credentials.state is not CredentialState.TRUSTED:
+        why = ", ".join(credentials.failures) or "no authority of the trust root issued the signer's certificate"
+        raise VerificationError(f"Content Credentials are {credentials.state.value}, not Trusted: {why}")
+    if credentials.use is None or credentials.source_type != DIGITAL_SOURCE_TYPE:
+        raise VerificationError("the Content Credentials do not say which concept versions the image was made with")
+    return credentials
+
+
+def _credentials(report: dict[str, Any]) -> ContentCredentials:
+    active = report["manifests"][report["active_manifest"]]
+    assertions = {assertion["label"]: assertion["data"] for assertion in active.get("assertions", [])}
+    created = [a for a in assertions.get("c2pa.actions.v2", {}).get("actions", []) if a["action"] == "c2pa.created"]
+    use = assertions.get(ASSERTION_LABEL)
+    signature = active.get("signature_info", {})
+    failures = report.get("validation_results", {}).get("activeManifest", {}).get("failure", [])
+    return ContentCredentials(
+        state=CredentialState(report["validation_state"]),
+        issuer=signature.get("issuer", ""),
+        signer=signature.get("common_name", ""),
+        source_type=created[0].get("digitalSourceType") if created else None,
+        ingredients=tuple(i["title"] for i in active.get("ingredients", []) if i["relationship"] == "inputTo"),
+        use=None if use is None else validate_wire(ConceptUse, use, "concept-use assertion"),
+        failures=tuple(failure["code"] for failure in failures),
+    )

@@ -1,0 +1,7 @@
+"""Generating pictures with learned concepts bound. Needs the extra `imprimatur[generate]`, except for the names below.
+
+base_model   the digest that names a base model; no torch
+scene        scene text with concepts in braces; no torch
+tokens       learned tokens: their names, their files, binding them for one prompt
+pipeline     loading a base model once, generating under a seed
+"""

@@ -1,0 +1,58 @@
+"""Naming a base model by content: one digest over the files of a local diffusers directory.
+
+No torch here. Trainer and SDK compute the same digest, so a concept cannot be composed on another base than the
+one it was learned on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from sdk.errors import BackboneError
+from sdk.spec.canonical import encode_canonical
+from sdk.spec.digest import Digest
+
+PIPELINE_INDEX: Final = "model_index.json"
+_COUNTED_SUFFIXES: Final = frozenset({".json", ".safetensors", ".txt"})
+_READ_BYTES: Final = 1 << 20
+
+
+def base_model_digest(directory: Path) -> Digest:
+    """The digest of the sorted list of (relative path, SHA-256) of every component file in `directory`.
+
+    Counted are .json, .safetensors and .txt files inside component folders, and the pipeline index. Computed once
+    a process for an unchanged directory.
+
+    Raises:
+        BackboneError: the directory is no diffusers pipeline.
+    """
+    if not (directory / PIPELINE_INDEX).is_file():
+        raise BackboneError(
+            f"{directory} is no diffusers pipeline: {PIPELINE_INDEX} is missing; give the path of a local "
+            "Stable Diffusion directory as saved by save_pretrained"
+        )
+    files = [directory / PIPELINE_INDEX, *sorted(_component_files(directory))]
+    stamp = tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    return _digest_of(str(directory), stamp)
+
+
+def _component_files(directory: Path) -> list[Path]:
+    return [path for path in directory.glob("*/*") if path.is_file() and path.suffix in _COUNTED_SUFFIXES]
+
+
+@lru_cache(maxsize=8)
+def _digest_of(directory: str, stamp: tuple[tuple[str, int, int], ...]) -> Digest:
+    root = Path(directory)
+    listing = [[Path(name).relative_to(root).as_posix(), _sha256(Path(name))] for name, _, _ in stamp]
+    return Digest.of(encode_canonical(sorted(listing)))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

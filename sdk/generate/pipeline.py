@@ -1,0 +1,222 @@
+"""A base model loaded once, and generation under a seed. Needs the extra `imprimatur[generate]`.
+
+Stable Diffusion 1.x/2.x and SDXL folders in the diffusers layout, safetensors only, never a model hub. Which concept
+versions may be bound is decided before (`sdk.compose`). Image i comes from a CPU generator seeded `seed + i`, one
+image at a time, so that it does not depend on how many others were asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sdk.errors import BackboneError, ConfigurationError, InputError
+from sdk.generate.base_model import PIPELINE_INDEX, base_model_digest
+from sdk.generate.scene import Scene
+from sdk.generate.tokens import CompiledPrompt, LearnedToken, bound_tokens, compile_prompt
+from sdk.spec.digest import Digest
+from sdk.spec.ids import ConceptId
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+MAX_SIDE: Final = 2048  # pixels
+_SIDE_UNIT: Final = 8  # pixels; what diffusers pipelines accept
+_FAMILIES: Final = frozenset({"StableDiffusionPipeline", "StableDiffusionXLPipeline"})
+
+OnStep = Callable[[int, int], None]
+"""Called after every denoising step with the image's number and the step, both from 0."""
+
+_loaded: dict[tuple[Digest, str], LoadedPipeline] = {}
+_loading = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedPipeline:
+    """A pipeline and the lock that one generation holds at a time."""
+
+    pipeline: Any
+    digest: Digest
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def towers(self) -> tuple[tuple[Any, Any], ...]:
+        """Tokenizer and text encoder, once or twice."""
+        first = (self.pipeline.tokenizer, self.pipeline.text_encoder)
+        second = getattr(self.pipeline, "text_encoder_2", None)
+        return (first,) if second is None else (first, (self.pipeline.tokenizer_2, second))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How images are drawn: all numbers of it, so that the same values give the same pixels."""
+
+    seed: int
+    steps: int
+    guidance: float
+    negative_prompt: str = ""
+    size: tuple[int, int] | None = None  # width, height in pixels; the base model's own when None
+
+
+def load_pipeline(directory: Path) -> LoadedPipeline:
+    """Load the base model in `directory`, or return it from memory while its files are unchanged.
+
+    Raises:
+        BackboneError: it cannot be used; the message says which part.
+        ConfigurationError: the extra `generate` is not installed.
+    """
+    digest = base_model_digest(directory)
+    with _loading:
+        device = _device()
+        if (digest, device) not in _loaded:
+            _loaded[digest, device] = LoadedPipeline(pipeline=_load(directory, device), digest=digest)
+        return _loaded[digest, device]
+
+
+def generate_images(
+    loaded: LoadedPipeline,
+    scene: Scene,
+    tokens: Mapping[ConceptId, LearnedToken],
+    sampling: Sampling,
+    *,
+    count: int,
+    on_step: OnStep | None = None,
+) -> Iterator[Image]:
+    """Yield `count` pictures of `scene`. Holds the pipeline's lock until the iterator ends or is closed.
+
+    Raises:
+        SceneError: the scene is too long for the base model.
+        InputError: a size that the base model cannot draw, or its safety checker withheld an image.
+    """
+    import torch
+
+    size = _size(loaded, sampling.size)
+    with loaded.lock, torch.no_grad():
+        conditions = _conditions(loaded, scene, tokens, sampling.negative_prompt)
+        for index in range(count):
+            yield _draw(loaded, conditions, sampling, size, index, on_step)
+
+
+def _draw(
+    loaded: LoadedPipeline,
+    conditions: Mapping[str, Tensor],
+    sampling: Sampling,
+    size: tuple[int, int],
+    index: int,
+    on_step: OnStep | None,
+) -> Image:
+    import torch
+
+    def report(_pipeline: object, step: int, _timestep: object, values: dict[str, Any]) -> dict[str, Any]:
+        if on_step:
+            on_step(index, step)
+        return values
+
+    output = loaded.pipeline(
+        **conditions,
+        width=size[0],
+        height=size[1],
+        num_inference_steps=sampling.steps,
+        guidance_scale=sampling.guidance,
+        generator=torch.Generator("cpu").manual_seed(sampling.seed + index),
+        callback_on_step_end=report,
+    )
+    if any(getattr(output, "nsfw_content_detected", None) or ()):
+        raise InputError(f"the base model's safety checker withheld image {index}; change the scene or the seed")
+    return output.images[0]
+
+
+def _conditions(
+    loaded: LoadedPipeline, scene: Scene, tokens: Mapping[ConceptId, LearnedToken], negative_prompt: str
+) -> dict[str, Tensor]:
+    hidden, pooled = _encode(loaded, scene.parts, tokens)
+    no_hidden, no_pooled = _encode(loaded, (negative_prompt,) if negative_prompt else (), {})
+    if not negative_prompt and loaded.pipeline.config.get("force_zeros_for_empty_prompt"):
+        no_hidden, no_pooled = no_hidden * 0, None if no_pooled is None else no_pooled * 0
+    conditions = {"prompt_embeds": hidden, "negative_prompt_embeds": no_hidden}
+    if pooled is not None and no_pooled is not None:
+        conditions |= {"pooled_prompt_embeds": pooled, "negative_pooled_prompt_embeds": no_pooled}
+    return conditions
+
+
+def _encode(
+    loaded: LoadedPipeline, parts: Sequence[str | ConceptId], tokens: Mapping[ConceptId, LearnedToken]
+) -> tuple[Tensor, Tensor | None]:
+    """Hidden states [1, L, D] and, for two encoders, the pooled text [1, P] of the second."""
+    import torch
+
+    prompts = [
+        compile_prompt(
+            parts, tokens, tower=tower, tokenizer=tokenizer, length=int(encoder.config.max_position_embeddings)
+        )
+        for tower, (tokenizer, encoder) in enumerate(loaded.towers)
+    ]
+    encoders = [encoder for _, encoder in loaded.towers]
+    with ExitStack() as bound:
+        for encoder, prompt in zip(encoders, prompts, strict=True):
+            bound.enter_context(bound_tokens(encoder, prompt))
+        outputs = [_run(encoder, prompt) for encoder, prompt in zip(encoders, prompts, strict=True)]
+    if len(outputs) == 1:
+        return outputs[0].last_hidden_state, None
+    return torch.cat([output.hidden_states[-2] for output in outputs], dim=-1), outputs[-1].text_embeds
+
+
+def _run(encoder: Any, prompt: CompiledPrompt) -> Any:
+    import torch
+
+    return encoder(torch.tensor([prompt.ids], device=encoder.device), output_hidden_states=True)
+
+
+def _size(loaded: LoadedPipeline, size: tuple[int, int] | None) -> tuple[int, int]:
+    own = int(loaded.pipeline.unet.config.sample_size) * int(loaded.pipeline.vae_scale_factor)
+    width, height = size or (own, own)
+    if any(side % _SIDE_UNIT or not 0 < side <= MAX_SIDE for side in (width, height)):
+        raise InputError(f"a picture's sides are multiples of {_SIDE_UNIT} up to {MAX_SIDE} pixels, found {size}")
+    return width, height
+
+
+def _device() -> str:
+    try:
+        import torch
+    except ImportError as exc:
+        raise ConfigurationError("generating needs torch and diffusers: pip install 'imprimatur[generate]'") from exc
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _load(directory: Path, device: str) -> Any:
+    try:
+        import diffusers
+        import torch
+    except ImportError as exc:
+        raise ConfigurationError("generating needs torch and diffusers: pip install 'imprimatur[generate]'") from exc
+    family = _family(directory)
+    try:
+        pipeline = getattr(diffusers, family).from_pretrained(
+            directory,
+            local_files_only=True,
+            use_safetensors=True,
+            low_cpu_mem_usage=False,
+            torch_dtype=torch.float16 if device == "cuda" else torch.float32,
+        )
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError) as exc:
+        raise BackboneError(f"{directory} cannot be loaded as {family}: {str(exc).strip().splitlines()[0]}") from exc
+    pipeline.scheduler = diffusers.DDIMScheduler.from_config(pipeline.scheduler.config)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(device)
+
+
+def _family(directory: Path) -> str:
+    try:
+        index = json.loads((directory / PIPELINE_INDEX).read_text("utf-8"))
+    except (OSError, ValueError) as exc:
+        raise BackboneError(f"{directory / PIPELINE_INDEX} cannot be read as JSON: {exc}") from exc
+    found = index.get("_class_name") if isinstance(index, dict) else None
+    if found not in _FAMILIES:
+        raise BackboneError(f"{directory} holds a {found}; expected one of {', '.join(sorted(_FAMILIES))}")
+    return str(found)

@@ -1,0 +1,62 @@
+"""From references to bundles, and what a client holds a registry to: its trust root and its log.
+
+Resolving asks the registry; what it answers is verified in `sdk.verify`. The trust root starts from a file that was
+given out of band: the registry's own may replace it only as `sdk.signing.trust` allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from sdk.cache import FileLogMemory, LogMemory, LogWatch
+from sdk.client import Client
+from sdk.errors import ConfigurationError
+from sdk.profile import Profile
+from sdk.signing.trust import TrustRoot, verify_trust_root
+from sdk.spec.bundle import VersionBundle
+from sdk.spec.envelope import parse_envelope
+from sdk.spec.ids import VersionRef, parse_version_ref
+
+
+def connect(profile: Profile) -> Client:
+    """The client of a profile."""
+    return Client(profile.registry, profile.credential, trainer_url=profile.trainer)
+
+
+def log_memory(profile: Profile) -> LogMemory:
+    """Where a profile's checkpoints are remembered: a folder beside the profile."""
+    return FileLogMemory(profile.path.with_suffix(".seen"))
+
+
+def load_trust_root(path: Path, *, now: datetime) -> TrustRoot:
+    """The trust root in the file at `path`.
+
+    Raises:
+        ConfigurationError: there is no such file.
+        TrustRootInvalid: it is unsigned or has expired.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        raise ConfigurationError(
+            f"no trust root can be read at {path}: {exc.strerror}; get trust-root.json from whoever runs the registry"
+        ) from exc
+    return verify_trust_root(parse_envelope(content), now=now)
+
+
+def current_trust_root(client: Client, path: Path, *, now: datetime) -> TrustRoot:
+    """The registry's trust root, if the one in the file at `path` lets it be. Raises like `load_trust_root`."""
+    return verify_trust_root(client.trust_root(), now=now, previous=load_trust_root(path, now=now))
+
+
+def watch_log(client: Client, trust: TrustRoot, memory: LogMemory) -> LogWatch:
+    """Holds the registry's log to what `memory` has seen of it."""
+    return LogWatch(memory, trust, lambda old, new: client.log_consistency(old, new).hashes)
+
+
+def resolve_references(client: Client, references: Sequence[str]) -> tuple[tuple[VersionRef, VersionBundle], ...]:
+    """Each reference with the bundle that the registry says it means, in order; nothing of it is verified yet."""
+    refs = [parse_version_ref(reference) for reference in references]
+    return tuple((ref, client.resolve(ref)) for ref in refs)

@@ -1,0 +1,245 @@
+"""The verification procedure: from a `VersionBundle` that proves nothing to a `VerifiedVersion`. Pure, no I/O.
+
+Nothing in a bundle is believed because a registry sent it. The steps, in order; the tests carry the same numbers:
+ 1. The trust root is current.
+ 2. Every checkpoint is of the trusted log and signed by it; two of one size have one root.
+ 3. The manifest is canonical, and of the version that was asked for.
+ 4. The training service attested to this manifest.
+ 5. Its submission is in the log.
+ 6. The consent and licence records are those that the manifest names, each with its digest.
+ 7. The version is approved at this moment, says the registry.
+ 8. The threshold of distinct reviewers, none of them its trainer or owner, signed this manifest, number and terms.
+ 9. Each of those approvals is in the log.
+10. Every artefact, once fetched, has the digest and size that the manifest says (`verify_artefact`).
+Not done here: whether policy permits a use (`sdk.policy`), and whether the log extends what this client saw before
+(`sdk.cache.LogWatch`, with the notes in `VerifiedVersion.notes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, TypeVar
+
+from sdk.errors import (
+    DigestMismatch,
+    LogForked,
+    NotApproved,
+    ProofInvalid,
+    SignatureInvalid,
+    ThresholdNotMet,
+    TrustRootInvalid,
+    VerificationError,
+)
+from sdk.signing.trust import TrustRole, TrustRoot, verify_checkpoint, verify_role
+from sdk.spec.bundle import ApprovalEvidence, VersionBundle, VersionStatus
+from sdk.spec.canonical import encode_canonical
+from sdk.spec.digest import Digest, verify_digest
+from sdk.spec.envelope import Envelope
+from sdk.spec.ids import PrincipalId, VersionRef
+from sdk.spec.log_checkpoint import LogCheckpoint
+from sdk.spec.log_entry import AuditEventType, LogEntry, LogReceipt, parse_log_entry
+from sdk.spec.manifest import ArtefactDescriptor, ConceptKind, ConceptManifest, parse_manifest
+from sdk.spec.merkle import leaf_hash, verify_inclusion
+from sdk.spec.statements import (
+    ApprovalPredicate,
+    Predicate,
+    TrainingPredicate,
+    parse_predicate,
+    parse_statement,
+    terms_digest,
+)
+
+MINIMUM_APPROVALS: Final[Mapping[ConceptKind, int]] = {ConceptKind.PERSON: 2}
+"""Reviewers that a kind needs, whatever the registry says; one for every other kind."""
+
+_Predicate = TypeVar("_Predicate", bound=Predicate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifiedVersion:
+    """A version whose proofs hold. `approvers` is empty unless `verify_version` made it."""
+
+    bundle: VersionBundle
+    manifest: ConceptManifest
+    digest: Digest
+    checkpoint: LogCheckpoint
+    notes: tuple[bytes, ...]  # every checkpoint note that was verified
+    approvers: tuple[PrincipalId, ...] = ()
+    approval_indices: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """`tenant/name@number`."""
+        return version_name(self.bundle)
+
+
+def version_name(bundle: VersionBundle) -> str:
+    """`tenant/name@number`, as the log names a version."""
+    return f"{bundle.concept}@{bundle.number}"
+
+
+def verify_version(bundle: VersionBundle, *, ref: VersionRef, trust: TrustRoot, now: datetime) -> VerifiedVersion:
+    """Verify that `bundle` is the version that `ref` means, and that it is approved (steps 1 to 9).
+
+    Raises:
+        VerificationError: a step fails; each has its own class or message.
+        FormatError: something in the bundle is not what it claims to be.
+    """
+    version = verify_submission(bundle, ref=ref, trust=trust, now=now)  # 1 to 6
+    _verify_status(bundle)  # 7
+    approvals = [_verify_approval(approval, version, trust) for approval in bundle.approvals]  # 8, 9
+    reviewers = tuple(sorted({reviewer for reviewer, _ in approvals}))
+    needed = max(bundle.approvals_required, MINIMUM_APPROVALS.get(version.manifest.kind, 1))
+    if len(reviewers) < needed:
+        raise ThresholdNotMet(
+            f"{version.name} has approvals of {len(reviewers)} of {needed} reviewers; another one must approve it"
+        )
+    indices = tuple(sorted(index for _, index in approvals))
+    return replace(version, approvers=reviewers, approval_indices=indices)
+
+
+def verify_submission(bundle: VersionBundle, *, ref: VersionRef, trust: TrustRoot, now: datetime) -> VerifiedVersion:
+    """Verify everything but the approval (steps 1 to 6): what a reviewer does before they sign."""
+    if now >= trust.expires_at:  # 1
+        raise TrustRootInvalid(
+            f"trust root version {trust.version} expired at {trust.expires_at}; fetch the current one"
+        )
+    notes, checkpoint = _verify_checkpoints(bundle, trust)  # 2
+    manifest = _verify_manifest(bundle, ref)  # 3
+    version = VerifiedVersion(
+        bundle=bundle, manifest=manifest, digest=Digest.of(bundle.manifest), checkpoint=checkpoint, notes=notes
+    )
+    _verify_attestation(version, trust)  # 4
+    _verify_entry(  # 5
+        bundle.submission_receipt, trust, AuditEventType.VERSION_SUBMITTED, version.name, version.digest
+    )
+    _verify_terms(version)  # 6
+    return version
+
+
+def verify_artefact(descriptor: ArtefactDescriptor, content: bytes, *, about: str) -> bytes:
+    """Return `content` if it is the artefact described (step 10). Raises `DigestMismatch`."""
+    if len(content) != descriptor.size:
+        raise DigestMismatch(
+            f"{descriptor.name} of {about} should have {descriptor.size} bytes, but has {len(content)}; fetch it again"
+        )
+    return verify_digest(content, descriptor.digest, f"{descriptor.name} of {about}")
+
+
+def verify_receipt(receipt: LogReceipt, trust: TrustRoot) -> LogEntry:
+    """Return the entry that `receipt` proves to be in the log.
+
+    Raises:
+        ProofInvalid: the inclusion proof does not hold.
+        SignatureInvalid: the log did not sign the receipt's checkpoint.
+    """
+    checkpoint = verify_checkpoint(receipt.checkpoint.encode(), trust)
+    verify_inclusion(
+        leaf=leaf_hash(receipt.entry),
+        index=receipt.index,
+        tree_size=checkpoint.tree_size,
+        proof=receipt.inclusion,
+        root=checkpoint.root_hash,
+    )
+    return parse_log_entry(receipt.entry)
+
+
+def _verify_checkpoints(bundle: VersionBundle, trust: TrustRoot) -> tuple[tuple[bytes, ...], LogCheckpoint]:
+    receipts = [bundle.submission_receipt, *(approval.receipt for approval in bundle.approvals)]
+    notes = tuple(dict.fromkeys([bundle.checkpoint.encode(), *(receipt.checkpoint.encode() for receipt in receipts)]))
+    roots: dict[int, bytes] = {}
+    for note in notes:
+        checkpoint = verify_checkpoint(note, trust)
+        if roots.setdefault(checkpoint.tree_size, checkpoint.root_hash) != checkpoint.root_hash:
+            raise LogForked(
+                f"{version_name(bundle)} comes with two roots of the log at {checkpoint.tree_size} entries; "
+                "keep both notes and tell the auditor"
+            )
+    return notes, verify_checkpoint(notes[0], trust)
+
+
+def _verify_manifest(bundle: VersionBundle, ref: VersionRef) -> ConceptManifest:
+    manifest = parse_manifest(bundle.manifest)
+    if ref.manifest_digest:
+        verify_digest(bundle.manifest, Digest(ref.manifest_digest), f"manifest of {bundle.concept}")
+    if not bundle.concept == manifest.concept == ref.concept:
+        raise VerificationError(f"asked for {ref.concept}, but the manifest is of {manifest.concept}")
+    if ref.number not in (None, bundle.number):
+        raise VerificationError(f"asked for {ref}, but the bundle is of version {bundle.number}")
+    return manifest
+
+
+def _verify_attestation(version: VerifiedVersion, trust: TrustRoot) -> None:
+    envelope = version.bundle.training_attestation
+    verify_role(envelope, trust, TrustRole.TRAINING)
+    predicate = _predicate_about(envelope, TrainingPredicate, version)
+    if predicate.concept != version.manifest.concept or predicate.record != version.manifest.training:
+        raise VerificationError(f"the training attestation of {version.name} describes another training")
+
+
+def _verify_entry(
+    receipt: LogReceipt, trust: TrustRoot, event: AuditEventType, subject: str, evidence: Digest
+) -> LogEntry:
+    entry = verify_receipt(receipt, trust)
+    if entry.event is not event or entry.subject != subject or evidence not in entry.evidence.values():
+        raise ProofInvalid(f"entry {receipt.index} of the log is not {event.value} of {subject} with {evidence}")
+    return entry
+
+
+def _verify_terms(version: VerifiedVersion) -> None:
+    bundle, manifest = version.bundle, version.manifest
+    consents, licences = [c.id for c in bundle.consents], [licence.id for licence in bundle.licences]
+    if sorted(consents) != sorted(manifest.consents) or sorted(licences) != sorted(manifest.licences):
+        raise VerificationError(f"the records that come with {version.name} are not those that its manifest names")
+    for consent in bundle.consents:
+        verify_digest(encode_canonical(consent.record), consent.digest, f"consent {consent.id}")
+    for licence in bundle.licences:
+        verify_digest(encode_canonical(licence.grant), licence.digest, f"licence {licence.id}")
+
+
+def _verify_status(bundle: VersionBundle) -> None:
+    if bundle.status is not VersionStatus.APPROVED:
+        raise NotApproved(not_approved_message(bundle))
+
+
+def not_approved_message(bundle: VersionBundle) -> str:
+    """Why a version that is not approved is refused, and who can change that."""
+    mends = {
+        VersionStatus.SUBMITTED: "a reviewer must approve it",
+        VersionStatus.IN_REVIEW: "another reviewer must approve it",
+        VersionStatus.SUSPENDED: "its consent is no longer live; record a new one and submit a new version",
+        VersionStatus.SUPERSEDED: "use the version that replaced it",
+    }
+    mend = mends.get(bundle.status, "this is final; the trainer can submit a new version")
+    return f"{version_name(bundle)} is {bundle.status.value}, not approved: {mend}"
+
+
+def _verify_approval(approval: ApprovalEvidence, version: VerifiedVersion, trust: TrustRoot) -> tuple[PrincipalId, int]:
+    predicate = _predicate_about(approval.envelope, ApprovalPredicate, version)
+    if predicate.reviewer not in verify_role(approval.envelope, trust, TrustRole.APPROVAL):
+        raise SignatureInvalid(f"the approval of {version.name} is not signed by its reviewer {predicate.reviewer}")
+    if predicate.reviewer in (version.bundle.owner, version.manifest.training.requested_by):
+        raise NotApproved(f"{predicate.reviewer} trained or owns {version.name}, so their approval does not count")
+    if (predicate.concept, predicate.number) != (version.bundle.concept, version.bundle.number):
+        raise VerificationError(f"the approval by {predicate.reviewer} is not of {version.name}")
+    if predicate.terms != terms_of(version.bundle):
+        raise VerificationError(
+            f"{predicate.reviewer} approved {version.name} under other terms; it must be reviewed anew"
+        )
+    _verify_entry(approval.receipt, trust, AuditEventType.APPROVAL_SIGNED, version.name, approval.envelope.digest)
+    return predicate.reviewer, approval.receipt.index
+
+
+def terms_of(bundle: VersionBundle) -> Digest:
+    """The digest of the terms that an approval of this bundle signs."""
+    records = (*(consent.digest for consent in bundle.consents), *(licence.digest for licence in bundle.licences))
+    return terms_digest(records)
+
+
+def _predicate_about(envelope: Envelope, cls: type[_Predicate], version: VerifiedVersion) -> _Predicate:
+    statement = parse_statement(envelope.payload, envelope.payload_type)
+    if [subject.content for subject in statement.subject] != [version.digest]:
+        raise VerificationError(f"a statement that came with {version.name} is about something else")
+    return parse_predicate(statement, cls)

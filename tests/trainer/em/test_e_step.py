@@ -1,0 +1,169 @@
+"""trainer.em.e_step."""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from tests.support.tiny_backbone import BEACH, FOX, make_picture, make_training_set, tiny_backbone
+from trainer.em.attention import attention_capture
+from trainer.em.config import CRFConfig, EStepConfig
+from trainer.em.e_step import (
+    attention_maps,
+    e_step,
+    full_prompts,
+    harden,
+    impose_given,
+    label_posterior,
+    leakage,
+    plan_layers,
+    propagate,
+    stratified,
+)
+from trainer.em.latents import Observed, observe
+from trainer.em.loop import first_rows
+from trainer.em.prompts import PromptCompiler, encode_prompts
+from trainer.em.scene import Scene, layout_scene
+
+CONFIG = EStepConfig(timesteps=3, timestep_low=10, timestep_high=70)
+CRF = CRFConfig(grid=16)
+
+
+def tiny_problem(**changes: object) -> tuple[Scene, Observed, dict[str, Tensor], PromptCompiler]:
+    pictures = [make_picture("a", ["demo/fox", "demo/beach"], **changes), make_picture("b", ["demo/fox"], shift=8)]
+    scene = layout_scene(make_training_set((FOX, BEACH), pictures=pictures))
+    backbone = tiny_backbone()
+    return scene, observe(backbone, scene, CRF.grid), first_rows(backbone, scene), PromptCompiler(backbone.towers)
+
+
+def given_observed(given: Tensor, is_given: Tensor) -> Observed:
+    empty = torch.zeros(0)
+    return Observed(mean=empty, std=empty, colours=empty, given=given, is_given=is_given)
+
+
+class TestEStep:
+    def test_posteriors_sum_to_one_over_the_labels_present(self) -> None:
+        scene, observed, rows, compiler = tiny_problem()
+        posterior = e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, CRF, seed=0).posterior
+        torch.testing.assert_close(posterior.sum(1), torch.ones(2, 16, 16))
+        assert posterior[0, 2].max() == 0
+        assert posterior[1, 1].max() == 0
+
+    def test_equal_arguments_give_equal_masks(self) -> None:
+        scene, observed, rows, compiler = tiny_problem()
+        one, two = (e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, CRF, seed=4) for _ in range(2))
+        assert torch.equal(one.posterior, two.posterior)
+
+    def test_the_batch_size_does_not_matter(self) -> None:
+        scene, observed, rows, compiler = tiny_problem()
+        maps = [
+            attention_maps(
+                tiny_backbone(), scene, observed, rows, compiler, dataclasses.replace(CONFIG, batch_size=size), seed=0
+            )[0]
+            for size in (1, 4, 16)
+        ]
+        torch.testing.assert_close(maps[0], maps[1])
+        torch.testing.assert_close(maps[0], maps[2])
+
+    def test_maps_are_the_mean_attention_of_a_labels_token(self) -> None:
+        scene, observed, rows, compiler = tiny_problem()
+        backbone, config = tiny_backbone(), dataclasses.replace(CONFIG, timesteps=1, timestep_low=40, timestep_high=40)
+        maps, _ = attention_maps(backbone, scene, observed, rows, compiler, config, seed=9)
+        noise = torch.randn(1, *observed.mean.shape[2:], generator=torch.Generator().manual_seed(9))
+        noisy = backbone.add_noise(observed.mean[0, :1], noise, torch.tensor([40]))
+        prompt = full_prompts(scene, compiler)[0]
+        layers = plan_layers(backbone, observed.latent_size, config).cross
+        with attention_capture(backbone.unet, layers) as seen, torch.no_grad():
+            backbone.predict(noisy, torch.tensor([40]), encode_prompts(backbone, [prompt], rows))
+        expected = torch.stack([seen.probabilities(name)[0].mean(0)[:, prompt.columns[0]] for name in layers]).mean(0)
+        torch.testing.assert_close(maps[0, 0].flatten(), expected)
+
+    def test_a_mask_the_user_gave_stays(self) -> None:
+        mask = torch.zeros(32, 32, dtype=torch.bool)
+        mask[:16] = True
+        scene, observed, rows, compiler = tiny_problem(masks={"demo/fox": mask})
+        posterior = e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, CRF, seed=0).posterior
+        assert torch.equal(posterior[0, 0], observed.given[0, 0])
+        torch.testing.assert_close(posterior.sum(1), torch.ones(2, 16, 16))
+
+    def test_the_crf_refines_the_prior(self) -> None:
+        scene, observed, rows, compiler = tiny_problem()
+        raw = dataclasses.replace(CRF, iterations=0)
+        one, two = (e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, c, seed=0) for c in (CRF, raw))
+        assert not torch.allclose(one.posterior, two.posterior, atol=1e-2)
+
+
+class TestPlanLayers:
+    def test_self_attention_never_extends_the_pass(self) -> None:
+        layers = plan_layers(tiny_backbone(), 8, EStepConfig(map_size=8, self_map_size=8))
+        assert layers.size == layers.self_size == 8
+        assert layers.own
+        assert layers.cross[-1].startswith("up_blocks.1")
+
+    def test_no_propagation_reads_no_self_attention(self) -> None:
+        assert plan_layers(tiny_backbone(), 8, EStepConfig(propagation_power=0)).own == ()
+
+
+class TestPropagate:
+    def test_carries_a_spot_over_the_cells_that_attend_to_it(self) -> None:
+        own = torch.full((1, 4, 4), 0.0)
+        own[0, :2, :2] = 0.5  # cells 0 and 1 belong together, so do 2 and 3
+        own[0, 2:, 2:] = 0.5
+        spot = torch.tensor([1.0, 0, 0, 0]).view(1, 1, 2, 2)
+        assert propagate(spot, own, 1).flatten().tolist() == [0.5, 0.5, 0, 0]
+
+    def test_power_zero_changes_nothing(self) -> None:
+        maps = torch.rand(1, 2, 2, 2)
+        assert propagate(maps, torch.rand(1, 4, 4), 0) is maps
+
+
+class TestLabelPosterior:
+    def test_absent_labels_get_nothing(self) -> None:
+        posterior = label_posterior(torch.rand(1, 3, 4, 4), torch.tensor([[True, False, True]]), 6.0)
+        assert posterior[0, 1].abs().max() == 0
+        torch.testing.assert_close(posterior.sum(1), torch.ones(1, 4, 4))
+
+    def test_a_token_that_gets_little_attention_can_still_win_where_it_peaks(self) -> None:
+        strong = torch.tensor([[0.9, 0.5], [0.5, 0.5]])
+        weak = torch.tensor([[0.0, 0.0], [0.0, 0.001]])
+        posterior = label_posterior(torch.stack([strong, weak])[None], torch.ones(1, 2, dtype=torch.bool), 6.0)
+        assert posterior[0].argmax(0).tolist()[1][1] == 1
+
+
+class TestImposeGiven:
+    def test_the_rest_is_shared_in_the_old_proportion(self) -> None:
+        posterior = torch.tensor([0.2, 0.6, 0.2]).view(1, 3, 1, 1).expand(1, 3, 2, 2).clone()
+        given = torch.zeros(1, 3, 2, 2)
+        given[0, 0, 0] = 1
+        result = impose_given(posterior, given_observed(given, torch.tensor([[True, False, False]])))
+        assert result[0, :, 0, 0].tolist() == [1, 0, 0]
+        torch.testing.assert_close(result[0, :, 1, 0], torch.tensor([0, 0.75, 0.25]))
+
+    def test_overlapping_masks_share_a_cell(self) -> None:
+        posterior = torch.full((1, 3, 2, 2), 1 / 3)
+        given = torch.ones(1, 3, 2, 2)
+        result = impose_given(posterior, given_observed(given, torch.tensor([[True, True, False]])))
+        torch.testing.assert_close(result[0, :, 0, 0], torch.tensor([0.5, 0.5, 0.0]))
+
+
+class TestLeakage:
+    def test_is_the_share_of_attention_in_each_mask(self) -> None:
+        maps = torch.tensor([[[[3.0, 1.0]], [[0.0, 2.0]]]]).expand(1, 2, 2, 2)
+        masks = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]]).expand(1, 2, 2, 2)
+        matrix = leakage(maps, masks, torch.ones(1, 2, dtype=torch.bool))
+        torch.testing.assert_close(matrix, torch.tensor([[0.75, 0.25], [0.0, 1.0]]))
+
+    def test_a_label_in_no_picture_has_an_empty_row(self) -> None:
+        matrix = leakage(torch.rand(1, 2, 4, 4), torch.rand(1, 2, 4, 4), torch.tensor([[True, False]]))
+        assert matrix[1].tolist() == [0, 0]
+
+
+class TestHarden:
+    def test_every_cell_has_one_owner(self) -> None:
+        hard = harden(torch.rand(2, 3, 4, 4))
+        assert torch.equal(hard.sum(1), torch.ones(2, 4, 4))
+
+
+class TestStratified:
+    def test_gives_the_middles_of_equal_strata(self) -> None:
+        assert stratified(100, 700, 3).tolist() == [200, 400, 600]

@@ -1,0 +1,156 @@
+"""Every number of the optimiser, named, with its unit and its default. No behaviour but validation.
+
+The paper (Rahman et al., arXiv 2402.11487) publishes no hyper-parameters. These defaults are our own: swept on the
+small base model in `trainer/mini`; for a Stable Diffusion class base see the notes at each group.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from sdk.errors import TrainingInputError
+
+
+def _require(condition: bool, what: str) -> None:
+    if not condition:
+        raise TrainingInputError(f"training configuration: {what}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EStepConfig:
+    """How masks are read from the network."""
+
+    timesteps: int = 6  # noise levels a picture, stratified
+    timestep_low: int = 100  # of the scheduler's `num_train_timesteps`, inclusive
+    timestep_high: int = 700  # inclusive
+    map_size: int = 16  # side of the cross-attention maps wanted; the nearest the network has is read
+    self_map_size: int = 32  # side of the self-attention wanted for propagation; never extends the forward pass
+    propagation_power: int = 2  # how often self-attention is applied to the maps; 0 turns it off
+    sharpness: float = 6.0  # inverse temperature of the softmax over labels, on maps scaled to [0, 1]
+    batch_size: int = 16  # noised latents a forward pass
+    soft_rounds: int = 1  # rounds whose masks stay posteriors; hard masks afterwards
+
+    def __post_init__(self) -> None:
+        _require(self.timesteps >= 1 and self.batch_size >= 1, "e_step.timesteps and batch_size must be at least 1")
+        _require(0 <= self.timestep_low <= self.timestep_high, "e_step.timestep_low must not exceed timestep_high")
+        _require(self.sharpness > 0, "e_step.sharpness must be positive")
+        _require(self.propagation_power >= 0, "e_step.propagation_power must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CRFConfig:
+    """The dense CRF. Distances are fractions of the picture's side, so that the grid may change."""
+
+    grid: int = 64  # side of the grid that masks live on, cells; the exact kernel takes grid^4 * 4 bytes a picture
+    iterations: int = 8  # mean-field updates
+    appearance_weight: float = 6.0  # log-odds a unanimous, alike-looking neighbourhood gives; 0 turns the term off
+    appearance_distance: float = 0.20  # standard deviation in space, fraction of the side
+    appearance_colour: float = 20.0  # standard deviation in colour, levels of 0..255
+    smoothness_weight: float = 2.0  # log-odds a unanimous neighbourhood gives; 0 turns the term off
+    smoothness_distance: float = 0.03  # standard deviation in space, fraction of the side
+
+    def __post_init__(self) -> None:
+        _require(4 <= self.grid <= 128, "crf.grid must be between 4 and 128 cells")
+        _require(self.iterations >= 0, "crf.iterations must not be negative")
+        deviations = (self.appearance_distance, self.appearance_colour, self.smoothness_distance)
+        _require(min(deviations) > 0, "crf standard deviations must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MStepConfig:
+    """How embeddings are learned under the masks. A Stable Diffusion class base wants `learning_rate` near 5e-4."""
+
+    steps: int = 50  # updates a round
+    batch_size: int = 4  # noised latents an update
+    learning_rate: float = 1e-2  # Adam
+    final_rate: float = 0.3  # fraction of `learning_rate` reached in the last round, linearly
+    betas: tuple[float, float] = (0.9, 0.99)
+    timestep_low: float = 0.0  # fraction of `num_train_timesteps`
+    timestep_high: float = 1.0  # fraction of `num_train_timesteps`
+    attention_weight: float = 0.01  # cross-entropy over tokens; 0 turns the term off
+    background_weight: float = 0.1  # share of a background that the user did not name, against 1 for a concept
+    anchor_weight: float = 0.0  # pull of a token towards its class word, relative to its squared length
+    subset_chance: float = 0.5  # chance that a sample shows a random subset of the picture's concepts (union sampling)
+    flip_chance: float = 0.5  # chance of a mirrored sample
+    gradient_clip: float = 1.0  # largest norm of the gradient
+    templates: tuple[str, ...] = ("a photo of {}", "a picture of {}", "{}")  # captions around the concepts
+
+    def __post_init__(self) -> None:
+        _require(self.steps >= 1 and self.batch_size >= 1, "m_step.steps and batch_size must be at least 1")
+        _require(self.learning_rate > 0, "m_step.learning_rate must be positive")
+        _require(0 <= self.timestep_low < self.timestep_high <= 1, "m_step timesteps must be fractions, low < high")
+        _require(bool(self.templates), "m_step.templates must hold at least one caption")
+        _require(all(t.count("{}") == 1 for t in self.templates), "each m_step template holds one {}")
+        object.__setattr__(self, "betas", tuple(self.betas))
+        object.__setattr__(self, "templates", tuple(self.templates))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardConfig:
+    """When a new mask is refused and the old one kept."""
+
+    warm_up: int = 2  # rounds in which masks may still jump
+    jump_iou: float = 0.8  # a new mask must overlap the old one this much after the warm-up
+    min_area: float = 0.01  # smallest share of a picture; below it the mask has collapsed
+    max_area: float = 0.90  # largest share of a picture for anything but a background
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.min_area < self.max_area <= 1, "guards.min_area must be below max_area, both in [0, 1]")
+        _require(0 <= self.jump_iou <= 1, "guards.jump_iou must be in [0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopConfig:
+    """When the alternation has converged."""
+
+    min_rounds: int = 3
+    mask_iou: float = 0.97  # masks count as still when their mean overlap with the last round's reaches this
+    loss_gain: float = 0.01  # fraction by which a round must better the evaluation loss to count as progress
+    patience: int = 1  # rounds without progress, masks still, before stopping
+    evaluation_timesteps: int = 4  # noise levels a picture in the fixed evaluation batch
+
+    def __post_init__(self) -> None:
+        _require(self.min_rounds >= 1 and self.patience >= 1, "stop.min_rounds and patience must be at least 1")
+        _require(self.evaluation_timesteps >= 1, "stop.evaluation_timesteps must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EMConfig:
+    """All settings of one training. Two runs with equal settings, pictures, base and machine give equal bits."""
+
+    seed: int = 0
+    max_rounds: int = 6
+    e_step: EStepConfig = field(default_factory=EStepConfig)
+    crf: CRFConfig = field(default_factory=CRFConfig)
+    m_step: MStepConfig = field(default_factory=MStepConfig)
+    guards: GuardConfig = field(default_factory=GuardConfig)
+    stop: StopConfig = field(default_factory=StopConfig)
+
+    def __post_init__(self) -> None:
+        _require(self.max_rounds >= 1, "max_rounds must be at least 1")
+        _require(0 <= self.seed < 2**63, "seed must be between 0 and 2^63 - 1")
+
+    def encode(self) -> dict[str, Any]:
+        """Return plain JSON values; `parse_config` reads them back."""
+        return dataclasses.asdict(self)
+
+
+_GROUPS = {"e_step": EStepConfig, "crf": CRFConfig, "m_step": MStepConfig, "guards": GuardConfig, "stop": StopConfig}
+
+
+def parse_config(values: dict[str, Any]) -> EMConfig:
+    """Read settings from plain values; what is left out keeps its default.
+
+    Raises:
+        TrainingInputError: a name is unknown or a value is out of range.
+    """
+    chosen: dict[str, Any] = dict(values)
+    try:
+        for name, group in _GROUPS.items():
+            if name in chosen:
+                chosen[name] = group(**chosen[name])
+        return EMConfig(**chosen)
+    except TypeError as exc:
+        raise TrainingInputError(f"training configuration: {exc}; see trainer/em/config.py for the names") from exc

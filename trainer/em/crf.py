@@ -1,0 +1,105 @@
+"""Exact mean-field inference in a fully connected CRF, in plain torch, batched, for any number of labels.
+
+Kraehenbuehl & Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials" (NeurIPS 2011),
+equations 3 and 4, Potts compatibility. No lattice and no filtering: at mask resolution the kernel fits in memory, so
+the sums over all pairs are taken as they are written. Each kernel is normalised symmetrically, D^-1/2 K D^-1/2, so a
+weight reads as the log-odds that a unanimous neighbourhood gives. The unary is -log of calibrated probabilities;
+values that are already probabilities never go through another softmax.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+PROBABILITY_FLOOR = 1e-5  # keeps -log finite
+
+
+def grid_positions(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Cell centres along each side, as fractions of the longer side."""
+    scale = max(height, width)
+    return (torch.arange(height) + 0.5) / scale, (torch.arange(width) + 0.5) / scale
+
+
+def gaussian(positions: Tensor, deviation: float) -> Tensor:
+    """The kernel exp(-d^2 / 2 s^2) between all pairs of `positions` [N] or [N, F], [N, N]."""
+    points = positions if positions.ndim == 2 else positions[:, None]
+    return torch.exp(torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").square() / (-2 * deviation**2))
+
+
+class SmoothnessKernel:
+    """The colour-blind kernel, without its diagonal. It is separable, so it costs two small products, exactly."""
+
+    def __init__(self, height: int, width: int, deviation: float, device: torch.device) -> None:
+        rows, columns = grid_positions(height, width)
+        self._rows, self._columns = gaussian(rows, deviation).to(device), gaussian(columns, deviation).to(device)
+        degree = self._sum(torch.ones(1, 1, height, width, device=device))
+        self._scale = degree.clamp_min(1e-12).rsqrt()
+
+    def _sum(self, field: Tensor) -> Tensor:
+        return self._rows @ field @ self._columns - field
+
+    def __call__(self, field: Tensor) -> Tensor:
+        """Message [K, H, W] from `field` [K, H, W]."""
+        return (self._scale * self._sum(self._scale * field[None]))[0]
+
+
+class AppearanceKernel:
+    """The bilateral kernel of one picture, without its diagonal, as a dense [H * W, H * W] matrix."""
+
+    def __init__(self, colours: Tensor, distance: float, colour: float) -> None:
+        _, height, width = colours.shape
+        rows, columns = grid_positions(height, width)
+        place = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))  # [2, H, W]
+        features = torch.cat([place.to(colours) / distance, colours / colour]).flatten(1)  # [5, N]
+        features = features - features.mean(dim=1, keepdim=True)
+        half = features.square().sum(dim=0) / 2
+        kernel = torch.addmm(half[:, None].add(half), features.T, features, beta=-1.0).clamp_(max=0.0).exp_()
+        kernel.fill_diagonal_(0.0)
+        scale = kernel.sum(dim=1).clamp_min(1e-12).rsqrt()
+        self._kernel, self._scale = kernel, scale
+
+    def __call__(self, field: Tensor) -> Tensor:
+        """Message [K, H, W] from `field` [K, H, W]."""
+        scaled = (field.flatten(1) * self._scale).T.contiguous()  # [N, K]
+        return ((self._kernel @ scaled).T * self._scale).view_as(field)
+
+
+def dense_crf(
+    probabilities: Tensor,
+    colours: Tensor,
+    *,
+    iterations: int,
+    appearance_weight: float,
+    appearance_distance: float,
+    appearance_colour: float,
+    smoothness_weight: float,
+    smoothness_distance: float,
+) -> Tensor:
+    """Refine label `probabilities` [B, K, H, W] by the `colours` [B, 3, H, W] (0..255) beneath; same shape, sums to 1.
+
+    A label whose probability is zero everywhere in a picture is absent from it and stays at zero.
+    Memory: 4 * (H * W)^2 bytes, one picture at a time.
+    """
+    if probabilities.ndim != 4 or colours.shape != (len(probabilities), 3, *probabilities.shape[2:]):
+        raise ValueError(
+            f"expected probabilities [B, K, H, W] and colours [B, 3, H, W], "
+            f"found {tuple(probabilities.shape)} and {tuple(colours.shape)}"
+        )
+    height, width = probabilities.shape[2:]
+    smoothness = SmoothnessKernel(height, width, smoothness_distance, probabilities.device)
+    refined = []
+    for unary_probability, picture in zip(probabilities.float(), colours.float(), strict=True):
+        appearance = AppearanceKernel(picture, appearance_distance, appearance_colour) if appearance_weight else None
+        present = unary_probability.flatten(1).sum(dim=1) > 0
+        log_unary = unary_probability[present].clamp_min(PROBABILITY_FLOOR).log()  # -psi_u
+        belief = log_unary.softmax(dim=0)
+        for _ in range(iterations):
+            message = smoothness_weight * smoothness(belief)
+            if appearance is not None:
+                message = message + appearance_weight * appearance(belief)
+            belief = (log_unary + message).softmax(dim=0)
+        result = torch.zeros_like(unary_probability)
+        result[present] = belief
+        refined.append(result)
+    return torch.stack(refined)

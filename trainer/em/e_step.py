@@ -1,0 +1,210 @@
+"""The E-step: where is each concept, given the embeddings so far.
+
+Rahman et al. (arXiv 2402.11487), section 3: masks come from the U-Net's cross-attention and are smoothed by a dense
+CRF. Read here: real latents at stratified noise levels, fixed noise, no gradients, the pass ended after the last
+layer that is read; maps averaged over heads, layers and noise levels, carried along self-attention (as AttenCraft
+does), scaled, turned into a posterior over {concepts present, background}, refined by the picture's colours.
+Whether a new mask is believed is not decided here but in `guards`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainer.backbone import Backbone
+from trainer.em.attention import attention_capture, choose_layers, execution_index, list_layers
+from trainer.em.config import CRFConfig, EStepConfig
+from trainer.em.crf import dense_crf
+from trainer.em.latents import Observed, resize
+from trainer.em.prompts import CompiledPrompt, PromptCompiler, encode_prompts
+from trainer.em.scene import Scene, label_columns, picture_prompt
+
+E_STEP_TEMPLATE = "a photo of {}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """Which layers an E-step reads: cross-attention maps of side `size`, self-attention of side `self_size`."""
+
+    cross: tuple[str, ...]
+    size: int
+    own: tuple[str, ...]
+    self_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskEstimate:
+    """`maps` [N, K, m, m]: raw attention a label's tokens got; `posterior` [N, K, G, G]: sums to 1 over labels."""
+
+    maps: Tensor
+    posterior: Tensor
+
+
+def plan_layers(backbone: Backbone, latent_size: int, config: EStepConfig) -> Layers:
+    """Cross-attention nearest to the wanted size; self-attention only where the pass goes anyway."""
+    cross = choose_layers(list_layers(backbone.unet, latent_size, kind="attn2"), config.map_size)
+    last = max(execution_index(backbone.unet, layer.name) for layer in cross)
+    reached = [
+        layer
+        for layer in list_layers(backbone.unet, latent_size, kind="attn1")
+        if execution_index(backbone.unet, layer.name) < last and layer.size >= cross[0].size
+    ]
+    own = choose_layers(reached, config.self_map_size) if config.propagation_power and reached else ()
+    return Layers(
+        cross=tuple(layer.name for layer in cross),
+        size=cross[0].size,
+        own=tuple(layer.name for layer in own),
+        self_size=own[0].size if own else cross[0].size,
+    )
+
+
+def e_step(
+    backbone: Backbone,
+    scene: Scene,
+    observed: Observed,
+    rows: Mapping[str, Tensor],
+    compiler: PromptCompiler,
+    config: EStepConfig,
+    crf: CRFConfig,
+    *,
+    seed: int,
+) -> MaskEstimate:
+    """Estimate the masks of every picture under the embeddings `rows`. Equal arguments give equal masks."""
+    maps, own = attention_maps(backbone, scene, observed, rows, compiler, config, seed=seed)
+    carried = propagate(maps, own, config.propagation_power)
+    prior = label_posterior(resize(carried, crf.grid), scene.presence.to(maps.device), config.sharpness)
+    return refine(prior, maps, observed, crf)
+
+
+def refine(prior: Tensor, maps: Tensor, observed: Observed, crf: CRFConfig) -> MaskEstimate:
+    """Smooth the `prior` [N, K, G, G] by the pictures' colours, around whatever masks the user gave."""
+    posterior = dense_crf(
+        impose_given(prior, observed),
+        observed.colours,
+        iterations=crf.iterations,
+        appearance_weight=crf.appearance_weight,
+        appearance_distance=crf.appearance_distance,
+        appearance_colour=crf.appearance_colour,
+        smoothness_weight=crf.smoothness_weight,
+        smoothness_distance=crf.smoothness_distance,
+    )
+    return MaskEstimate(maps=maps, posterior=impose_given(posterior, observed))
+
+
+@torch.no_grad()
+def attention_maps(
+    backbone: Backbone,
+    scene: Scene,
+    observed: Observed,
+    rows: Mapping[str, Tensor],
+    compiler: PromptCompiler,
+    config: EStepConfig,
+    *,
+    seed: int,
+) -> tuple[Tensor, Tensor | None]:
+    """Return cross-attention [N, K, m, m] by label, and self-attention [N, M * M, M * M] where the network has it.
+
+    Both are means over heads, layers and noise levels.
+    """
+    layers = plan_layers(backbone, observed.latent_size, config)
+    prompts = full_prompts(scene, compiler)
+    text = encode_prompts(backbone, prompts, rows)
+    columns = label_columns(scene, range(observed.count), prompts).to(backbone.device)  # [N, K, L]
+    noisy, timesteps, owners = _fixed_noise(backbone, observed, config, seed)
+    count, labels = scene.presence.shape
+    maps = torch.zeros(count, labels, layers.size**2, device=noisy.device)
+    own = torch.zeros(count, layers.self_size**2, layers.self_size**2, device=noisy.device) if layers.own else None
+    for part in torch.arange(len(owners)).split(config.batch_size):
+        owner = owners[part].to(noisy.device)
+        with attention_capture(backbone.unet, (*layers.cross, *layers.own), stop_after_last=True) as seen:
+            backbone.predict(noisy[part], timesteps[part], text.select(owner))
+        attended = seen.mean_map(layers.cross)  # [b, m * m, L]
+        maps.index_add_(0, owner, columns[owner] @ attended.transpose(1, 2) / config.timesteps)
+        if own is not None:
+            own.index_add_(0, owner, seen.mean_map(layers.own) / config.timesteps)
+    return maps.unflatten(-1, (layers.size, layers.size)), own
+
+
+def full_prompts(scene: Scene, compiler: PromptCompiler) -> list[CompiledPrompt]:
+    """The prompt of each picture that shows every label in it."""
+    texts = (picture_prompt(scene, n, scene.present(n), E_STEP_TEMPLATE) for n in range(len(scene.pictures)))
+    return [compiler.compile(text) for text in texts]
+
+
+def _fixed_noise(
+    backbone: Backbone, observed: Observed, config: EStepConfig, seed: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Every picture at every noise level with the same noise each round: latents [N * T, ...], t, owner [N * T]."""
+    generator = torch.Generator().manual_seed(seed)
+    last = backbone.train_timesteps - 1
+    low, high = min(config.timestep_low, last), min(config.timestep_high, last)
+    levels = stratified(low, high, config.timesteps)
+    clean = observed.mean[0]  # [N, C, h, w]
+    noise = torch.randn(config.timesteps, *clean.shape[1:], generator=generator).to(clean)
+    timesteps = levels.repeat(observed.count).to(clean.device)
+    owners = torch.arange(observed.count).repeat_interleave(config.timesteps)
+    noisy = backbone.add_noise(clean[owners.to(clean.device)], noise.repeat(observed.count, 1, 1, 1), timesteps)
+    return noisy, timesteps, owners
+
+
+def stratified(low: int, high: int, count: int) -> Tensor:
+    """The middles of `count` equal strata of [low, high], int64."""
+    width = (high - low) / count
+    return torch.tensor([round(low + width * (i + 0.5)) for i in range(count)], dtype=torch.long)
+
+
+def propagate(maps: Tensor, own: Tensor | None, power: int) -> Tensor:
+    """Carry `maps` [N, K, m, m] along self-attention `own` [N, M * M, M * M] `power` times; [N, K, max(m, M), ...]."""
+    if own is None or power == 0:
+        return maps
+    side = int(own.shape[-1] ** 0.5)
+    flat = resize(maps, side).flatten(2)  # [N, K, M * M]
+    for _ in range(power):
+        flat = flat @ own.transpose(1, 2)  # cell i gathers what the cells it attends to have
+    return flat.unflatten(-1, (side, side))
+
+
+def label_posterior(maps: Tensor, presence: Tensor, sharpness: float) -> Tensor:
+    """Softmax over present labels of `maps` [N, K, H, W] scaled to [0, 1] in each picture; absent labels get 0."""
+    low, high = maps.amin(dim=(2, 3), keepdim=True), maps.amax(dim=(2, 3), keepdim=True)
+    scaled = (maps - low) / (high - low).clamp_min(1e-12)
+    absent = ~presence[:, :, None, None]
+    return (sharpness * scaled).masked_fill(absent, float("-inf")).softmax(dim=1)
+
+
+def impose_given(posterior: Tensor, observed: Observed) -> Tensor:
+    """Put the user's masks in, and share the rest of each cell among the other labels in their old proportion."""
+    if not observed.is_given.any():
+        return posterior
+    fixed = observed.is_given[:, :, None, None]
+    given = torch.where(fixed, observed.given, 0.0)
+    given = given / given.sum(dim=1, keepdim=True).clamp_min(1.0)  # where given masks overlap, they share
+    room = 1 - given.sum(dim=1, keepdim=True)
+    others = torch.where(fixed, 0.0, posterior)
+    share = others.sum(dim=1, keepdim=True)
+    result = given + others / share.clamp_min(1e-12) * room
+    return torch.where(share + given.sum(dim=1, keepdim=True) > 0, result, posterior)
+
+
+def leakage(maps: Tensor, posterior: Tensor, presence: Tensor) -> Tensor:
+    """[K, K]: of the attention that label a's tokens get, the share inside label b's mask, mean over pictures.
+
+    Rows sum to 1 (zero for a label in no picture). The diagonal is what stays where it belongs.
+    """
+    size = maps.shape[-1]
+    masks = resize(posterior, size).flatten(2)  # [N, K, m * m]
+    mass = maps.flatten(2)
+    share = mass @ masks.transpose(1, 2) / mass.sum(dim=2, keepdim=True).clamp_min(1e-12)  # [N, K, K]
+    pairs = presence[:, :, None] & presence[:, None, :]
+    total = (share * pairs).sum(dim=0) / presence.sum(dim=0).clamp_min(1)[:, None]
+    return total / total.sum(dim=1, keepdim=True).clamp_min(1e-12)
+
+
+def harden(posterior: Tensor) -> Tensor:
+    """One-hot masks [N, K, H, W] of the most probable label in each cell."""
+    best = posterior.argmax(dim=1, keepdim=True)
+    return torch.zeros_like(posterior).scatter_(1, best, 1.0)

@@ -1,0 +1,230 @@
+"""The M-step: learn the concepts' own embedding rows under the masks, everything else frozen.
+
+Masked diffusion objective with union sampling over subsets of a picture's concepts (Break-A-Scene, arXiv 2305.16311,
+section 3.2), plus the cross-entropy attention term of `losses`. The parameters are the rows [R, d] alone: Adam's
+state is two more tensors of that size, and the embedding matrix is never touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainer.backbone import Backbone
+from trainer.em.attention import attention_capture
+from trainer.em.config import MStepConfig
+from trainer.em.e_step import Layers, full_prompts, stratified
+from trainer.em.latents import Observed, resize
+from trainer.em.losses import anchor_loss, area_normalised_weights, attention_loss, masked_diffusion_loss
+from trainer.em.prompts import PromptCompiler, encode_prompts
+from trainer.em.scene import UNNAMED_BACKGROUND, Scene, label_columns, picture_prompt
+
+ADAM_EPSILON = 1e-8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """Rows and Adam's moments, tower key to [R, d] each."""
+
+    rows: dict[str, Tensor]
+    first: dict[str, Tensor]
+    second: dict[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One draw: a picture, whether mirrored, the labels its prompt shows, and the words around them."""
+
+    picture: int
+    flip: bool
+    labels: tuple[int, ...]
+    template: str
+
+
+def m_step(
+    backbone: Backbone,
+    scene: Scene,
+    observed: Observed,
+    masks: Tensor,
+    learned: Learned,
+    origin: Mapping[str, Tensor],
+    compiler: PromptCompiler,
+    layers: Layers,
+    config: MStepConfig,
+    generator: torch.Generator,
+    *,
+    first_step: int,
+    total_steps: int,
+    on_step: Callable[[int, Tensor], None],
+) -> tuple[Learned, Tensor]:
+    """Make `config.steps` updates under `masks` [N, K, G, G]; return what was learned and the losses [steps].
+
+    `origin` holds the rows' class-word embeddings; `on_step` gets the number of each finished update and its loss,
+    still on the device.
+    """
+    cell_masks = resize(masks, observed.latent_size)
+    rows = {key: value.clone().requires_grad_() for key, value in learned.rows.items()}
+    first, second = dict(learned.first), dict(learned.second)
+    losses = []
+    for step in range(first_step, first_step + config.steps):
+        samples = draw_samples(scene, config, generator)
+        loss = objective(
+            backbone, scene, observed, cell_masks, rows, origin, compiler, layers, config, samples, generator
+        )
+        gradients = dict(zip(rows, torch.autograd.grad(loss, list(rows.values())), strict=True))
+        rate = config.learning_rate * (1 - (1 - config.final_rate) * step / max(1, total_steps - 1))
+        with torch.no_grad():
+            scale = clip_scale(gradients, config.gradient_clip)
+            for key, row in rows.items():
+                update, first[key], second[key] = adam(
+                    gradients[key] * scale, first[key], second[key], step + 1, config.betas
+                )
+                row.sub_(rate * update)
+        losses.append(loss.detach())
+        on_step(step + 1, losses[-1])
+    fixed = {key: value.detach() for key, value in rows.items()}
+    return Learned(rows=fixed, first=first, second=second), torch.stack(losses)
+
+
+def objective(
+    backbone: Backbone,
+    scene: Scene,
+    observed: Observed,
+    cell_masks: Tensor,
+    rows: Mapping[str, Tensor],
+    origin: Mapping[str, Tensor],
+    compiler: PromptCompiler,
+    layers: Layers,
+    config: MStepConfig,
+    samples: list[Sample],
+    generator: torch.Generator,
+) -> Tensor:
+    """The loss of one batch of samples, with gradients into `rows`."""
+    device = backbone.device
+    picture = torch.tensor([sample.picture for sample in samples], device=device)
+    flip = torch.tensor([sample.flip for sample in samples], device=device)
+    masks = torch.where(flip[:, None, None, None], cell_masks[picture].flip(-1), cell_masks[picture])
+    latents = draw_latents(observed, flip.long(), picture, generator)
+    timesteps = draw_timesteps(backbone.train_timesteps, len(samples), config, generator).to(device)
+    noise = torch.randn(latents.shape, generator=generator).to(latents)
+
+    prompts = [compiler.compile(picture_prompt(scene, s.picture, s.labels, s.template)) for s in samples]
+    text = encode_prompts(backbone, prompts, rows)
+    read = layers.cross if config.attention_weight else ()
+    with attention_capture(backbone.unet, read) as seen:
+        prediction = backbone.predict(backbone.add_noise(latents, noise, timesteps), timesteps, text)
+
+    target = backbone.target(latents, noise, timesteps)
+    loss = masked_diffusion_loss(prediction, target, sample_weights(scene, samples, masks, config.background_weight))
+    if config.attention_weight:
+        columns = label_columns(scene, [s.picture for s in samples], prompts).to(device)
+        attended = (columns @ seen.mean_map(layers.cross).transpose(1, 2)).unflatten(-1, (layers.size, layers.size))
+        shown = columns.sum(dim=2) > 0
+        loss = loss + config.attention_weight * attention_loss(attended, resize(masks, layers.size), shown)
+    if config.anchor_weight:
+        anchors = [anchor_loss(rows[key], origin[key].to(device)) for key in rows]
+        loss = loss + config.anchor_weight * torch.stack(anchors).mean()
+    return loss
+
+
+def sample_weights(scene: Scene, samples: list[Sample], masks: Tensor, background_weight: float) -> Tensor:
+    """Cell weights [B, h, w] of the union of the masks shown; a style adds the whole picture evenly."""
+    shares = torch.zeros(len(samples), masks.shape[1] + 1)
+    for index, sample in enumerate(samples):
+        for label in sample.labels:
+            shares[index, label] = background_weight if scene.labels[label] == UNNAMED_BACKGROUND else 1.0
+        shares[index, -1] = 1.0 if scene.styles(sample.picture) else 0.0
+    everywhere = torch.ones_like(masks[:, :1])
+    return area_normalised_weights(torch.cat([masks, everywhere], dim=1), shares.to(masks))
+
+
+def draw_samples(scene: Scene, config: MStepConfig, generator: torch.Generator) -> list[Sample]:
+    """A batch: pictures without repetition as far as they last, each with a union of some of its concepts."""
+    count = len(scene.pictures)
+    order = torch.cat([torch.randperm(count, generator=generator) for _ in range(-(-config.batch_size // count))])
+    samples = []
+    for picture in order[: config.batch_size].tolist():
+        flip, whole = torch.rand(2, generator=generator).tolist()
+        template = config.templates[int(torch.randint(len(config.templates), (), generator=generator))]
+        labels = scene.present(picture)
+        if whole < config.subset_chance:
+            labels = draw_subset(scene, labels, generator)
+        samples.append(Sample(picture=picture, flip=flip < config.flip_chance, labels=labels, template=template))
+    return samples
+
+
+def draw_subset(scene: Scene, labels: tuple[int, ...], generator: torch.Generator) -> tuple[int, ...]:
+    """Union sampling: the size uniform, then the members; never the unnamed background alone."""
+    named = [label for label in labels if scene.labels[label] != UNNAMED_BACKGROUND]
+    if not named:
+        return labels
+    size = int(torch.randint(1, len(labels) + 1, (), generator=generator))
+    chosen = [labels[i] for i in torch.randperm(len(labels), generator=generator)[:size].tolist()]
+    if not set(chosen) & set(named):
+        chosen = [named[int(torch.randint(len(named), (), generator=generator))]]
+    return tuple(sorted(chosen))
+
+
+def draw_latents(observed: Observed, flip: Tensor, picture: Tensor, generator: torch.Generator) -> Tensor:
+    """Samples of the VAE's posterior, [B, C, h, w]."""
+    mean, std = observed.mean[flip, picture], observed.std[flip, picture]
+    return mean + std * torch.randn(mean.shape, generator=generator).to(mean)
+
+
+def draw_timesteps(total: int, count: int, config: MStepConfig, generator: torch.Generator) -> Tensor:
+    """One noise level from each of `count` equal strata, in random order, [count] int64."""
+    low, high = config.timestep_low * total, config.timestep_high * total
+    place = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+    levels = (low + (high - low) * place).long().clamp(0, total - 1)
+    return levels[torch.randperm(count, generator=generator)]
+
+
+def clip_scale(gradients: Mapping[str, Tensor], limit: float) -> Tensor:
+    """The factor that brings the gradients' joint norm to at most `limit`."""
+    norm = torch.stack([gradient.norm() for gradient in gradients.values()]).norm()
+    return (limit / norm.clamp_min(1e-12)).clamp(max=1.0)
+
+
+def adam(
+    gradient: Tensor, first: Tensor, second: Tensor, step: int, betas: tuple[float, float]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One Adam update (Kingma & Ba 2015, algorithm 1): direction and the two new moments."""
+    first = betas[0] * first + (1 - betas[0]) * gradient
+    second = betas[1] * second + (1 - betas[1]) * gradient.square()
+    direction = (first / (1 - betas[0] ** step)) / ((second / (1 - betas[1] ** step)).sqrt() + ADAM_EPSILON)
+    return direction, first, second
+
+
+@torch.no_grad()
+def evaluation_loss(
+    backbone: Backbone,
+    scene: Scene,
+    observed: Observed,
+    masks: Tensor,
+    rows: Mapping[str, Tensor],
+    compiler: PromptCompiler,
+    config: MStepConfig,
+    *,
+    timesteps: int,
+    seed: int,
+) -> float:
+    """The diffusion term on a fixed batch: every picture, all its labels, fixed noise at stratified levels (DVAR)."""
+    generator = torch.Generator().manual_seed(seed)
+    total = backbone.train_timesteps
+    levels = stratified(int(config.timestep_low * total), int(config.timestep_high * total) - 1, timesteps)
+    noise = torch.randn(timesteps, *observed.mean.shape[2:], generator=generator).to(observed.mean)
+    text = encode_prompts(backbone, full_prompts(scene, compiler), rows)
+    samples = [
+        Sample(picture=n, flip=False, labels=scene.present(n), template="{}") for n in range(observed.count)
+    ]
+    weights = sample_weights(scene, samples, resize(masks, observed.latent_size), config.background_weight)
+    latents = observed.mean[0]
+    losses = []
+    for level, one in zip(levels, noise, strict=True):
+        at, same = level.repeat(observed.count).to(latents.device), one.expand_as(latents)
+        prediction = backbone.predict(backbone.add_noise(latents, same, at), at, text)
+        losses.append(masked_diffusion_loss(prediction, backbone.target(latents, same, at), weights))
+    return float(torch.stack(losses).mean())

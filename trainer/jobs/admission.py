@@ -1,0 +1,110 @@
+"""Whether a training may be asked for at all, decided before a job exists: request, pictures, consent, policy.
+
+In this order:
+1. The request agrees with itself: each concept once, each picture's concepts among them, each concept in a picture.
+2. Every concept is of the caller's tenant, known to the registry, and of the kind the request says.
+3. Every picture was uploaded by the tenant.
+4. Policy: the registry's bundle in force, over what the consent and licence records say now, decides "train".
+
+What a picture shows, and whether it can be trained from, is found out by the job.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+
+from sdk.errors import InputError, NotFound, TrainingInputError
+from sdk.policy.engine import enforce
+from sdk.policy.facts import concept_facts
+from sdk.spec.api import ConceptRequest, ConceptView, TrainingRequest
+from sdk.spec.policy import ConceptFacts, Decision, PolicyContext, PolicyDomain, PolicyPrincipal
+from trainer.jobs.auth import Caller
+from trainer.jobs.pictures import PictureStore
+from trainer.jobs.ports import OpenPolicy, RegistryPort
+
+UNSUBMITTED = "unsubmitted"
+
+
+def admit(
+    request: TrainingRequest,
+    caller: Caller,
+    *,
+    registry: RegistryPort,
+    open_policy: OpenPolicy,
+    pictures: PictureStore,
+    at: datetime,
+) -> Decision:
+    """Return the decision that permits the training.
+
+    Raises:
+        PolicyDenied: policy says no, with its reasons.
+        InputError: the request contradicts itself, the registry, or the pictures that were uploaded.
+        NotFound: a concept or record does not exist, or is another tenant's.
+    """
+    _check_request(request)  # 1
+    concepts = [_check_concept(concept, caller, registry) for concept in request.concepts]  # 2
+    _check_pictures(request, caller, pictures)  # 3
+    facts = [
+        _facts(concept, view, caller, registry, at) for concept, view in zip(request.concepts, concepts, strict=True)
+    ]
+    context = PolicyContext(
+        domain=PolicyDomain.TRAINING,
+        action="train",
+        principal=PolicyPrincipal(id=caller.principal, roles=tuple(sorted(caller.roles))),
+        concepts=tuple(facts),
+        at=at,
+    )
+    return enforce(open_policy(registry.policies()), context)  # 4
+
+
+def _check_request(request: TrainingRequest) -> None:
+    wanted = Counter(concept.id for concept in request.concepts)
+    for concept, times in wanted.items():
+        if times > 1:
+            raise TrainingInputError(f"concept {concept} is listed {times} times; list it once")
+    for name, times in Counter(picture.name for picture in request.pictures).items():
+        if times > 1:
+            raise TrainingInputError(f"{times} pictures are named {name!r}; give each a name of its own")
+    for picture in request.pictures:
+        for concept in picture.concepts:
+            if concept not in wanted:
+                raise TrainingInputError(
+                    f"picture {picture.name!r} shows {concept}, which is not among the concepts to train; add it or leave it out"
+                )
+    for concept in wanted:
+        if not any(concept in picture.concepts for picture in request.pictures):
+            raise TrainingInputError(f"concept {concept} is in no picture; list it for a picture that shows it")
+
+
+def _check_concept(concept: ConceptRequest, caller: Caller, registry: RegistryPort) -> ConceptView:
+    if concept.id.tenant != caller.tenant:
+        raise NotFound(f"there is no concept {concept.id} that {caller.principal} may see")
+    view = registry.get_concept(concept.id)
+    if view.kind is not concept.kind:
+        raise InputError(f"concept {concept.id} is a {view.kind.value}, the request says {concept.kind.value}; correct it")
+    return view
+
+
+def _check_pictures(request: TrainingRequest, caller: Caller, pictures: PictureStore) -> None:
+    for picture in request.pictures:
+        if not pictures.has(caller.tenant, picture.digest):
+            raise TrainingInputError(
+                f"picture {picture.name!r} was not uploaded; PUT its bytes to /v1/pictures/{picture.digest} first"
+            )
+
+
+def _facts(
+    concept: ConceptRequest, view: ConceptView, caller: Caller, registry: RegistryPort, at: datetime
+) -> ConceptFacts:
+    return concept_facts(
+        concept=concept.id,
+        number=0,
+        kind=concept.kind,
+        status=UNSUBMITTED,
+        owner=view.owner,
+        trainer_of_record=caller.principal,
+        consents=[registry.get_consent(consent) for consent in concept.consents],
+        licences=[registry.get_licence(licence) for licence in concept.licences],
+        at=at,
+    )

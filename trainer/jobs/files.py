@@ -1,0 +1,70 @@
+"""The folders of a job and what it wrote: paths, and reading by a name that was listed. No database.
+
+    <jobs>/<job id>/attempt-<n>/            one attempt's own folder; an attempt never writes into another's
+    <jobs>/<job id>/attempt-<n>/checkpoints   where a later attempt goes on from; not served
+
+Each attempt has its own folder, so that an attempt which was given up but still runs harms nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from sdk.errors import NotFound
+from sdk.spec.ids import RecordId
+from sdk.spec.manifest import ArtefactName
+
+CHECKPOINTS: Final = "checkpoints"
+_ATTEMPT: Final = re.compile(r"attempt-([1-9][0-9]*)")
+_NAME: Final = TypeAdapter(ArtefactName)
+
+
+def attempt_folder(jobs: Path, job: RecordId, attempt: int) -> Path:
+    """The folder of one attempt; it may not exist."""
+    return jobs / job / f"attempt-{attempt}"
+
+
+def earlier_attempts(jobs: Path, job: RecordId, attempt: int) -> tuple[Path, ...]:
+    """The folders of the attempts before `attempt`, newest first."""
+    return tuple(folder for number, folder in _attempts(jobs, job) if number < attempt)
+
+
+def list_files(jobs: Path, job: RecordId) -> tuple[str, ...]:
+    """The names of what the newest attempt wrote, sorted; empty when none wrote anything."""
+    for _, folder in _attempts(jobs, job):
+        names = sorted(
+            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and not path.is_symlink()
+        )
+        served = tuple(name for name in names if _is_served(name))
+        if served:
+            return served
+    return ()
+
+
+def find_file(jobs: Path, job: RecordId, name: str) -> Path:
+    """The path of a listed file. Raises `NotFound`, whatever else `name` may point at."""
+    if name in list_files(jobs, job):
+        for _, folder in _attempts(jobs, job):
+            if (folder / name).is_file():
+                return folder / name
+    raise NotFound(f"job {job} has no file {name!r}; list its files first")
+
+
+def _is_served(name: str) -> bool:
+    try:
+        _NAME.validate_python(name)
+    except ValidationError:
+        return False
+    return not name.startswith(f"{CHECKPOINTS}/")
+
+
+def _attempts(jobs: Path, job: RecordId) -> list[tuple[int, Path]]:
+    root = jobs / job
+    if not root.is_dir():
+        return []
+    numbered = [(match, path) for path in root.iterdir() if (match := _ATTEMPT.fullmatch(path.name))]
+    return sorted(((int(match[1]), path) for match, path in numbered), reverse=True)
