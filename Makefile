@@ -3,11 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-DEMO_WORKSPACE ?= demo-workspace
-DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check format demo clean light-install mini-train mini-eval
+.PHONY: help setup test check format clean light-install mini-train
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -20,9 +18,6 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	touch $(STAMP)
-
-demo: setup ## train, approve, compose, audit: the whole product in one run (demo-out/index.html)
-	$(BIN)/python -m examples.demo --workspace $(DEMO_WORKSPACE) --out $(DEMO_OUT)
 
 test: check light-install ## all of CI: format, lint, types, imports, tests, light install
 	$(BIN)/python -m pytest
@@ -40,13 +35,9 @@ format: setup ## format and sort imports
 light-install: setup ## install without extras into a fresh environment; `import sdk` must not need torch
 	$(BIN)/python tests/light_install.py
 
-mini-train: setup ## train the small base model further, resumable (hours on two cores)
+mini-train: setup ## train the small base model from the start or further, resumable (hours on two cores)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mini]'
-	$(BIN)/python -m trainer.mini.train all
+	for stage in fetch vae unet export; do $(BIN)/python -m trainer.mini.train $$stage || exit 1; done
 
-mini-eval: setup ## measure the shipped base model and print the table of its card
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mini]'
-	$(BIN)/python -m trainer.mini.evaluate
-
-clean: ## remove the demo's workspace and output; .venv stays
-	rm -rf $(DEMO_WORKSPACE) $(DEMO_OUT) build dist
+clean: ## remove what builds leave; .venv stays
+	rm -rf build dist
