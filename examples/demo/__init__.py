@@ -4,5 +4,6 @@
     story     who, what and where: the example concepts, their consent and licence, the scenes
     steps     one function a step; each checks that what should happen happened
     stage     numbering, timing and printing of steps
-    gallery   demo-out/index.html
+    page      what demo-out/index.html shows
+    gallery   how it looks
 """
