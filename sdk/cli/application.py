@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated, Final
 
-import click
 import typer
+from typer.exceptions import Abort, TyperException
 
 from sdk.cli import account, audit, compose, records, review, train
 from sdk.cli.connection import CliState, complain
@@ -57,10 +57,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
             standalone_mode=False,
             obj=state,
         )
-    except click.ClickException as exc:
-        exc.show()
+    except TyperException as exc:  # wrongly called: what was wrong, or the help
+        print(exc.format_message(), file=sys.stderr)
         return exc.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (Abort, KeyboardInterrupt):
         complain("stopped")
         return _INTERRUPTED
     except ImprimaturError as exc:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from sdk.cli.connection import ProfileOption, console, say
+from sdk.cli.connection import ProfileOption, connected, console, now, say
 from sdk.errors import InputError
 
 commands = typer.Typer()
@@ -36,7 +36,7 @@ def compose(
     from sdk.compose import compose as compose_images
 
     _make_folder(out)
-    with Progress(console=console()) as progress:
+    with connected(profile) as (chosen, client), Progress(console=console()) as progress:
         bar = progress.add_task("resolve", total=None)
 
         def show(at: ComposeProgress) -> None:
@@ -54,8 +54,10 @@ def compose(
             steps=steps,
             guidance=guidance,
             negative_prompt=negative,
-            profile=profile,
+            profile=chosen,
+            client=client,
             on_progress=show,
+            clock=now,
         )
     for index, image in enumerate(composition.images):
         path = out / f"{composition.generation_id}-{index}.png"

@@ -1,18 +1,20 @@
 """The typed client of the registry and the trainer: one method a route of `sdk.spec.api`.
 
-    transport     one service over httpx: credential, retries, problem documents to errors
-    records       who am I, consents, licences, policies, blobs
-    versions      concepts, versions, resolving, reviews, revocation
-    generations   intent, artefacts, result
-    log           checkpoints, tiles, entries, receipts, consistency
-    training      the trainer: pictures, jobs, files
+transport     one service over httpx: credential, retries, problem documents to errors
+records       who am I, consents, licences, policies, blobs
+versions      concepts, versions, resolving, reviews, revocation
+generations   intent, artefacts, result
+log           checkpoints, tiles, entries, receipts, consistency
+training      the trainer: pictures, jobs, files
 
-    with Client("http://127.0.0.1:8700", "imp_...") as client:
-        bundle = client.resolve("demo/fox")
+with Client("http://127.0.0.1:8700", "imp_...") as client:
+    bundle = client.resolve("demo/fox")
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -49,13 +51,15 @@ class Client(RecordCalls, VersionCalls, GenerationCalls, LogCalls, TrainingCalls
         transport: httpx.BaseTransport | None = None,
         trainer_transport: httpx.BaseTransport | None = None,
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`transport` carries the calls to the registry and, unless `trainer_transport` is given, to the trainer."""
-        self._registry = Service("registry", registry_url, credential, transport=transport, timeout=timeout)
-        carrier = trainer_transport or transport
-        self._trainer = (
-            Service("trainer", trainer_url, credential, transport=carrier, timeout=timeout) if trainer_url else None
-        )
+
+        def service(name: str, url: str, carrier: httpx.BaseTransport | None) -> Service:
+            return Service(name, url, credential, transport=carrier, timeout=timeout, sleep=sleep)
+
+        self._registry = service("registry", registry_url, transport)
+        self._trainer = service("trainer", trainer_url, trainer_transport or transport) if trainer_url else None
 
     def close(self) -> None:
         """Close the connections."""

@@ -7,7 +7,6 @@ said that it cannot serve now.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -41,7 +40,7 @@ class Service:
         *,
         transport: httpx.BaseTransport | None,
         timeout: float,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None],
     ) -> None:
         self.name = name
         self.base_url = _checked_url(name, base_url)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -197,18 +197,35 @@ def _load(directory: Path, device: str) -> Any:
         raise ConfigurationError("generating needs torch and diffusers: pip install 'imprimatur[generate]'") from exc
     family = _family(directory)
     try:
-        pipeline = getattr(diffusers, family).from_pretrained(
-            directory,
-            local_files_only=True,
-            use_safetensors=True,
-            low_cpu_mem_usage=False,
-            torch_dtype=torch.float16 if device == "cuda" else torch.float32,
-        )
+        with _quiet():
+            pipeline = getattr(diffusers, family).from_pretrained(
+                directory,
+                local_files_only=True,
+                use_safetensors=True,
+                low_cpu_mem_usage=False,
+                dtype=torch.float16 if device == "cuda" else torch.float32,
+            )
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError) as exc:
         raise BackboneError(f"{directory} cannot be loaded as {family}: {str(exc).strip().splitlines()[0]}") from exc
     pipeline.scheduler = diffusers.DDIMScheduler.from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Loading prints bars of its own; ours are the caller's."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    shown = [each for each in (diffusers_logging, transformers_logging) if each.is_progress_bar_enabled()]
+    for each in shown:
+        each.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for each in shown:
+            each.enable_progress_bar()
 
 
 def _family(directory: Path) -> str:

@@ -12,7 +12,16 @@ from datetime import datetime
 from sdk.spec.ids import ConceptId, PrincipalId
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.policy import ConceptFacts
-from sdk.spec.terms import WORLD, AgeClass, ConsentEvidence, ConsentStatus, LicenceEvidence, UseTerms
+from sdk.spec.terms import (
+    WORLD,
+    AgeClass,
+    ConsentEvidence,
+    ConsentRecord,
+    ConsentStatus,
+    LicenceEvidence,
+    LicenceGrant,
+    UseTerms,
+)
 
 
 def concept_facts(
@@ -31,7 +40,8 @@ def concept_facts(
     records = [consent.record for consent in consents]
     grants = [licence.grant for licence in licences]
     complete = bool(records) and bool(grants)
-    terms = [held.terms for held in (*records, *grants)] if complete else []
+    held: list[ConsentRecord | LicenceGrant] = [*records, *grants]
+    terms = [record.terms for record in held] if complete else []
     return ConceptFacts(
         concept=concept,
         number=number,
@@ -41,7 +51,7 @@ def concept_facts(
         trainer_of_record=trainer_of_record,
         consent_live=bool(records) and all(_is_live(consent, at) for consent in consents),
         licence_live=bool(grants) and all(grant.terms.live_at(at) for grant in grants),
-        covers_concept=complete and all(concept in held.covers for held in (*records, *grants)),
+        covers_concept=complete and all(concept in record.covers for record in held),
         has_minor=any(record.age_class is AgeClass.MINOR for record in records),
         purposes=_granted_by_all([term.purposes for term in terms]),
         territories=_territories(terms),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -72,10 +72,10 @@ def load_key_file(path: Path) -> Ed25519Signer:
         private_key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except OSError as exc:
         raise ConfigurationError(f"no signing key can be read at {path}: {exc.strerror}") from exc
-    except ValueError as exc:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:  # TypeError: it is encrypted
         raise ConfigurationError(f"{path} is not an unencrypted PEM private key") from exc
     if not isinstance(private_key, Ed25519PrivateKey):
-        raise ConfigurationError(f"{path} holds no Ed25519 key; make one with 'imprimatur keys new'")
+        raise ConfigurationError(f"{path} holds no Ed25519 key; 'imprimatur init' makes the keys of a workspace")
     return Ed25519Signer(private_key)
 
 

@@ -147,7 +147,7 @@ def verify_checkpoint(note: bytes, trust: TrustRoot) -> LogCheckpoint:
     for public_key in trust.keys_for(TrustRole.LOG).values():
         expected = note_key_hash(trust.log_origin, public_key)
         for line in signed.signatures:
-            if line.key_name == trust.log_origin and line.key_hash == expected:
-                if verify_signature(public_key, line.signature, checkpoint.text):
-                    return checkpoint
+            named = line.key_name == trust.log_origin and line.key_hash == expected
+            if named and verify_signature(public_key, line.signature, checkpoint.text):
+                return checkpoint
     raise SignatureInvalid(f"no trusted log key signed the checkpoint of {checkpoint.tree_size} entries")

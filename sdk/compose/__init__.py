@@ -1,0 +1,25 @@
+"""The compose call: images with learned concepts, or a refusal that says why.
+
+call     the call and the order of its steps, which is the promise
+steps    the steps, one function each
+values   what it takes with it, reports and hands out
+
+result = sdk.compose(["demo/fox"], "a photo of {demo/fox}", purpose="advertising", territory="JP", channel="web")
+"""
+
+import sys
+from types import ModuleType
+
+from sdk.compose.call import compose
+from sdk.compose.values import ComposedImage, ComposeProgress, ComposeStage, Composition
+
+__all__ = ["ComposeProgress", "ComposeStage", "ComposedImage", "Composition", "compose"]
+
+
+class _CallableModule(ModuleType):
+    """Lets `sdk.compose(...)` mean the call whichever import came first: a submodule shadows a name of its package."""
+
+    __call__ = staticmethod(compose)
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -1,0 +1,161 @@
+"""The compose call: images with learned concepts, or a refusal that says why.
+
+It reads top to bottom, and the order is the promise. Nothing is generated before every concept passed every check;
+nothing is handed out that was not recorded:
+1. Resolve    references to version bundles.
+2. Verify     every bundle (`sdk.verify`), and that the log extends what was seen of it before.
+3. Enforce    the policies here, on all concepts together.
+4. Record     the intent; the registry's decision of record must permit it too.
+5. Generate   with the artefacts fetched under the grant, each checked against its manifest.
+6. Credential every image with signed Content Credentials.
+7. Record     the result, signed. Only then are the images returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sdk.client import Client
+from sdk.compose.steps import (
+    concept_use,
+    enforce_policy,
+    generate_pictures,
+    make_intent,
+    open_generation,
+    record_result,
+    require_base_model,
+)
+from sdk.compose.values import ComposedImage, ComposeProgress, Composer, ComposeStage, Composition, OnProgress
+from sdk.credentials.authority import load_credential_signer
+from sdk.credentials.mark import encode_png, mark_image
+from sdk.errors import InputError
+from sdk.generate.pipeline import Sampling
+from sdk.generate.scene import Scene, concept_of, name_concepts, parse_scene, plain_text
+from sdk.profile import Profile, load_profile
+from sdk.resolve import connect, current_trust_root, log_memory, resolve_references, watch_log
+from sdk.signing.signer import load_key_file
+from sdk.spec.canonical import validate_wire
+from sdk.spec.policy import Use
+from sdk.verify import verify_version
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def compose(
+    concepts: Sequence[str] | Mapping[str, str],
+    scene: str,
+    *,
+    purpose: str,
+    territory: str,
+    channel: str,
+    count: int = 1,
+    seed: int = 0,
+    steps: int = 30,
+    guidance: float = 5.0,
+    negative_prompt: str | None = None,
+    size: tuple[int, int] | None = None,
+    profile: Profile | Path | None = None,
+    client: Client | None = None,
+    on_progress: OnProgress | None = None,
+    clock: Callable[[], datetime] = _utc_now,
+) -> Composition:
+    """Generate `count` images of `scene` with approved concepts.
+
+    `concepts` are references (`tenant/name`, or with `@number`), written in the scene as `{tenant/name}`; a mapping
+    gives them short names: `{"hero": "demo/fox"}` and `{hero}`. `profile` is who composes; `client` replaces the
+    connection that it describes; `clock` the time.
+
+    Raises:
+        NotApproved: a version is not approved (any more).
+        VerificationError: a proof does not hold.
+        PolicyDenied: policy refuses the use; `decision` says which rule, and who can change it.
+        SceneError, InputError: the scene or a number cannot be used.
+    """
+    names = name_concepts(concepts)
+    parsed = parse_scene(scene, {name: concept_of(reference) for name, reference in names.items()})
+    sampling = Sampling(
+        seed=seed, steps=steps, guidance=guidance, negative_prompt=plain_text(negative_prompt or ""), size=size
+    )
+    use = _checked(purpose, territory, channel, count=count, seed=seed, steps=steps)
+    chosen = profile if isinstance(profile, Profile) else load_profile(profile)
+    connection = client or connect(chosen)
+    try:
+        composer = _composer(chosen, connection, clock)
+        return _compose(composer, tuple(names.values()), parsed, use, sampling, count, on_progress or _silent)
+    finally:
+        if client is None:
+            connection.close()
+
+
+def _compose(
+    composer: Composer,
+    references: tuple[str, ...],
+    scene: Scene,
+    use: Use,
+    sampling: Sampling,
+    count: int,
+    on_progress: OnProgress,
+) -> Composition:
+    on_progress(ComposeProgress(stage=ComposeStage.RESOLVE))
+    bundles = resolve_references(composer.client, references)  # 1
+
+    on_progress(ComposeProgress(stage=ComposeStage.VERIFY))
+    now = composer.clock()
+    trust = current_trust_root(composer.client, composer.profile.trust_root, now=now)
+    watch = watch_log(composer.client, trust, composer.memory)
+    versions = tuple(verify_version(bundle, ref=ref, trust=trust, now=now) for ref, bundle in bundles)  # 2
+    for note in (note for version in versions for note in version.notes):
+        watch.see(note)
+    require_base_model(composer.base_model, versions)
+
+    on_progress(ComposeProgress(stage=ComposeStage.ENFORCE))
+    policy_bundle = enforce_policy(composer, versions, use, now)  # 3
+
+    on_progress(ComposeProgress(stage=ComposeStage.INTENT))
+    intent = make_intent(versions, scene, use, sampling, count, policy_bundle)
+    grant = open_generation(composer, intent, trust)  # 4
+    watch.see(grant.receipt.checkpoint.encode())
+
+    on_progress(ComposeProgress(stage=ComposeStage.GENERATE, images=count, steps=sampling.steps))
+    pictures = generate_pictures(composer, grant.id, versions, scene, sampling, count, on_progress)  # 5
+
+    on_progress(ComposeProgress(stage=ComposeStage.CREDENTIAL, images=count))
+    facts = concept_use(grant, versions, intent, trust)
+    images = tuple(
+        ComposedImage(png=mark_image(encode_png(picture), facts, composer.credential_signer)) for picture in pictures
+    )  # 6
+
+    on_progress(ComposeProgress(stage=ComposeStage.RESULT, images=count))
+    receipt = record_result(composer, grant.id, versions, images, trust)  # 7
+    watch.see(receipt.checkpoint.encode())
+    return Composition(
+        images=images, generation_id=grant.id, decision=grant.decision, receipt=receipt, versions=versions
+    )
+
+
+def _composer(profile: Profile, client: Client, clock: Callable[[], datetime]) -> Composer:
+    return Composer(
+        client=client,
+        profile=profile,
+        signer=load_key_file(profile.need("signing_key")),
+        credential_signer=load_credential_signer(profile.need("content_credentials")),
+        base_model=profile.need("base_model"),
+        memory=log_memory(profile),
+        clock=clock,
+    )
+
+
+def _checked(purpose: str, territory: str, channel: str, *, count: int, seed: int, steps: int) -> Use:
+    limits = {"count": (count, 1, 64), "seed": (seed, 0, 2**53 - 1 - count), "steps": (steps, 1, 1000)}
+    for name, (value, lowest, highest) in limits.items():
+        if not lowest <= value <= highest:
+            raise InputError(f"{name} is {value}; it must lie between {lowest} and {highest}")
+    return validate_wire(Use, {"purpose": purpose, "territory": territory, "channel": channel}, "use")
+
+
+def _silent(_progress: ComposeProgress) -> None:
+    """Nobody is watching."""

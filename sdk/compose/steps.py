@@ -1,0 +1,187 @@
+"""The seven steps of a compose call, one function each; their order is `sdk.compose.call`.
+
+Each does one thing and raises when it cannot: nothing here decides to go on after a failure.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdk.client import Client
+from sdk.compose.values import ComposedImage, ComposeProgress, Composer, ComposeStage, OnProgress
+from sdk.credentials.concept_use import ConceptUse, CountedApproval, UsedVersion
+from sdk.credentials.mark import PNG_MEDIA_TYPE
+from sdk.errors import BackboneError, PolicyDenied, VerificationError
+from sdk.generate.base_model import base_model_digest
+from sdk.generate.pipeline import Sampling, generate_images, load_pipeline
+from sdk.generate.scene import Scene
+from sdk.generate.tokens import LearnedToken, parse_token
+from sdk.policy.bundle import parse_bundle
+from sdk.policy.cedar import CedarEngine
+from sdk.policy.engine import enforce
+from sdk.policy.facts import concept_facts
+from sdk.signing.signer import sign_envelope
+from sdk.signing.trust import TrustRoot
+from sdk.spec.api import GeneratedImage, GenerationGrant, GenerationIntent, GenerationResult
+from sdk.spec.digest import Digest
+from sdk.spec.ids import ConceptId, RecordId
+from sdk.spec.log_entry import AuditEventType, LogReceipt
+from sdk.spec.manifest import ArtefactRole
+from sdk.spec.policy import PolicyContext, PolicyDomain, PolicyPrincipal, Use
+from sdk.spec.statements import GenerationPredicate, encode_statement
+from sdk.verify import VerifiedVersion, verify_artefact, verify_receipt
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def require_base_model(directory: Path, versions: Sequence[VerifiedVersion]) -> None:
+    """Refuse versions that were learned on another base model than the one in `directory`."""
+    found = base_model_digest(directory)
+    for version in versions:
+        if version.manifest.base_model != found:
+            raise BackboneError(
+                f"{version.name} was learned on base model {version.manifest.base_model}, but {directory} is {found}; "
+                "set base_model in the profile to the folder it was learned on"
+            )
+
+
+def enforce_policy(composer: Composer, versions: Sequence[VerifiedVersion], use: Use, now: datetime) -> Digest:
+    """Decide here, on all concepts together, by the registry's bundle; return the bundle's digest."""
+    who = composer.client.whoami()
+    engine = CedarEngine(parse_bundle(composer.client.policies()))
+    facts = tuple(
+        concept_facts(
+            concept=version.bundle.concept,
+            number=version.bundle.number,
+            kind=version.manifest.kind,
+            status=version.bundle.status.value,
+            owner=version.bundle.owner,
+            trainer_of_record=version.manifest.training.requested_by,
+            consents=version.bundle.consents,
+            licences=version.bundle.licences,
+            at=now,
+        )
+        for version in versions
+    )
+    principal = PolicyPrincipal(id=who.principal, roles=who.roles)
+    context = PolicyContext(
+        domain=PolicyDomain.COMPOSITION, action="compose", principal=principal, concepts=facts, use=use, at=now
+    )
+    return enforce(engine, context).bundle
+
+
+def make_intent(
+    versions: Sequence[VerifiedVersion], scene: Scene, use: Use, sampling: Sampling, count: int, policy_bundle: Digest
+) -> GenerationIntent:
+    """What is about to be generated. The scene itself stays here; its digest is recorded."""
+    return GenerationIntent(
+        manifests=tuple(version.digest for version in versions),
+        scene=Digest.of(scene.text.encode()),
+        use=use,
+        count=count,
+        seed=sampling.seed,
+        base_model=versions[0].manifest.base_model,
+        policy_bundle=policy_bundle,
+        idempotency_key=secrets.token_urlsafe(24),
+    )
+
+
+def open_generation(composer: Composer, intent: GenerationIntent, trust: TrustRoot) -> GenerationGrant:
+    """Record the intent, and require the registry's own permit and the proof that it is logged."""
+    grant = composer.client.open_generation(intent)
+    if not grant.decision.permitted or grant.decision.bundle != intent.policy_bundle:
+        raise PolicyDenied(
+            f"the registry's decision about {grant.id} is not a permit under our policies", grant.decision
+        )
+    _require_entry(grant.receipt, AuditEventType.GENERATION_PERMITTED, grant.id, trust)
+    return grant
+
+
+def generate_pictures(
+    composer: Composer,
+    generation: RecordId,
+    versions: Sequence[VerifiedVersion],
+    scene: Scene,
+    sampling: Sampling,
+    count: int,
+    on_progress: OnProgress,
+) -> list[Image]:
+    """Fetch each version's embedding under the grant, check it, and draw."""
+    tokens = {version.bundle.concept: _fetch_token(composer.client, generation, version) for version in versions}
+
+    def on_step(image: int, step: int) -> None:
+        on_progress(
+            ComposeProgress(stage=ComposeStage.GENERATE, image=image, images=count, step=step, steps=sampling.steps)
+        )
+
+    return list(
+        generate_images(load_pipeline(composer.base_model), scene, tokens, sampling, count=count, on_step=on_step)
+    )
+
+
+def _fetch_token(client: Client, generation: RecordId, version: VerifiedVersion) -> LearnedToken:
+    embeddings = version.manifest.by_role(ArtefactRole.EMBEDDING)
+    if len(embeddings) != 1:
+        raise VerificationError(f"{version.name} has {len(embeddings)} embedding files; exactly one is expected")
+    content = client.fetch_artefact(generation, embeddings[0].digest)
+    verified = verify_artefact(embeddings[0], content, about=version.name)
+    return parse_token(verified, version.manifest.embedding, version.bundle.concept)
+
+
+def concept_use(
+    grant: GenerationGrant, versions: Sequence[VerifiedVersion], intent: GenerationIntent, trust: TrustRoot
+) -> ConceptUse:
+    """What the credentials of every image will say."""
+    return ConceptUse(
+        generation=grant.id,
+        versions=tuple(_used(version) for version in versions),
+        policy_bundle=intent.policy_bundle,
+        base_model=intent.base_model,
+        log_origin=trust.log_origin,
+        intent_index=grant.receipt.index,
+    )
+
+
+def _used(version: VerifiedVersion) -> UsedVersion:
+    return UsedVersion(
+        concept=ConceptId(version.bundle.concept),
+        number=version.bundle.number,
+        manifest=version.digest,
+        consents=tuple(consent.digest for consent in version.bundle.consents),
+        approvals=tuple(CountedApproval(log_index=index) for index in version.approval_indices),
+    )
+
+
+def record_result(
+    composer: Composer,
+    generation: RecordId,
+    versions: Sequence[VerifiedVersion],
+    images: Sequence[ComposedImage],
+    trust: TrustRoot,
+) -> LogReceipt:
+    """Record the digests of the images with the application's signature; return the proof that it is logged."""
+    predicate = GenerationPredicate(
+        generation=generation,
+        application=composer.profile.principal,
+        manifests=tuple(version.digest for version in versions),
+        finished_at=composer.clock(),
+    )
+    subjects = {f"{index}.png": image.digest for index, image in enumerate(images)}
+    listed = tuple(
+        GeneratedImage(digest=image.digest, media_type=PNG_MEDIA_TYPE, size=len(image.png)) for image in images
+    )
+    statement = sign_envelope(encode_statement(predicate, subjects=subjects), composer.signer)
+    receipt = composer.client.record_generation(generation, GenerationResult(images=listed, statement=statement))
+    _require_entry(receipt, AuditEventType.GENERATION_RECORDED, generation, trust)
+    return receipt
+
+
+def _require_entry(receipt: LogReceipt, event: AuditEventType, subject: RecordId, trust: TrustRoot) -> None:
+    entry = verify_receipt(receipt, trust)
+    if entry.event is not event or entry.subject != subject:
+        raise VerificationError(f"the registry's receipt is not for {event.value} of {subject}; nothing is handed out")

@@ -1,0 +1,97 @@
+"""What a compose call takes with it, reports and hands out. Values only; the call itself is `sdk.compose.call`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdk.cache import LogMemory
+from sdk.client import Client
+from sdk.credentials.authority import CredentialSigner
+from sdk.profile import Profile
+from sdk.signing.signer import Signer
+from sdk.spec.digest import Digest
+from sdk.spec.ids import RecordId
+from sdk.spec.log_entry import LogReceipt
+from sdk.spec.policy import Decision
+from sdk.verify import VerifiedVersion
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class ComposeStage(StrEnum):
+    """Where a compose call is."""
+
+    RESOLVE = "resolve"
+    VERIFY = "verify"
+    ENFORCE = "enforce"
+    INTENT = "record-intent"
+    GENERATE = "generate"
+    CREDENTIAL = "credential"
+    RESULT = "record-result"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComposeProgress:
+    """How far a compose call is; `image` and `step` count from 0 and only while generating."""
+
+    stage: ComposeStage
+    image: int = 0
+    images: int = 0
+    step: int = 0
+    steps: int = 0
+
+
+OnProgress = Callable[[ComposeProgress], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComposedImage:
+    """A picture, and the very file that was recorded."""
+
+    png: bytes  # credentials included
+
+    @property
+    def image(self) -> Image:
+        """The picture, decoded from the recorded file."""
+        from PIL import Image
+
+        return Image.open(io.BytesIO(self.png))
+
+    @property
+    def digest(self) -> Digest:
+        return Digest.of(self.png)
+
+    def save(self, path: Path | str) -> None:
+        """Write the recorded file. Saving `image` instead would lose its credentials."""
+        Path(path).write_bytes(self.png)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composition:
+    """What a compose call hands out."""
+
+    images: tuple[ComposedImage, ...]
+    generation_id: RecordId
+    decision: Decision
+    receipt: LogReceipt  # proves that the result is recorded
+    versions: tuple[VerifiedVersion, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composer:
+    """Everything a compose call uses: services, keys, base model, memory, clock."""
+
+    client: Client
+    profile: Profile
+    signer: Signer
+    credential_signer: CredentialSigner
+    base_model: Path
+    memory: LogMemory
+    clock: Callable[[], datetime]

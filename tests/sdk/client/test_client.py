@@ -1,0 +1,362 @@
+"""The client against a transport that answers with the vocabulary: routes, errors, retries, bounds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from support.governed import (
+    FOX,
+    NOW,
+    World,
+    consent_evidence,
+    consent_record,
+    licence_evidence,
+    licence_grant,
+    record_id,
+)
+
+from sdk import errors
+from sdk.client import Client, transport
+from sdk.client.transport import ATTEMPTS, error_from
+from sdk.errors import (
+    ConfigurationError,
+    Conflict,
+    DigestMismatch,
+    FormatError,
+    ImprimaturError,
+    NotFound,
+    PermissionDenied,
+    PolicyDenied,
+    ServiceError,
+    ServiceUnavailable,
+)
+from sdk.spec import api
+from sdk.spec.canonical import WireModel, encode_canonical
+from sdk.spec.digest import Digest
+from sdk.spec.policy import Decision, Effect, Reason, Use
+
+REGISTRY, TRAINER = "http://registry.test", "http://trainer.test"
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+class Seen:
+    """A service that records what it was asked and answers with what it was told to."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        self.requests.append(request)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return httpx.Response(answer.status_code, content=answer.content, headers=answer.headers)
+
+
+def client_of(handler: Handler, pauses: list[float] | None = None) -> Client:
+    """A client that notes how long it would have waited."""
+    carrier = httpx.MockTransport(handler)
+    waited = [] if pauses is None else pauses
+    return Client(REGISTRY, "imp_secret", trainer_url=TRAINER, transport=carrier, sleep=waited.append)
+
+
+def wire(value: WireModel, status: int = 200) -> httpx.Response:
+    return httpx.Response(status, content=encode_canonical(value))
+
+
+def problem(status: int, code: str, **members: Any) -> httpx.Response:
+    body = {"type": f"urn:imprimatur:error:{code}", "title": "no", "status": status, "detail": "because", "code": code}
+    return httpx.Response(status, json=body | members)
+
+
+DECISION = Decision(
+    effect=Effect.DENY,
+    action="compose",
+    reasons=(Reason(rule="composition.territory", about="demo/fox", message="no", remedy="ask"),),
+    bundle=Digest.of(b"bundle"),
+    context=Digest.of(b"context"),
+)
+WORLD = World()
+DIGEST = Digest.of(b"content")
+RECEIPT = WORLD.log.receipt(1)
+INTENT = api.GenerationIntent(
+    manifests=(DIGEST,),
+    scene=DIGEST,
+    use=Use(purpose="advertising", territory="JP", channel="web"),
+    count=1,
+    seed=1,
+    base_model=DIGEST,
+    policy_bundle=DIGEST,
+    idempotency_key="k" * 16,
+)
+RESULT = api.GenerationResult(
+    images=(api.GeneratedImage(digest=DIGEST, media_type="image/png", size=1),), statement=WORLD.attestation
+)
+CONCEPT = api.ConceptView(id=FOX, kind="subject", title="Fox", owner="demo/owner", created_at=NOW)
+VERSION = api.VersionView(
+    concept=FOX,
+    number=1,
+    status="submitted",
+    manifest=DIGEST,
+    submitted_by="demo/trainer",
+    submitted_at=NOW,
+    approvals=0,
+    approvals_required=1,
+)
+REQUEST = api.TrainingRequest(
+    concepts=(
+        api.ConceptRequest(
+            id=FOX, kind="subject", class_word="fox", consents=(record_id("con"),), licences=(record_id("lic"),)
+        ),
+    ),
+    pictures=(api.PictureRequest(name="1.png", digest=DIGEST, concepts=(FOX,)),),
+)
+JOB = api.JobView(id=record_id("job"), status="queued", requested_by="demo/trainer", request=REQUEST, created_at=NOW)
+ACCEPTED = api.RecordAccepted(id=record_id("con"), digest=DIGEST, receipt=RECEIPT)
+GRANT = api.GenerationGrant(id=record_id("gen"), decision=DECISION, receipt=RECEIPT, expires_at=NOW)
+VIEW = api.GenerationView(
+    id=record_id("gen"),
+    application="demo/app",
+    intent=INTENT,
+    decision=DECISION,
+    versions=("demo/fox@1",),
+    permitted_at=NOW,
+    intent_index=1,
+)
+RAW = object()
+
+CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
+    ("GET /healthz", lambda c: c.health(), api.Health(service="registry", version="1")),
+    ("GET /v1/trust-root", lambda c: c.trust_root(), WORLD.attestation),
+    ("GET /v1/whoami", lambda c: c.whoami(), api.WhoAmI(principal="demo/app", tenant="demo", roles=("app",))),
+    ("PUT /v1/blobs/{digest}", lambda c: c.put_blob(b"content"), RAW),
+    ("GET /v1/blobs/{digest}", lambda c: c.get_blob(DIGEST), RAW),
+    ("POST /v1/consents", lambda c: c.give_consent(consent_record()), ACCEPTED),
+    ("GET /v1/consents/{id}", lambda c: c.get_consent(record_id("con")), consent_evidence()),
+    ("POST /v1/consents/{id}/withdrawal", lambda c: c.withdraw_consent(record_id("con"), "asked"), ACCEPTED),
+    ("POST /v1/licences", lambda c: c.grant_licence(licence_grant()), ACCEPTED),
+    ("GET /v1/licences/{id}", lambda c: c.get_licence(record_id("lic")), licence_evidence()),
+    (
+        "POST /v1/concepts",
+        lambda c: c.create_concept(api.NewConcept(id=FOX, kind="subject", title="Fox")),
+        CONCEPT,
+    ),
+    ("GET /v1/concepts", lambda c: c.list_concepts(), api.ConceptList(concepts=(CONCEPT,))),
+    ("GET /v1/concepts/{tenant}/{name}", lambda c: c.get_concept(FOX), CONCEPT),
+    (
+        "POST /v1/concepts/{tenant}/{name}/versions",
+        lambda c: c.submit_version(FOX, api.VersionSubmission(manifest=b"{}", attestation=WORLD.attestation)),
+        VERSION,
+    ),
+    (
+        "GET /v1/concepts/{tenant}/{name}/versions",
+        lambda c: c.list_versions(FOX),
+        api.VersionList(versions=(VERSION,)),
+    ),
+    ("GET /v1/concepts/{tenant}/{name}/versions/{number}", lambda c: c.get_version(FOX, 1), WORLD.bundle()),
+    ("GET /v1/resolve?ref=demo%2Ffox%401", lambda c: c.resolve("demo/fox@1"), WORLD.bundle()),
+    (
+        "POST /v1/concepts/{tenant}/{name}/versions/{number}/reviews",
+        lambda c: c.review(FOX, 1, WORLD.attestation),
+        VERSION,
+    ),
+    (
+        "POST /v1/concepts/{tenant}/{name}/versions/{number}/revocation",
+        lambda c: c.revoke(FOX, 1, WORLD.attestation),
+        VERSION,
+    ),
+    ("POST /v1/generations", lambda c: c.open_generation(INTENT), GRANT),
+    (
+        "GET /v1/generations?concept=demo%2Ffox",
+        lambda c: c.list_generations(FOX),
+        api.GenerationList(generations=(VIEW,)),
+    ),
+    ("GET /v1/generations/{id}", lambda c: c.get_generation(record_id("gen")), VIEW),
+    ("GET /v1/generations/{id}/artefacts/{digest}", lambda c: c.fetch_artefact(record_id("gen"), DIGEST), RAW),
+    ("POST /v1/generations/{id}/result", lambda c: c.record_generation(record_id("gen"), RESULT), RECEIPT),
+    ("GET /v1/policies", lambda c: c.policies(), api.PolicyBundleView(digest=DIGEST, files={})),
+    ("GET /v1/log/checkpoint", lambda c: c.log_checkpoint(), RAW),
+    ("GET /v1/log/tile/0/x001/067", lambda c: c.log_tile(0, 1067), RAW),
+    ("GET /v1/log/tile/entries/000.p/3", lambda c: c.log_entry_bundle(0, width=3), RAW),
+    (
+        "GET /v1/log/entries?subject=demo%2Ffox%401&limit=7",
+        lambda c: c.log_entries(api.LogQuery(subject="demo/fox@1", limit=7)),
+        api.LogPage(entries=()),
+    ),
+    ("GET /v1/log/receipts/{index}", lambda c: c.log_receipt(1), RECEIPT),
+    (
+        "GET /v1/log/consistency?old_size=1&new_size=2",
+        lambda c: c.log_consistency(1, 2),
+        api.ConsistencyProof(old_size=1, new_size=2, hashes=(bytes(32),)),
+    ),
+    ("GET /healthz", lambda c: c.trainer_health(), api.Health(service="trainer", version="1")),
+    ("PUT /v1/pictures/{digest}", lambda c: c.put_picture(b"content"), RAW),
+    ("POST /v1/jobs", lambda c: c.create_job(REQUEST), JOB),
+    ("GET /v1/jobs", lambda c: c.list_jobs(), api.JobList(jobs=(JOB,))),
+    ("GET /v1/jobs/{id}", lambda c: c.get_job(record_id("job")), JOB),
+    ("POST /v1/jobs/{id}/cancel", lambda c: c.cancel_job(record_id("job")), JOB),
+    ("GET /v1/jobs/{id}/files", lambda c: c.job_files(record_id("job")), api.FileList(files=("a/b.png",))),
+    ("GET /v1/jobs/{id}/files/{name}", lambda c: c.job_file(record_id("job"), "a/b.png"), RAW),
+]
+PARTS = {"tenant": "demo", "name": "fox", "number": "1", "index": "1", "digest": str(DIGEST)}
+
+
+def expected_target(route: str) -> str:
+    """The method and target of a call of CALLS, with its parameters filled in."""
+    prefixes = {"consents": "con", "licences": "lic", "generations": "gen", "jobs": "job"}
+    parts = dict(PARTS)
+    if route.endswith("/files/{name}"):
+        parts["name"] = "a/b.png"
+    kind = re.search(r"/v1/(\w+)/\{id\}", route)
+    if kind:
+        parts["id"] = record_id(prefixes[kind[1]])
+    return re.sub(r"\{(\w+)\}", lambda match: str(parts[match[1]]), route)
+
+
+class TestRoutes:
+    @pytest.mark.parametrize(("route", "call", "answer"), CALLS, ids=[route for route, _, _ in CALLS])
+    def test_calls_its_route_and_parses_its_answer(
+        self, route: str, call: Callable[[Client], Any], answer: Any
+    ) -> None:
+        service = Seen(httpx.Response(200, content=b"content") if answer is RAW else wire(answer))
+        with client_of(service) as client:
+            result = call(client)
+        request = service.requests[0]
+        assert f"{request.method} {request.url.raw_path.decode()}" == expected_target(route)
+        assert request.headers["Authorization"] == "Bearer imp_secret"
+        assert result in (b"content", DIGEST) if answer is RAW else result == answer
+
+    def test_every_route_of_the_vocabulary_has_a_method(self) -> None:
+        mapped = re.findall(r"^    (GET|PUT|POST)\s+(/\S+?)(?:\?\S*)?\s", api.__doc__ or "", re.MULTILINE)
+        called = {route.split("?")[0] for route, _, _ in CALLS}
+        wanted = {
+            f"{method} {path}"
+            for method, path in mapped
+            if "/log/tile/" not in path  # tiles have paths of their own
+        }
+        assert len(wanted) > 30
+        assert wanted <= called
+
+    def test_trainer_routes_go_to_the_trainer(self) -> None:
+        service = Seen(wire(JOB))
+        with client_of(service) as client:
+            client.get_job(record_id("job"))
+        assert service.requests[0].url.host == "trainer.test"
+
+    def test_says_what_is_missing_without_a_trainer(self) -> None:
+        with Client(REGISTRY, "imp_x") as client, pytest.raises(ConfigurationError, match="no trainer is known"):
+            client.list_jobs()
+
+    @pytest.mark.parametrize("address", ["registry.test", "ftp://registry.test", "http://", "http://[::1"])
+    def test_refuses_what_is_no_address(self, address: str) -> None:
+        with pytest.raises(ConfigurationError, match=r"address"):
+            Client(address, "imp_x")
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        "cls",
+        [
+            cls
+            for cls in vars(errors).values()
+            if isinstance(cls, type) and issubclass(cls, ImprimaturError) and cls is not PolicyDenied
+        ],
+    )
+    def test_every_code_becomes_its_class(self, cls: type[ImprimaturError]) -> None:
+        answer = problem(418, cls.code)
+        error = error_from(418, answer.content, "x")
+        assert type(error) is cls
+        assert error.message == "because"
+
+    def test_a_decision_becomes_a_denial_that_carries_it(self) -> None:
+        answer = problem(403, "policy.denied", decision=json.loads(encode_canonical(DECISION)))
+        with client_of(Seen(answer)) as client, pytest.raises(PolicyDenied) as caught:
+            client.open_generation(INTENT)
+        assert caught.value.decision == DECISION
+
+    @pytest.mark.parametrize(
+        ("status", "cls"),
+        [(403, PermissionDenied), (404, NotFound), (409, Conflict), (418, ServiceError), (500, ServiceError)],
+    )
+    def test_without_a_problem_document_the_status_decides(self, status: int, cls: type[ServiceError]) -> None:
+        error = error_from(status, b"<html>", "registry GET /x")
+        assert type(error) is cls
+        assert str(status) in error.message
+
+    def test_a_denial_without_its_decision_is_still_an_error(self) -> None:
+        assert isinstance(error_from(403, problem(403, "policy.denied").content, "x"), PermissionDenied)
+
+    @pytest.mark.parametrize("content", [b"", b"[]", b"not json", b'{"service": 1}', b'{"a":1,"a":2}'])
+    def test_an_answer_that_is_not_what_it_should_be_is_a_format_error(self, content: bytes) -> None:
+        with client_of(Seen(httpx.Response(200, content=content))) as client, pytest.raises(FormatError):
+            client.health()
+
+    def test_other_bytes_than_asked_for_are_refused(self) -> None:
+        with client_of(Seen(httpx.Response(200, content=b"other"))) as client:
+            with pytest.raises(DigestMismatch):
+                client.get_blob(DIGEST)
+            with pytest.raises(DigestMismatch):
+                client.fetch_artefact(record_id("gen"), DIGEST)
+
+    def test_an_answer_over_the_limit_is_not_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", 10)
+        with (
+            client_of(Seen(httpx.Response(200, content=b"x" * 11))) as client,
+            pytest.raises(FormatError, match="larger than 10"),
+        ):
+            client.health()
+
+
+class TestRetries:
+    def test_repeats_a_read_until_there_is_an_answer(self) -> None:
+        answer = api.Health(service="registry", version="1")
+        service = Seen(httpx.ConnectError("refused"), problem(503, "service.unavailable"), wire(answer))
+        pauses: list[float] = []
+        with client_of(service, pauses) as client:
+            assert client.health() == answer
+        assert len(service.requests) == 3
+        assert pauses == [0.2, 0.4]
+
+    def test_gives_up_after_the_last_attempt_and_names_the_service(self) -> None:
+        service = Seen(httpx.ConnectError("refused"))
+        with (
+            client_of(service) as client,
+            pytest.raises(ServiceUnavailable, match=r"registry at http://registry\.test"),
+        ):
+            client.health()
+        assert len(service.requests) == ATTEMPTS
+
+    def test_never_repeats_what_may_not_happen_twice(self) -> None:
+        service = Seen(httpx.ReadError("lost"))
+        with client_of(service) as client, pytest.raises(ServiceUnavailable):
+            client.give_consent(consent_record())
+        assert len(service.requests) == 1
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda c: c.open_generation(INTENT),
+            lambda c: c.record_generation(record_id("gen"), RESULT),
+            lambda c: c.put_blob(b"content"),
+        ],
+    )
+    def test_repeats_what_carries_its_own_identity(self, call: Callable[[Client], Any]) -> None:
+        service = Seen(httpx.ReadError("lost"))
+        with client_of(service) as client, pytest.raises(ServiceUnavailable):
+            call(client)
+        assert len(service.requests) == ATTEMPTS
+        assert len({request.content for request in service.requests}) == 1
+
+    @pytest.mark.parametrize("status", [400, 404, 409, 429, 500])
+    def test_an_answer_is_final(self, status: int) -> None:
+        service = Seen(httpx.Response(status))
+        with client_of(service) as client, pytest.raises(ImprimaturError):
+            client.health()
+        assert len(service.requests) == 1

@@ -1,0 +1,99 @@
+"""What a client remembers of a log, and that it notices when the log says otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.governed import NOW, ORIGIN, fixed_signer, make_trust_root
+from support.memory_log import MemoryLog
+
+from sdk.cache import FileLogMemory, LogMemory, LogWatch, MemoryLogMemory
+from sdk.errors import ConfigurationError, LogForked, ProofInvalid, SignatureInvalid
+from sdk.spec.log_entry import AuditEventType
+
+
+def make_log(*subjects: str) -> MemoryLog:
+    log = MemoryLog(ORIGIN, fixed_signer("log"), NOW)
+    for subject in subjects:
+        log.append(AuditEventType.CONCEPT_CREATED, subject)
+    return log
+
+
+def watch(log: MemoryLog, memory: LogMemory) -> LogWatch:
+    return LogWatch(memory, make_trust_root(), log.consistency)
+
+
+@pytest.fixture(params=["file", "process"])
+def memory(request: pytest.FixtureRequest, tmp_path: Path) -> LogMemory:
+    return FileLogMemory(tmp_path / "seen") if request.param == "file" else MemoryLogMemory()
+
+
+class TestMemory:
+    def test_knows_nothing_at_first(self, memory: LogMemory) -> None:
+        assert memory.first("a") is memory.newest("a") is None
+
+    def test_keeps_the_first_and_the_newest(self, memory: LogMemory) -> None:
+        for note in (b"1", b"2", b"3"):
+            memory.remember("a", note)
+        assert (memory.first("a"), memory.newest("a")) == (b"1", b"3")
+
+    def test_keeps_logs_apart(self, memory: LogMemory) -> None:
+        memory.remember("a", b"1")
+        assert memory.newest("b") is None
+
+    def test_file_memory_survives_the_process(self, tmp_path: Path) -> None:
+        FileLogMemory(tmp_path).remember("a/../b é", b"1")
+        assert FileLogMemory(tmp_path).newest("a/../b é") == b"1"
+
+    def test_says_where_it_cannot_write(self, tmp_path: Path) -> None:
+        (tmp_path / "seen").write_text("a file in the way")
+        with pytest.raises(ConfigurationError, match="cannot be"):
+            FileLogMemory(tmp_path / "seen").remember("a", b"1")
+
+
+class TestWatch:
+    def test_remembers_the_first_checkpoint(self, memory: LogMemory) -> None:
+        log = make_log("a")
+        assert watch(log, memory).see(log.note()).tree_size == 1
+        assert memory.newest(ORIGIN) == log.note()
+
+    def test_accepts_growth_and_moves_on(self, memory: LogMemory) -> None:
+        log = make_log("a", "b", "c", "d", "e")
+        for size in (1, 3, 3, 5):
+            watch(log, memory).see(log.note(size))
+        assert memory.first(ORIGIN) == log.note(1)
+        assert memory.newest(ORIGIN) == log.note(5)
+
+    def test_accepts_a_slower_answer_without_going_back(self, memory: LogMemory) -> None:
+        log = make_log("a", "b", "c")
+        watch(log, memory).see(log.note())
+        assert watch(log, memory).see(log.note(2)).tree_size == 2
+        assert memory.newest(ORIGIN) == log.note(3)
+
+    @pytest.mark.parametrize("other", [("x",), ("a", "x"), ("x", "b", "c"), ("x", "b", "c", "d")])
+    def test_notices_rewritten_history(self, memory: LogMemory, other: tuple[str, ...]) -> None:
+        log, forked = make_log("a", "b", "c"), make_log(*other)
+        watch(log, memory).see(log.note())
+        longest = max(log, forked, key=lambda each: len(each.contents))
+        with pytest.raises(LogForked, match="rewritten"):
+            watch(longest, memory).see(forked.note())
+        assert memory.newest(ORIGIN) == log.note()
+
+    def test_notices_a_proof_that_proves_nothing(self, memory: LogMemory) -> None:
+        log = make_log("a", "b", "c")
+        watch(log, memory).see(log.note(2))
+        with pytest.raises(LogForked):
+            LogWatch(memory, make_trust_root(), lambda old, new: []).see(log.note())
+
+    def test_refuses_a_note_that_the_log_did_not_sign(self, memory: LogMemory) -> None:
+        log = make_log("a")
+        log.signer = fixed_signer("app")
+        with pytest.raises(SignatureInvalid):
+            watch(log, memory).see(log.note())
+        assert memory.newest(ORIGIN) is None
+
+    def test_refuses_a_note_of_another_log(self, memory: LogMemory) -> None:
+        log = MemoryLog("log.other/x", fixed_signer("log"), NOW)
+        with pytest.raises(ProofInvalid):
+            watch(log, memory).see(log.note())

@@ -1,0 +1,175 @@
+"""A registry in memory behind an HTTP transport: enough for compose and the command line, and easy to make lie.
+
+It answers the routes of `sdk.spec.api` from a `World`; `overrides` replaces the answer of one route. The real registry
+is exercised by the journey tests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import httpx
+from support.governed import NOW, World, fixed_signer, record_id
+
+from sdk.client import Client
+from sdk.errors import ImprimaturError
+from sdk.policy.bundle import PolicyBundle, load_bundle
+from sdk.policy.cedar import CedarEngine
+from sdk.signing.trust import TrustRole, sign_trust_root, verify_role
+from sdk.spec.api import (
+    ConsistencyProof,
+    GenerationGrant,
+    GenerationIntent,
+    GenerationList,
+    GenerationResult,
+    GenerationView,
+    LoggedEntry,
+    LogPage,
+    Problem,
+    VersionView,
+    WhoAmI,
+)
+from sdk.spec.bundle import VersionBundle, VersionStatus
+from sdk.spec.canonical import WireModel, encode_canonical, parse_wire
+from sdk.spec.digest import Digest
+from sdk.spec.envelope import Envelope
+from sdk.spec.ids import parse_version_ref
+from sdk.spec.log_entry import AuditEventType, parse_log_entry
+from sdk.spec.log_tiles import TILE_WIDTH, parse_tile_index
+from sdk.spec.policy import Decision, Effect, Role
+
+POLICIES = Path(__file__).resolve().parents[2] / "policies"
+Answer = WireModel | bytes
+
+
+class FakeRegistry:
+    """One registry over a world of versions."""
+
+    def __init__(self, *worlds: World, principal: str = "demo/app", roles: tuple[Role, ...] = (Role.APP,)) -> None:
+        self.worlds = {str(world.manifest.concept): world for world in worlds}
+        self.log = worlds[0].log
+        self.trust = worlds[0].trust
+        self.status = dict.fromkeys(self.worlds, VersionStatus.APPROVED)
+        self.principal, self.roles = principal, roles
+        self.policies: PolicyBundle = load_bundle(POLICIES)
+        self.effect = Effect.PERMIT
+        self.blobs: dict[Digest, bytes] = {}
+        self.intents: list[GenerationIntent] = []
+        self.results: list[GenerationResult] = []
+        self.reviews: list[Envelope] = []
+        self.asked: list[str] = []
+        self.overrides: dict[str, Callable[[], Answer | ImprimaturError]] = {}
+        self.permitted_at: datetime = NOW
+
+    def client(self) -> Client:
+        carrier = httpx.MockTransport(self._answer)
+        return Client("http://registry.test", "imp_x", transport=carrier, sleep=lambda seconds: None)
+
+    def bundle(self, concept: str) -> VersionBundle:
+        return self.worlds[concept].bundle(status=self.status[concept])
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        self.asked.append(f"{request.method} {path}")
+        override = next(
+            (make for part, make in self.overrides.items() if re.search(part, f"{request.method} {path}")), None
+        )
+        answer = override() if override else self._route(request.method, path, request)
+        if isinstance(answer, ImprimaturError):
+            problem = Problem(type="x", title="no", status=409, detail=answer.message, code=answer.code)
+            return httpx.Response(409, content=encode_canonical(problem))
+        return httpx.Response(200, content=answer if isinstance(answer, bytes) else encode_canonical(answer))
+
+    def _route(self, method: str, path: str, request: httpx.Request) -> Answer:
+        if path == "/v1/trust-root":
+            return sign_trust_root(self.trust, fixed_signer("root"))
+        if path == "/v1/whoami":
+            return WhoAmI(principal=self.principal, tenant="demo", roles=self.roles)
+        if path == "/v1/policies":
+            return self.policies.view()
+        if path == "/v1/resolve":
+            return self.bundle(parse_version_ref(request.url.params["ref"]).concept)
+        if path.startswith("/v1/log/"):
+            return self._log(path.removeprefix("/v1/log/"), request)
+        if path.startswith("/v1/generations"):
+            return self._generation(method, path, request)
+        if match := re.fullmatch(r"/v1/concepts/(demo/\w+)/versions/1(/reviews|/revocation)?", path):
+            return self._version(match[1], bool(match[2]), request)
+        raise AssertionError(f"the fake has no {method} {path}")
+
+    def _version(self, concept: str, reviewed: bool, request: httpx.Request) -> Answer:
+        if not reviewed:
+            return self.bundle(concept)
+        self.reviews.append(parse_wire(Envelope, request.content, "review"))
+        return VersionView(
+            concept=concept,
+            number=1,
+            status=VersionStatus.APPROVED,
+            manifest=self.worlds[concept].manifest.digest,
+            submitted_by="demo/training-service",
+            submitted_at=NOW,
+            approvals=1,
+            approvals_required=1,
+        )
+
+    def _log(self, path: str, request: httpx.Request) -> Answer:
+        if path == "checkpoint":
+            return self.log.note()
+        if path == "consistency":
+            old, new = int(request.url.params["old_size"]), int(request.url.params["new_size"])
+            return ConsistencyProof(old_size=old, new_size=new, hashes=tuple(self.log.consistency(old, new)))
+        if path == "entries":
+            entries = [LoggedEntry(index=i, entry=parse_log_entry(c)) for i, c in enumerate(self.log.contents)]
+            return LogPage(entries=tuple(entries))
+        _, level, rest = path.split("/", 2)
+        index, _, width = rest.partition(".p/")
+        wide = int(width or TILE_WIDTH)
+        if level == "entries":
+            return self.log.log_entry_bundle(parse_tile_index(index), width=wide)
+        return self.log.log_tile(int(level), parse_tile_index(index), width=wide)
+
+    def _generation(self, method: str, path: str, request: httpx.Request) -> Answer:
+        if "/artefacts/" in path:
+            return self.blobs[Digest(path.rpartition("/")[2])]
+        if path.endswith("/result"):
+            return self._result(parse_wire(GenerationResult, request.content, "result"))
+        if method == "GET":
+            return GenerationList(generations=tuple(self._view(index) for index in range(len(self.intents))))
+        self.intents.append(parse_wire(GenerationIntent, request.content, "intent"))
+        index = self.log.append(AuditEventType.GENERATION_PERMITTED, record_id("gen"), actor=self.principal)
+        return GenerationGrant(
+            id=record_id("gen"),
+            decision=self._decision(),
+            receipt=self.log.receipt(index),
+            expires_at=NOW + timedelta(minutes=10),
+        )
+
+    def _result(self, result: GenerationResult) -> Answer:
+        verify_role(result.statement, self.trust, TrustRole.GENERATION)
+        self.results.append(result)
+        index = self.log.append(AuditEventType.GENERATION_RECORDED, record_id("gen"), actor=self.principal)
+        return self.log.receipt(index)
+
+    def _decision(self) -> Decision:
+        CedarEngine(self.policies)
+        return Decision(
+            effect=self.effect, action="compose", reasons=(), bundle=self.policies.digest, context=Digest.of(b"context")
+        )
+
+    def _view(self, number: int) -> GenerationView:
+        events = [parse_log_entry(content).event for content in self.log.contents]
+        recorded = AuditEventType.GENERATION_RECORDED in events
+        return GenerationView(
+            id=record_id("gen"),
+            application=self.principal,
+            intent=self.intents[number],
+            decision=self._decision(),
+            versions=tuple(world.name for world in self.worlds.values()),
+            permitted_at=self.permitted_at,
+            images=self.results[0].images if self.results else (),
+            intent_index=events.index(AuditEventType.GENERATION_PERMITTED),
+            result_index=events.index(AuditEventType.GENERATION_RECORDED) if recorded else None,
+        )

@@ -1,0 +1,263 @@
+"""A small governed world from fixed keys: trust root, log, one concept version with every proof. For tests.
+
+`World.bundle()` is a version that verifies. A test changes one thing and sees one error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from support.memory_log import MemoryLog
+
+from sdk.signing.signer import Ed25519Signer, sign_envelope
+from sdk.signing.trust import TrustedKey, TrustRole, TrustRoot
+from sdk.spec.bundle import ApprovalEvidence, VersionBundle, VersionStatus
+from sdk.spec.canonical import encode_canonical
+from sdk.spec.digest import Digest
+from sdk.spec.envelope import Envelope
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId
+from sdk.spec.log_entry import AuditEventType
+from sdk.spec.manifest import (
+    ArtefactDescriptor,
+    ArtefactRole,
+    ConceptKind,
+    ConceptManifest,
+    EmbeddingFacts,
+    TrainingRecord,
+    encode_manifest,
+)
+from sdk.spec.statements import ApprovalPredicate, Predicate, TrainingPredicate, encode_statement, terms_digest
+from sdk.spec.terms import (
+    AgeClass,
+    Capacity,
+    ConsentEvidence,
+    ConsentRecord,
+    ConsentStatus,
+    Evidence,
+    LicenceEvidence,
+    LicenceGrant,
+    UseTerms,
+)
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+ORIGIN = "log.test/imprimatur"
+FOX = ConceptId("demo/fox")
+EMBEDDING = b"an embedding file"
+
+
+def fixed_signer(name: str) -> Ed25519Signer:
+    """The signer that `name` always gives. Never a real key."""
+    return Ed25519Signer(Ed25519PrivateKey.from_private_bytes(hashlib.sha256(f"test key {name}".encode()).digest()))
+
+
+def record_id(prefix: str, name: str = "a") -> RecordId:
+    """A record id that `name` always gives."""
+    return RecordId(f"{prefix}_{name * 26}"[:30])
+
+
+HOLDERS = {
+    "root": TrustRole.ROOT,
+    "log": TrustRole.LOG,
+    "training-service": TrustRole.TRAINING,
+    "reviewer": TrustRole.APPROVAL,
+    "second-reviewer": TrustRole.APPROVAL,
+    "owner": TrustRole.APPROVAL,  # a key that must not count for what its holder owns
+    "trainer": TrustRole.APPROVAL,  # nor for what its holder trained
+    "app": TrustRole.GENERATION,
+    "auditor": TrustRole.AUDIT,
+}
+
+
+def make_trust_root(**changes: Any) -> TrustRoot:
+    keys = {
+        fixed_signer(name).keyid: TrustedKey(
+            public_key=fixed_signer(name).public_key, role=role, holder=PrincipalId(f"demo/{name}")
+        )
+        for name, role in HOLDERS.items()
+    }
+    return TrustRoot(
+        **{"version": 1, "expires_at": NOW + timedelta(days=365), "log_origin": ORIGIN, "keys": keys} | changes
+    )
+
+
+def use_terms(**changes: Any) -> UseTerms:
+    return UseTerms(
+        **{
+            "purposes": ("advertising", "editorial"),
+            "territories": ("DE", "JP"),
+            "channels": ("print", "web"),
+            "valid_from": NOW - timedelta(days=30),
+            "valid_until": NOW + timedelta(days=365),
+        }
+        | changes
+    )
+
+
+def consent_record(*covers: ConceptId, **changes: Any) -> ConsentRecord:
+    return ConsentRecord(
+        **{
+            "covers": covers or (FOX,),
+            "subject": "subject-0001",
+            "age_class": AgeClass.NOT_A_PERSON,
+            "controller": "Demo Studio",
+            "notice": "https://studio.example/notice",
+            "notice_language": "en",
+            "terms": use_terms(),
+            "withdrawal_method": "a message to consent@studio.example",
+            "evidence": Evidence(document=Digest.of(b"agreement"), page=1, clause="1"),
+            "expressed_by": "subject-0001",
+            "expressed_as": Capacity.SELF,
+            "expressed_on": date(2026, 10, 1),
+        }
+        | changes
+    )
+
+
+def licence_grant(*covers: ConceptId, **changes: Any) -> LicenceGrant:
+    return LicenceGrant(
+        **{
+            "covers": covers or (FOX,),
+            "rights_holder": "holder-0001",
+            "capacity": Capacity.SELF,
+            "license": "LicenseRef-demo-1",
+            "attribution": "Demo Studio",
+            "terms": use_terms(),
+            "evidence": Evidence(document=Digest.of(b"agreement"), page=1, clause="2"),
+        }
+        | changes
+    )
+
+
+def consent_evidence(record: ConsentRecord | None = None, name: str = "a") -> ConsentEvidence:
+    record = record or consent_record()
+    digest = Digest.of(encode_canonical(record))
+    return ConsentEvidence(id=record_id("con", name), digest=digest, record=record, status=ConsentStatus.GIVEN)
+
+
+def licence_evidence(grant: LicenceGrant | None = None, name: str = "a") -> LicenceEvidence:
+    grant = grant or licence_grant()
+    return LicenceEvidence(id=record_id("lic", name), digest=Digest.of(encode_canonical(grant)), grant=grant)
+
+
+def make_manifest(embedding: bytes = EMBEDDING, **changes: Any) -> ConceptManifest:
+    concept = changes.get("concept", FOX)
+    artefact = ArtefactDescriptor(
+        name="learned_embeds.safetensors",
+        role=ArtefactRole.EMBEDDING,
+        media_type="application/vnd.safetensors",
+        size=len(embedding),
+        digest=Digest.of(embedding),
+    )
+    training = TrainingRecord(
+        job=record_id("job"),
+        requested_by=PrincipalId("demo/trainer"),
+        software="imprimatur 0.1.0",
+        config=Digest.of(b"config"),
+        seed=7,
+        rounds=4,
+        steps=400,
+        pictures=(Digest.of(b"picture"),),
+        started_at=NOW - timedelta(hours=2),
+        finished_at=NOW - timedelta(hours=1),
+    )
+    facts = EmbeddingFacts(
+        placeholder_token=f"<{concept.replace('/', '-')}>", vectors=2, dimensions=(16,), class_word="fox"
+    )
+    return ConceptManifest(
+        **{
+            "concept": concept,
+            "kind": ConceptKind.SUBJECT,
+            "base_model": Digest.of(b"base model"),
+            "embedding": facts,
+            "artefacts": (artefact,),
+            "training": training,
+            "consents": (record_id("con"),),
+            "licences": (record_id("lic"),),
+        }
+        | changes
+    )
+
+
+def sign_about(predicate: Predicate, digest: Digest, signer: str, concept: ConceptId = FOX) -> Envelope:
+    """A statement about one digest, signed by the fixed key of `signer`."""
+    return sign_envelope(encode_statement(predicate, subjects={str(concept): digest}), fixed_signer(signer))
+
+
+class World:
+    """A trust root, a log, and versions with their proofs."""
+
+    def __init__(self, *, manifest: ConceptManifest | None = None, number: int = 1) -> None:
+        self.trust = make_trust_root()
+        self.log = MemoryLog(ORIGIN, fixed_signer("log"), NOW)
+        self.log.append(AuditEventType.LOG_OPENED, ORIGIN)
+        self.manifest = manifest or make_manifest()
+        self.number = number
+        concept = self.manifest.concept
+        self.consents = (consent_evidence(consent_record(concept)),)
+        self.licences = (licence_evidence(licence_grant(concept)),)
+        self.attestation = self.attest()
+        self.submission_index = self.log_submission()
+        self.approvals: list[tuple[Envelope, int]] = []
+
+    @property
+    def name(self) -> str:
+        return f"{self.manifest.concept}@{self.number}"
+
+    @property
+    def terms(self) -> Digest:
+        return terms_digest(tuple(record.digest for record in (*self.consents, *self.licences)))
+
+    def attest(self, signer: str = "training-service", **changes: Any) -> Envelope:
+        predicate = TrainingPredicate(**{"concept": self.manifest.concept, "record": self.manifest.training} | changes)
+        return sign_about(predicate, self.manifest.digest, signer, self.manifest.concept)
+
+    def log_submission(self) -> int:
+        evidence = {"manifest": self.manifest.digest, "attestation": self.attestation.digest}
+        return self.log.append(AuditEventType.VERSION_SUBMITTED, self.name, evidence=evidence)
+
+    def approve(
+        self, signer: str = "reviewer", *, about: Digest | None = None, signed_by: str | None = None, **changes: Any
+    ) -> Envelope:
+        """Sign and log an approval; `changes` are members of its predicate."""
+        predicate = ApprovalPredicate(
+            **{
+                "concept": self.manifest.concept,
+                "number": self.number,
+                "reviewer": PrincipalId(f"demo/{signer}"),
+                "terms": self.terms,
+                "signed_at": NOW,
+            }
+            | changes
+        )
+        envelope = sign_about(predicate, about or self.manifest.digest, signed_by or signer, self.manifest.concept)
+        index = self.log.append(
+            AuditEventType.APPROVAL_SIGNED, self.name, actor=f"demo/{signer}", evidence={"envelope": envelope.digest}
+        )
+        self.approvals.append((envelope, index))
+        return envelope
+
+    def bundle(self, **changes: Any) -> VersionBundle:
+        """The version as the registry would send it now."""
+        approvals = tuple(
+            ApprovalEvidence(envelope=envelope, receipt=self.log.receipt(index)) for envelope, index in self.approvals
+        )
+        return VersionBundle(
+            **{
+                "concept": self.manifest.concept,
+                "number": self.number,
+                "status": VersionStatus.APPROVED,
+                "owner": PrincipalId("demo/owner"),
+                "approvals_required": 1,
+                "manifest": encode_manifest(self.manifest),
+                "training_attestation": self.attestation,
+                "submission_receipt": self.log.receipt(self.submission_index),
+                "approvals": approvals,
+                "consents": self.consents,
+                "licences": self.licences,
+                "checkpoint": self.log.note().decode(),
+            }
+            | changes
+        )

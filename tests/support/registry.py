@@ -1,0 +1,190 @@
+"""The real registry in process: real database, real policies, real signatures; blobs in memory, a clock that tests set.
+
+    with make_test_registry(database_url) as registry:
+        registry.client("reviewer").get("/v1/whoami")       # httpx client over ASGI
+        registry.clock.advance(days=1)
+        registry.keys["reviewer"]                           # the signer of demo/reviewer
+
+Principals of tenant `demo`: trainer (trainer, owner), owner, reviewer, second-reviewer, app, auditor, training-service.
+Of tenant `other`: other-owner, other-app, other-auditor, other-reviewer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from obstore.store import MemoryStore
+from sqlalchemy import Engine
+from sqlalchemy.orm import sessionmaker
+
+from registry.app import create_app
+from registry.db import make_engine
+from registry.issuance import issue_credential, open_log
+from registry.runtime import Runtime
+from registry.settings import Settings
+from registry.storage import ObjectBlobStore
+from sdk.policy.bundle import load_bundle
+from sdk.policy.cedar import CedarEngine
+from sdk.signing.signer import Ed25519Signer
+from sdk.signing.trust import TrustedKey, TrustRole, TrustRoot, sign_trust_root
+from sdk.spec.ids import PrincipalId
+from sdk.spec.policy import Role
+
+POLICIES = Path(__file__).resolve().parents[2] / "policies"
+START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+ORIGIN = "imprimatur.test/demo"
+
+ROLES: dict[str, tuple[str, frozenset[Role]]] = {
+    "trainer": ("demo/trainer", frozenset({Role.TRAINER, Role.OWNER})),
+    "owner": ("demo/owner", frozenset({Role.OWNER})),
+    "reviewer": ("demo/reviewer", frozenset({Role.REVIEWER})),
+    "second-reviewer": ("demo/second-reviewer", frozenset({Role.REVIEWER})),
+    "app": ("demo/app", frozenset({Role.APP})),
+    "auditor": ("demo/auditor", frozenset({Role.AUDITOR})),
+    "training-service": ("demo/training-service", frozenset({Role.TRAINING_SERVICE})),
+    "other-owner": ("other/owner", frozenset({Role.OWNER})),
+    "other-app": ("other/app", frozenset({Role.APP})),
+    "other-auditor": ("other/auditor", frozenset({Role.AUDITOR})),
+    "other-reviewer": ("other/reviewer", frozenset({Role.REVIEWER})),
+}
+TRUSTED: dict[str, TrustRole] = {
+    "root": TrustRole.ROOT,
+    "log": TrustRole.LOG,
+    "training-service": TrustRole.TRAINING,
+    "reviewer": TrustRole.APPROVAL,
+    "second-reviewer": TrustRole.APPROVAL,
+    "other-reviewer": TrustRole.APPROVAL,
+    "app": TrustRole.GENERATION,
+    "other-app": TrustRole.GENERATION,
+    "auditor": TrustRole.AUDIT,
+}
+
+
+@dataclass
+class SettableClock:
+    """A clock that stands until it is moved."""
+
+    now: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **parts: float) -> None:
+        """Move on by a `timedelta` of these parts."""
+        self.now += timedelta(**parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistryUnderTest:
+    """A registry with everybody who uses it."""
+
+    runtime: Runtime
+    engine: Engine
+    app: FastAPI
+    clock: SettableClock
+    keys: dict[str, Ed25519Signer]  # by name, e.g. "reviewer"; "trainer" has one that nobody trusts
+    credentials: dict[str, str]  # by name
+    principals: dict[str, PrincipalId]  # by name
+    _clients: dict[str, TestClient] = field(default_factory=dict)
+
+    def client(self, name: str | None) -> httpx.Client:
+        """An httpx client with the credential of `name`, or with none. Errors come back as answers, never raised."""
+        key = name or ""
+        if key not in self._clients:
+            headers = {"Authorization": f"Bearer {self.credentials[name]}"} if name else {}
+            self._clients[key] = TestClient(
+                self.app, base_url="http://registry.test", headers=headers, raise_server_exceptions=False
+            )
+        return self._clients[key]
+
+    @property
+    def transport(self) -> httpx.BaseTransport:
+        """An httpx transport into the application, for `sdk.client.Client(..., transport=...)`."""
+        return self.client(None)._transport
+
+
+@contextmanager
+def make_test_registry(
+    database_url: str,
+    *,
+    clock: SettableClock | None = None,
+    settings: Settings | None = None,
+    authorities: tuple[str, ...] = (),
+    change: Callable[[Runtime], Runtime] = lambda runtime: runtime,
+) -> Iterator[RegistryUnderTest]:
+    """A registry on the empty migrated database at `database_url`; `change` replaces parts of its runtime."""
+    clock = clock or SettableClock()
+    keys = {name: signer_of(name) for name in {*TRUSTED, *ROLES}}
+    trust_root = make_trust_root(keys, clock.now, authorities)
+    bundle = load_bundle(POLICIES)
+    engine = make_engine(database_url)
+    runtime = change(
+        Runtime(
+            settings=replace(settings or Settings(), database_url=database_url),
+            sessions=sessionmaker(engine, expire_on_commit=False),
+            blobs=ObjectBlobStore(MemoryStore()),
+            log_signer=keys["log"],
+            trust_root=trust_root,
+            trust_root_envelope=sign_trust_root(trust_root, keys["root"]),
+            policy=CedarEngine(bundle),
+            policy_bundle=bundle,
+            clock=clock,
+        )
+    )
+    with ExitStack() as stack:
+        stack.callback(engine.dispose)
+        credentials = open_and_issue(runtime)
+        made = RegistryUnderTest(
+            runtime=runtime,
+            engine=engine,
+            app=create_app(runtime),
+            clock=clock,
+            keys=keys,
+            credentials=credentials,
+            principals={name: PrincipalId(principal) for name, (principal, _) in ROLES.items()},
+        )
+        stack.callback(lambda: [client.close() for client in made._clients.values()])
+        yield made
+
+
+def signer_of(name: str) -> Ed25519Signer:
+    """A fixed signing key for `name`; the same in every run."""
+    return Ed25519Signer(Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"test key " + name.encode()).digest()))
+
+
+def make_trust_root(keys: dict[str, Ed25519Signer], now: datetime, authorities: tuple[str, ...] = ()) -> TrustRoot:
+    """The trust root over the keys named in `TRUSTED`."""
+    holders = {name: principal for name, (principal, _) in ROLES.items()}
+    return TrustRoot(
+        version=1,
+        expires_at=now + timedelta(days=365),
+        log_origin=ORIGIN,
+        keys={
+            keys[name].keyid: TrustedKey(
+                public_key=keys[name].public_key, role=role, holder=PrincipalId(holders.get(name, f"demo/{name}"))
+            )
+            for name, role in TRUSTED.items()
+        },
+        credential_authorities=authorities,
+    )
+
+
+def open_and_issue(runtime: Runtime) -> dict[str, str]:
+    """Open the log and issue everybody's credential."""
+    with runtime.transaction() as session:
+        open_log(session, runtime)
+    credentials = {}
+    for name, (principal, roles) in ROLES.items():
+        with runtime.transaction() as session:
+            issued = issue_credential(session, runtime, principal=PrincipalId(principal), roles=roles)
+        credentials[name] = issued.text
+    return credentials

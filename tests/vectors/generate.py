@@ -1,0 +1,130 @@
+"""Test vectors of our formats, made from fixed keys, and the official ones beside them.
+
+    python tests/vectors/generate.py            # write them
+    python tests/vectors/generate.py --check    # compare; exit 1 and name the file that differs
+
+A vector that changes means that what was signed yesterday may not verify tomorrow: change the format's version instead.
+`official/` is copied from the specifications and never written here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent.parent), str(HERE.parent)]
+
+from support.governed import NOW, ORIGIN, World, fixed_signer, make_trust_root  # noqa: E402
+from support.merkle_oracle import consistency_proof, inclusion_proof  # noqa: E402
+
+from sdk.signing.signer import sign_envelope  # noqa: E402
+from sdk.signing.trust import sign_trust_root  # noqa: E402
+from sdk.spec.bundle import VersionStatus  # noqa: E402
+from sdk.spec.canonical import encode_canonical  # noqa: E402
+from sdk.spec.digest import Digest  # noqa: E402
+from sdk.spec.envelope import encode_envelope, pae  # noqa: E402
+from sdk.spec.ids import PrincipalId  # noqa: E402
+from sdk.spec.log_checkpoint import note_verifier_key  # noqa: E402
+from sdk.spec.log_entry import AuditEventType, LogEntry, encode_log_entry  # noqa: E402
+from sdk.spec.log_tiles import encode_entry_bundle  # noqa: E402
+from sdk.spec.manifest import encode_manifest  # noqa: E402
+from sdk.spec.merkle import leaf_hash, root_of  # noqa: E402
+
+
+def approved_world() -> World:
+    world = World()
+    world.approve()
+    return world
+
+
+def envelope() -> bytes:
+    """A DSSE envelope over a payload that is not ASCII, under a type that is not either."""
+    return encode_envelope(sign_envelope("狐 \x00".encode(), fixed_signer("app"), payload_type="text/é"))
+
+
+def merkle() -> bytes:
+    """Roots and proofs of trees of every size up to nine."""
+    leaves = [leaf_hash(f"entry {i}".encode()) for i in range(9)]
+    sizes = range(1, len(leaves) + 1)
+    return pretty(
+        {
+            "leaves": [leaf.hex() for leaf in leaves],
+            "roots": {str(size): root_of(leaves[:size]).hex() for size in range(len(leaves) + 1)},
+            "inclusion": {
+                f"{index}/{size}": [h.hex() for h in inclusion_proof(index, leaves[:size])]
+                for size in sizes
+                for index in range(size)
+            },
+            "consistency": {
+                f"{old}/{size}": [h.hex() for h in consistency_proof(old, leaves[:size])]
+                for size in sizes
+                for old in range(1, size + 1)
+            },
+        }
+    )
+
+
+def log_entry() -> bytes:
+    entry = LogEntry(
+        event=AuditEventType.VERSION_SUBMITTED,
+        at=NOW,
+        actor=PrincipalId("demo/training-service"),
+        subject="demo/fox@1",
+        evidence={"manifest": Digest.of(b"manifest")},
+        facts={"kind": "subject"},
+    )
+    return encode_log_entry(entry)
+
+
+def public_keys() -> bytes:
+    """What a third party needs to check the other vectors."""
+    names = ("root", "log", "training-service", "reviewer", "app")
+    keys = {name: fixed_signer(name).public_key.hex() for name in names}
+    vkey = note_verifier_key(ORIGIN, fixed_signer("log").public_key)
+    return pretty({"ed25519": keys, "log_vkey": vkey, "envelope_pae": pae("text/é", "狐 \x00".encode()).hex()})
+
+
+def pretty(value: Any) -> bytes:
+    return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+VECTORS: dict[str, Callable[[], bytes]] = {
+    "public-keys.json": public_keys,
+    "envelope.json": envelope,
+    "manifest.json": lambda: encode_manifest(approved_world().manifest),
+    "training-attestation.json": lambda: encode_envelope(approved_world().attestation),
+    "approval.json": lambda: encode_envelope(approved_world().approvals[0][0]),
+    "log-entry.json": log_entry,
+    "log-receipt.json": lambda: encode_canonical(approved_world().log.receipt(1)),
+    "log-checkpoint.txt": lambda: approved_world().log.note(),
+    "log-entry-bundle.bin": lambda: encode_entry_bundle(approved_world().log.contents),
+    "merkle.json": merkle,
+    "trust-root.json": lambda: encode_envelope(sign_trust_root(make_trust_root(), fixed_signer("root"))),
+    "version-bundle.json": lambda: encode_canonical(approved_world().bundle(status=VersionStatus.APPROVED)),
+}
+
+
+def differing() -> list[str]:
+    """The vectors that are missing or are not what the code makes today."""
+    return [name for name, make in VECTORS.items() if not _same(HERE / name, make())]
+
+
+def _same(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
+
+
+def main() -> None:
+    if "--check" in sys.argv[1:]:
+        if names := differing():
+            sys.exit(f"these vectors are not what the code makes: {', '.join(names)}; formats may not change silently")
+        return
+    for name, make in VECTORS.items():
+        (HERE / name).write_bytes(make())
+
+
+if __name__ == "__main__":
+    main()
