@@ -55,7 +55,7 @@ def read_settings(path: Path, environ: Mapping[str, str]) -> Settings:
         ConfigurationError: no such file, not TOML, or a member that is unknown or of the wrong type; it is named.
     """
     given = _registry_table(path)
-    checked = {name: _checked(name, value, path) for name, value in given.items()}
+    checked: dict[str, Any] = {name: _checked(name, value, path) for name, value in given.items()}
     settings = replace(Settings(), **checked)
     settings = replace(settings, **{name: path.parent / getattr(settings, name) for name in _PATHS})
     if "://" not in settings.blobs:

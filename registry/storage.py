@@ -71,7 +71,7 @@ class ObjectBlobStore:
 
     def size(self, digest: Digest) -> int:
         try:
-            return self._store.head(_path(digest))["size"]
+            return int(self._store.head(_path(digest))["size"])
         except FileNotFoundError as exc:
             raise _missing(digest) from exc
         except (OSError, BaseError) as exc:

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from migrations.insert_only import forbid_changes
+
 revision = "0008"
 down_revision = "0007"
 branch_labels = None
@@ -35,7 +37,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("training_versions", "training_events", "training_progress", "training_jobs"):
         op.drop_table(table)
-    op.execute("DROP FUNCTION training_events_are_kept()")
     for table in _QUEUE_TABLES:
         op.execute(f"DROP TABLE {table} CASCADE")
     _drop_queue_functions()
@@ -103,6 +104,7 @@ def _create_events() -> None:
         sa.CheckConstraint(f"event IN {EVENTS}", name="ck_training_events_event"),
     )
     op.create_index("ix_training_events_job", "training_events", ["job"])
+    forbid_changes("training_events")
 
 
 def _create_versions() -> None:

@@ -1,0 +1,59 @@
+"""What the registry says of itself: health, readiness, trust root, the caller's own identity, the policies in force."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from functools import cache
+
+from fastapi import APIRouter, Response
+
+from registry.auth import CallerDep
+from registry.db import head_revision, schema_revision
+from registry.runtime import RuntimeDep
+from sdk.errors import ServiceUnavailable
+from sdk.spec.api import Health, PolicyBundleView, WhoAmI
+from sdk.spec.envelope import encode_envelope
+
+router = APIRouter(tags=["about"])
+
+
+@router.get("/healthz")
+def health() -> Health:
+    """The process answers; nothing else is asked."""
+    return Health(service="registry", version=_version())
+
+
+@router.get("/readyz")
+def readiness(runtime: RuntimeDep) -> Health:
+    """The database answers and has the schema that this code was written for."""
+    with runtime.transaction() as session:
+        found = schema_revision(session.connection())
+    if found != (expected := head_revision()):
+        raise ServiceUnavailable(f"the database has schema {found}, this registry needs {expected}; migrate it")
+    return Health(service="registry", version=_version(), status="ready")
+
+
+@router.get("/v1/trust-root", response_class=Response)
+def trust_root(runtime: RuntimeDep) -> Response:
+    """The signed trust root. A convenience: clients believe the one they were given, not the one a server sends."""
+    return Response(encode_envelope(runtime.trust_root_envelope), media_type="application/json")
+
+
+@router.get("/v1/whoami")
+def whoami(caller: CallerDep) -> WhoAmI:
+    """Who the credential says is calling."""
+    return WhoAmI(principal=caller.principal, tenant=caller.tenant, roles=tuple(sorted(caller.roles)))
+
+
+@router.get("/v1/policies")
+def policies(runtime: RuntimeDep, caller: CallerDep) -> PolicyBundleView:
+    """The policy bundle by which this registry decides."""
+    return runtime.policy_bundle.view()
+
+
+@cache
+def _version() -> str:
+    try:
+        return importlib.metadata.version("imprimatur")
+    except importlib.metadata.PackageNotFoundError:
+        return "0"  # run from a source tree that was never installed

@@ -1,0 +1,69 @@
+"""Reviews, revocations, versions with their proofs, and /v1/resolve.
+
+A refusal by policy is committed before it is answered: its log entry stays.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from registry.approvals import query, service
+from registry.auth import CallerDep
+from registry.runtime import RuntimeDep
+from registry.versions import service as versions
+from sdk.errors import ServiceError
+from sdk.policy.engine import require_permit
+from sdk.spec.api import VersionView
+from sdk.spec.bundle import VersionBundle
+from sdk.spec.envelope import Envelope
+from sdk.spec.ids import ConceptId, parse_version_ref
+
+Number = Annotated[int, Path(ge=1, lt=2**31)]
+
+router = APIRouter(prefix="/v1", tags=["approvals"])
+
+
+@router.get("/concepts/{tenant}/{name}/versions/{number}")
+def get_version(tenant: str, name: str, number: Number, runtime: RuntimeDep, caller: CallerDep) -> VersionBundle:
+    """One version with all its proofs."""
+    with runtime.transaction() as session:
+        version = versions.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"), number)
+        return query.bundle(session, runtime, version)
+
+
+@router.get("/resolve")
+def resolve(ref: Annotated[str, Query(max_length=300)], runtime: RuntimeDep, caller: CallerDep) -> VersionBundle:
+    """The version that a reference means, with all its proofs."""
+    with runtime.transaction() as session:
+        version = versions.resolve(session, caller.tenant, parse_version_ref(ref))
+        return query.bundle(session, runtime, version)
+
+
+@router.post("/concepts/{tenant}/{name}/versions/{number}/reviews", status_code=201)
+def review(
+    tenant: str, name: str, number: Number, envelope: Envelope, runtime: RuntimeDep, caller: CallerDep
+) -> VersionView:
+    """Record a signed approval or rejection."""
+    with runtime.transaction() as session:
+        outcome = service.review(session, runtime, caller, ConceptId(f"{tenant}/{name}"), number, envelope)
+    return _answer(outcome)
+
+
+@router.post("/concepts/{tenant}/{name}/versions/{number}/revocation", status_code=201)
+def revoke(
+    tenant: str, name: str, number: Number, envelope: Envelope, runtime: RuntimeDep, caller: CallerDep
+) -> VersionView:
+    """Record a signed revocation."""
+    with runtime.transaction() as session:
+        outcome = service.revoke(session, runtime, caller, ConceptId(f"{tenant}/{name}"), number, envelope)
+    return _answer(outcome)
+
+
+def _answer(outcome: service.Outcome) -> VersionView:
+    if outcome.decision:
+        require_permit(outcome.decision)
+    if outcome.view is None:
+        raise ServiceError("a permitted review left no version to show")
+    return outcome.view

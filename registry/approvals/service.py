@@ -1,0 +1,263 @@
+"""Reviews and revocations. The checks, in order:
+
+1. The version is there, and its consents are held, so that none is withdrawn while this is decided.
+2. Policy, with separation of duties first. A refusal is logged, and the log entry stays although the act does not.
+   What is refused only because the version has moved on is no breach but a Conflict, and is not logged.
+3. The caller signed the statement with a key trusted for approvals.
+4. The statement is about this manifest, this concept and number, and by the caller; an approval names the terms that
+   hold now.
+5. The database: one review a reviewer, no reviewer who owns or trained, the state still the one that was decided on.
+Then the state moves, and at the threshold an earlier approved version is superseded: all of it in one transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from registry.approvals.tables import ReviewRow, RevocationRow, Verdict
+from registry.auth import Caller
+from registry.consent import service as consent
+from registry.log import service as log
+from registry.runtime import Runtime
+from registry.versions import service as versions
+from registry.versions.lifecycle import VersionEvent, advance
+from registry.versions.service import Terms, Version
+from registry.versions.statements import read_statement, require_subject
+from sdk.errors import Conflict, FormatError, VerificationError
+from sdk.signing.trust import TrustRole
+from sdk.spec.api import VersionView
+from sdk.spec.digest import Digest
+from sdk.spec.envelope import Envelope, encode_envelope
+from sdk.spec.ids import ConceptId
+from sdk.spec.log_entry import AuditEventType
+from sdk.spec.policy import Decision, PolicyContext, PolicyDomain
+from sdk.spec.statements import ApprovalPredicate, RejectionPredicate, RevocationPredicate, parse_statement
+
+STATUS_RULES: Final = frozenset({"approval.status", "approval.revoke-status"})
+_VERDICT_OF: Final = {
+    ApprovalPredicate.predicate_type: Verdict.APPROVE,
+    RejectionPredicate.predicate_type: Verdict.REJECT,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of an attempt: a decision, and the version as it stands if the decision permits."""
+
+    decision: Decision | None  # none when the same envelope was recorded before
+    view: VersionView | None
+
+
+def review(
+    session: Session, runtime: Runtime, caller: Caller, concept: ConceptId, number: int, envelope: Envelope
+) -> Outcome:
+    """Record a signed approval or rejection; see the module docstring for the checks.
+
+    Raises:
+        NotFound, Conflict, SignatureInvalid, VerificationError, FormatError: a check other than policy fails.
+    """
+    version = versions.load(session, caller.tenant, concept, number)  # 1
+    verdict = _verdict(envelope)
+    if _recorded(session, version, caller, envelope):
+        return Outcome(decision=None, view=_view(session, runtime, version))
+    consent.hold(session, version.manifest.consents)
+    terms = versions.terms_of(session, version, runtime.clock())
+    decision = _decide(session, runtime, caller, version, terms, verdict.value)  # 2
+    if not decision.permitted:
+        return Outcome(decision=decision, view=None)
+    if verdict is Verdict.APPROVE:
+        _verify_approval(runtime, caller, version, terms, envelope)
+        _approve(session, runtime, caller, version, terms, envelope)
+    else:
+        _verify_rejection(runtime, caller, version, envelope)
+        _reject(session, runtime, caller, version, envelope)
+    return Outcome(decision=decision, view=_view(session, runtime, version))
+
+
+def revoke(
+    session: Session, runtime: Runtime, caller: Caller, concept: ConceptId, number: int, envelope: Envelope
+) -> Outcome:
+    """Record a signed revocation, which is final. Raises like `review`."""
+    version = versions.load(session, caller.tenant, concept, number)  # 1
+    earlier = session.get(RevocationRow, (concept, number))
+    if earlier and earlier.envelope_digest == envelope.digest:
+        return Outcome(decision=None, view=_view(session, runtime, version))
+    terms = versions.terms_of(session, version, runtime.clock())
+    decision = _decide(session, runtime, caller, version, terms, "revoke")  # 2
+    if not decision.permitted:
+        return Outcome(decision=decision, view=None)
+    _verify_revocation(runtime, caller, version, envelope)
+    _revoke(session, runtime, caller, version, envelope)
+    return Outcome(decision=decision, view=_view(session, runtime, version))
+
+
+def _verdict(envelope: Envelope) -> Verdict:
+    """What the statement claims to be; nothing is believed of it yet."""
+    claimed = parse_statement(envelope.payload, envelope.payload_type).predicate_type
+    if claimed not in _VERDICT_OF:
+        raise FormatError(f"a review is an approval or a rejection, not {claimed}")
+    return _VERDICT_OF[claimed]
+
+
+def _recorded(session: Session, version: Version, caller: Caller, envelope: Envelope) -> bool:
+    row = session.get(ReviewRow, (version.concept, version.number, caller.principal))
+    if row and row.envelope_digest != envelope.digest:
+        raise Conflict(f"{caller.principal} has reviewed {version.name} already ({row.verdict}); a review is final")
+    return row is not None
+
+
+def _decide(
+    session: Session, runtime: Runtime, caller: Caller, version: Version, terms: Terms, action: str
+) -> Decision:
+    """Policy's decision; a refusal is logged in the caller's transaction, which must then be committed."""
+    context = PolicyContext(
+        domain=PolicyDomain.APPROVAL,
+        action=action,
+        principal=caller.as_policy_principal,
+        concepts=(version.facts(terms),),
+        at=terms.at,
+    )
+    decision = runtime.policy.evaluate(context)
+    if decision.permitted:
+        return decision
+    rules = [reason.rule for reason in decision.reasons]
+    if set(rules) <= STATUS_RULES:
+        advance(version.stored_status, VersionEvent(action), version.name)  # too late: Conflict
+    log.append(
+        session,
+        runtime,
+        event=AuditEventType.APPROVAL_REFUSED,
+        actor=caller.principal,
+        subject=version.name,
+        evidence={"manifest": version.digest, "context": context.digest, "bundle": decision.bundle},
+        facts={"action": action, "rules": " ".join(rules)},
+    )
+    return decision
+
+
+def _verify_approval(
+    runtime: Runtime, caller: Caller, version: Version, terms: Terms, envelope: Envelope
+) -> None:
+    statement, predicate = read_statement(
+        envelope, ApprovalPredicate, trust=runtime.trust_root, role=TrustRole.APPROVAL, signer=caller.principal
+    )  # 3
+    require_subject(statement, name=version.concept, digest=version.digest)  # 4
+    _require_same(version, caller, concept=predicate.concept, number=predicate.number, by=predicate.reviewer)
+    if predicate.terms != terms.digest:
+        raise VerificationError(
+            f"the approval of {version.name} is under terms {predicate.terms}, but {terms.digest} hold; look again"
+        )
+
+
+def _verify_rejection(runtime: Runtime, caller: Caller, version: Version, envelope: Envelope) -> None:
+    statement, predicate = read_statement(
+        envelope, RejectionPredicate, trust=runtime.trust_root, role=TrustRole.APPROVAL, signer=caller.principal
+    )
+    require_subject(statement, name=version.concept, digest=version.digest)
+    _require_same(version, caller, concept=predicate.concept, number=predicate.number, by=predicate.reviewer)
+
+
+def _verify_revocation(runtime: Runtime, caller: Caller, version: Version, envelope: Envelope) -> None:
+    statement, predicate = read_statement(
+        envelope, RevocationPredicate, trust=runtime.trust_root, role=TrustRole.APPROVAL, signer=caller.principal
+    )
+    require_subject(statement, name=version.concept, digest=version.digest)
+    _require_same(version, caller, concept=predicate.concept, number=predicate.number, by=predicate.revoked_by)
+
+
+def _require_same(version: Version, caller: Caller, *, concept: ConceptId, number: int, by: str) -> None:
+    if (concept, number) != (version.concept, version.number):
+        raise VerificationError(f"the statement is about {concept}@{number}, but was sent about {version.name}")
+    if by != caller.principal:
+        raise VerificationError(f"the statement is by {by}, but was sent by {caller.principal}")
+
+
+def _approve(
+    session: Session, runtime: Runtime, caller: Caller, version: Version, terms: Terms, envelope: Envelope
+) -> None:
+    reached = version.approvals + 1 >= version.approvals_required
+    earlier = versions.approved_version(session, version.tenant, version.concept) if reached else None
+    if earlier:
+        versions.move(session, runtime, earlier, VersionEvent.SUPERSEDE)
+    versions.move(session, runtime, version, VersionEvent.APPROVE if reached else VersionEvent.ENDORSE)
+    evidence = {"envelope": envelope.digest, "manifest": version.digest, "terms": terms.digest}
+    index = _log(session, runtime, caller, AuditEventType.APPROVAL_SIGNED, version, evidence)
+    _add_review(session, runtime, caller, version, envelope, Verdict.APPROVE, index)
+    if earlier:
+        replaced = {"manifest": earlier.digest, "replaced_by": version.digest}
+        _log(session, runtime, caller, AuditEventType.VERSION_SUPERSEDED, earlier, replaced)
+    if reached:
+        _log(session, runtime, caller, AuditEventType.VERSION_APPROVED, version, evidence)
+
+
+def _reject(session: Session, runtime: Runtime, caller: Caller, version: Version, envelope: Envelope) -> None:
+    versions.move(session, runtime, version, VersionEvent.REJECT)
+    evidence = {"envelope": envelope.digest, "manifest": version.digest}
+    index = _log(session, runtime, caller, AuditEventType.VERSION_REJECTED, version, evidence)
+    _add_review(session, runtime, caller, version, envelope, Verdict.REJECT, index)
+
+
+def _revoke(session: Session, runtime: Runtime, caller: Caller, version: Version, envelope: Envelope) -> None:
+    versions.move(session, runtime, version, VersionEvent.REVOKE)
+    evidence = {"envelope": envelope.digest, "manifest": version.digest}
+    index = _log(session, runtime, caller, AuditEventType.VERSION_REVOKED, version, evidence)
+    session.add(
+        RevocationRow(
+            concept_id=version.concept,
+            number=version.number,
+            revoked_by=caller.principal,
+            envelope=encode_envelope(envelope),
+            envelope_digest=envelope.digest,
+            revoked_at=runtime.clock(),
+            log_index=index,
+        )
+    )
+    session.flush()
+
+
+def _add_review(
+    session: Session,
+    runtime: Runtime,
+    caller: Caller,
+    version: Version,
+    envelope: Envelope,
+    verdict: Verdict,
+    index: int,
+) -> None:
+    session.add(
+        ReviewRow(
+            concept_id=version.concept,
+            number=version.number,
+            reviewer=caller.principal,
+            verdict=verdict.value,
+            owner=version.owner,
+            trainer_of_record=version.trainer_of_record,
+            envelope=encode_envelope(envelope),
+            envelope_digest=envelope.digest,
+            reviewed_at=runtime.clock(),
+            log_index=index,
+        )
+    )
+    session.flush()
+
+
+def _log(
+    session: Session,
+    runtime: Runtime,
+    caller: Caller,
+    event: AuditEventType,
+    version: Version,
+    evidence: dict[str, Digest],
+) -> int:
+    return log.append(
+        session, runtime, event=event, actor=caller.principal, subject=version.name, evidence=evidence
+    )
+
+
+def _view(session: Session, runtime: Runtime, version: Version) -> VersionView:
+    """The version as it stands now, after what this transaction did."""
+    now = versions.load(session, version.tenant, version.concept, version.number)
+    return now.view(versions.terms_of(session, now, runtime.clock()))

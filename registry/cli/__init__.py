@@ -1,0 +1,14 @@
+"""The registry's commands: `imprimatur init`, `up`, `down`, and `registry serve`.
+
+commands      the Typer app that `sdk.cli` mounts
+workspace     where everything in a workspace folder lies
+init          making a workspace: keys, trust root, database, credentials, profiles
+supervisor    `up` and `down`: the database and the processes that make a running Imprimatur
+process       starting one child process, and ending it
+serving       the real runtime, and the process that serves it
+postgres      the embedded PostgreSQL
+"""
+
+from registry.cli.commands import commands
+
+__all__ = ["commands"]

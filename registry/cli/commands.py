@@ -1,0 +1,116 @@
+"""The Typer app with `init`, `up`, `down` and `registry serve`. What they do is in the modules beside this one.
+
+Loaded for every `imprimatur` command, so the service itself is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from sdk.errors import ConfigurationError
+
+OURS: Final = frozenset({"sdk", "registry", "trainer", "migrations"})
+
+commands = typer.Typer()
+_registry = typer.Typer(no_args_is_help=True, help="Run the registry's service.")
+commands.add_typer(_registry, name="registry")
+
+Directory = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The workspace made by 'imprimatur init'.", show_default=False)
+]
+
+
+@commands.command()
+def init(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder that is empty or not there.", show_default=False)
+    ],
+    tenant: Annotated[str, typer.Option(help="The organisation whose concepts will live here.")] = "demo",
+    base_model: Annotated[
+        Path | None,
+        typer.Option(help="A local Stable Diffusion folder in the diffusers layout. [default: the one that ships]"),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where both services listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The registry's port.", min=1, max=65535)] = 8700,
+    trainer_port: Annotated[int, typer.Option(help="The trainer's port.", min=1, max=65535)] = 8701,
+    database_url: Annotated[
+        str, typer.Option(help="A PostgreSQL of your own, postgresql://... [default: one embedded in DIR]")
+    ] = "",
+) -> None:
+    """Make a workspace: keys, trust root, database, and a profile for each role. Overwrites nothing."""
+    with _server_extra():
+        from registry.cli.init import Plan, create_workspace
+        from registry.cli.workspace import Address
+        from sdk.spec.ids import TenantName
+    if port == trainer_port:
+        raise ConfigurationError(f"registry and trainer cannot both listen on port {port}; give --trainer-port")
+    plan = Plan(
+        tenant=TenantName(tenant),
+        registry=Address(host=_host(host), port=port),
+        trainer=Address(host=_host(host), port=trainer_port),
+        base_model=base_model,
+        database_url=database_url,
+    )
+    workspace = create_workspace(directory, plan)
+    typer.echo(f"workspace {workspace.root} is ready: profiles in {workspace.profiles}")
+    typer.echo(f"start it with: imprimatur up {directory}")
+
+
+@commands.command()
+def up(
+    directory: Directory,
+    detach: Annotated[bool, typer.Option("--detach", help="Return once everything answers; go on running.")] = False,
+) -> None:
+    """Start database, registry, trainer and worker; Ctrl-C stops them all."""
+    with _server_extra():
+        from registry.cli import supervisor
+        from registry.cli.workspace import open_workspace
+    run = supervisor.up_detached if detach else supervisor.up
+    run(open_workspace(directory), _say)
+
+
+@commands.command()
+def down(directory: Directory) -> None:
+    """Stop what 'imprimatur up --detach' started, and whatever a killed 'up' left running."""
+    with _server_extra():
+        from registry.cli import supervisor
+        from registry.cli.workspace import open_workspace
+    supervisor.down(open_workspace(directory), _say)
+
+
+@_registry.command()
+def serve(directory: Directory) -> None:
+    """Serve the registry alone; 'imprimatur up' starts everything."""
+    with _server_extra():
+        from registry.cli.serving import serve as serve_registry
+        from registry.cli.workspace import open_workspace
+    serve_registry(open_workspace(directory))
+
+
+def _say(text: str) -> None:
+    typer.echo(text)
+    sys.stdout.flush()
+
+
+def _host(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError as exc:
+        raise ConfigurationError(f"--host should be an IPv4 address such as 127.0.0.1, found {text!r}") from exc
+
+
+@contextmanager
+def _server_extra() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as exc:
+        if (exc.name or "").partition(".")[0] in OURS:
+            raise
+        raise ConfigurationError(f"{exc.name} is not installed; pip install 'imprimatur[server]'") from exc

@@ -1,0 +1,147 @@
+"""The real runtime of a workspace, and the process that serves it. Here, and in `init`, the real effects are chosen."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import sessionmaker
+
+from registry.app import create_app
+from registry.cli.workspace import Workspace
+from registry.db import head_revision, make_engine, schema_revision
+from registry.log.query import opened_origin
+from registry.runtime import Runtime, system_clock
+from registry.settings import Settings, read_settings
+from registry.storage import open_blob_store
+from sdk.errors import ConfigurationError
+from sdk.policy.bundle import load_bundle
+from sdk.policy.cedar import CedarEngine
+from sdk.signing.signer import load_key_file
+from sdk.signing.trust import verify_trust_root
+from sdk.spec.envelope import Envelope, parse_envelope
+
+GRACE_SECONDS: Final = 10  # seconds requests in progress have to end
+
+
+def serve(workspace: Workspace) -> None:
+    """Serve the registry until the process is told to stop."""
+    set_up_logging()
+    settings = workspace_settings(workspace)
+    with open_runtime(settings) as runtime:
+        require_own_database(runtime)
+        uvicorn.run(
+            create_app(runtime),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+
+
+def workspace_settings(workspace: Workspace) -> Settings:
+    """The settings, with the address of the embedded database where none other is given.
+
+    Raises:
+        ConfigurationError: the embedded database is meant, and does not run.
+    """
+    settings = read_settings(workspace.settings, os.environ)
+    if settings.database_url:
+        return settings
+    try:
+        return replace(settings, database_url=workspace.database_url.read_text(encoding="utf-8").strip())
+    except OSError as exc:
+        raise ConfigurationError(
+            f"the database of {workspace.root} is not running; start it with 'imprimatur up {workspace.root}', "
+            "or set DATABASE_URL"
+        ) from exc
+
+
+@contextmanager
+def open_runtime(settings: Settings) -> Iterator[Runtime]:
+    """The real runtime; its connections are closed at the end of the block.
+
+    Raises:
+        ConfigurationError: a key, the trust root, the policies, the blobs or the database URL cannot be used.
+    """
+    envelope = read_trust_root(settings.trust_root)
+    bundle = load_bundle(settings.policies)
+    engine = make_engine(
+        settings.database_url,
+        connections=settings.database_connections,
+        overflow=settings.database_overflow,
+        wait_seconds=settings.database_wait_seconds,
+    )
+    try:
+        yield Runtime(
+            settings=settings,
+            sessions=sessionmaker(engine, expire_on_commit=False),
+            blobs=open_blob_store(settings.blobs),
+            log_signer=load_key_file(settings.log_key),
+            trust_root=verify_trust_root(envelope, now=system_clock()),
+            trust_root_envelope=envelope,
+            policy=CedarEngine(bundle),
+            policy_bundle=bundle,
+            clock=system_clock,
+        )
+    finally:
+        engine.dispose()
+
+
+def read_trust_root(path: Path) -> Envelope:
+    """The trust root's envelope. Raises `ConfigurationError` when there is none, `FormatError` when it is none."""
+    try:
+        return parse_envelope(path.read_bytes())
+    except OSError as exc:
+        raise ConfigurationError(f"no trust root can be read at {path}: {exc.strerror}") from exc
+
+
+def require_own_database(runtime: Runtime) -> None:
+    """Return if the database has this code's schema and holds this trust root's log.
+
+    Raises:
+        ConfigurationError: it has not, or holds another log: its checkpoints would fork that one.
+    """
+    expected, origin = head_revision(), runtime.trust_root.log_origin
+    try:
+        with runtime.transaction() as session:
+            found = schema_revision(session.connection())
+            opened = opened_origin(session) if found == expected else None
+    except OperationalError as exc:
+        raise ConfigurationError("the registry's database gives no answer; is it running, and is its URL right?") from exc
+    if found != expected:
+        raise ConfigurationError(f"the database has schema {found}, this registry needs {expected}; run 'imprimatur up'")
+    if opened != origin:
+        raise ConfigurationError(f"the database holds the log {opened}, the trust root is of {origin}; they do not fit")
+
+
+def set_up_logging() -> None:
+    """Log to stderr, one JSON object a line."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+class JsonLines(logging.Formatter):
+    """A record as one JSON object: time, level, logger, message, and the place of an exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)

@@ -1,0 +1,178 @@
+"""Recording consents and licences, withdrawing a consent, and loading both as evidence.
+
+Rules:
+1. A record is known by its content: the same record given again is the same record, with the same id.
+2. Whoever decides on a consent holds it (`hold`) before reading it, so that a withdrawal comes wholly before or wholly
+   after the decision. Rows are held before the log is appended to: consents in the order of their ids, then versions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry.auth import Caller
+from registry.consent.tables import ConsentRow, ConsentWithdrawalRow, LicenceRow
+from registry.log import service as log
+from registry.runtime import Runtime
+from sdk.errors import Conflict, InputError, NotFound
+from sdk.spec.canonical import encode_canonical, parse_wire
+from sdk.spec.digest import Digest
+from sdk.spec.ids import ConceptId, RecordId, TenantName
+from sdk.spec.log_entry import AuditEventType
+from sdk.spec.policy import Role
+from sdk.spec.terms import ConsentEvidence, ConsentRecord, ConsentStatus, LicenceEvidence, LicenceGrant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """A record and where the log has it."""
+
+    id: RecordId
+    digest: Digest
+    log_index: int
+
+
+def give_consent(session: Session, runtime: Runtime, caller: Caller, record: ConsentRecord) -> Recorded:
+    """Record an act of consent. Raises `PermissionDenied`, or `InputError` for concepts of another tenant."""
+    caller.require(Role.OWNER)
+    _require_own(caller, record.covers)
+    return _record(session, runtime, caller, record, "con", ConsentRow, AuditEventType.CONSENT_GIVEN)
+
+
+def grant_licence(session: Session, runtime: Runtime, caller: Caller, grant: LicenceGrant) -> Recorded:
+    """Record a licence. Raises like `give_consent`."""
+    caller.require(Role.OWNER)
+    _require_own(caller, grant.covers)
+    return _record(session, runtime, caller, grant, "lic", LicenceRow, AuditEventType.LICENCE_GRANTED)
+
+
+def claim(session: Session, caller: Caller, consent: RecordId) -> Digest:
+    """Hold a consent for its withdrawal, and return its digest; decisions on it wait from here on.
+
+    Raises:
+        PermissionDenied: the caller may not withdraw consents.
+        NotFound: the caller's tenant has no such consent.
+        Conflict: it was withdrawn before.
+    """
+    caller.require(Role.OWNER, Role.REVIEWER)
+    statement = select(ConsentRow).where(ConsentRow.id == consent, ConsentRow.tenant == caller.tenant)
+    row = session.scalar(statement.with_for_update(key_share=True))
+    if row is None:
+        raise _missing(caller.tenant, consent)
+    if earlier := session.get(ConsentWithdrawalRow, consent):
+        raise Conflict(f"consent {consent} was withdrawn at {earlier.withdrawn_at} by {earlier.withdrawn_by}")
+    return row.digest
+
+
+def withdraw(session: Session, runtime: Runtime, caller: Caller, consent: RecordId, reason: str) -> Recorded:
+    """End a consent for good. What rests on it is `versions.withdrawal`. Raises like `claim`."""
+    digest = claim(session, caller, consent)
+    index = log.append(
+        session,
+        runtime,
+        event=AuditEventType.CONSENT_WITHDRAWN,
+        actor=caller.principal,
+        subject=consent,
+        evidence={"record": digest},
+    )
+    session.add(
+        ConsentWithdrawalRow(
+            consent_id=consent,
+            reason=reason,
+            withdrawn_by=caller.principal,
+            withdrawn_at=runtime.clock(),
+            log_index=index,
+        )
+    )
+    session.flush()
+    return Recorded(id=consent, digest=digest, log_index=index)
+
+
+def hold(session: Session, consents: Iterable[RecordId]) -> None:
+    """Keep these consents from being withdrawn until the transaction ends (rule 2)."""
+    statement = select(ConsentRow.id).where(ConsentRow.id.in_(set(consents))).order_by(ConsentRow.id)
+    session.execute(statement.with_for_update(read=True)).all()
+
+
+def consents_of(
+    session: Session, tenant: TenantName, ids: Sequence[RecordId], at: datetime
+) -> tuple[ConsentEvidence, ...]:
+    """These consents with their status at the moment `at`, in the order asked for. Raises `NotFound`."""
+    withdrawn = set(
+        session.scalars(select(ConsentWithdrawalRow.consent_id).where(ConsentWithdrawalRow.consent_id.in_(ids)))
+    )
+    found = []
+    for consent in ids:
+        row = session.get(ConsentRow, consent)
+        if row is None or row.tenant != tenant:
+            raise _missing(tenant, consent)
+        record = parse_wire(ConsentRecord, row.content, f"consent {consent}")
+        status = _status(record, withdrawn=consent in withdrawn, at=at)
+        found.append(ConsentEvidence(id=consent, digest=row.digest, record=record, status=status))
+    return tuple(found)
+
+
+def licences_of(session: Session, tenant: TenantName, ids: Sequence[RecordId]) -> tuple[LicenceEvidence, ...]:
+    """These licences, in the order asked for. Raises `NotFound`."""
+    found = []
+    for licence in ids:
+        row = session.get(LicenceRow, licence)
+        if row is None or row.tenant != tenant:
+            raise NotFound(f"{tenant} has no licence {licence}; record it first, or correct its id")
+        grant = parse_wire(LicenceGrant, row.content, f"licence {licence}")
+        found.append(LicenceEvidence(id=licence, digest=row.digest, grant=grant))
+    return tuple(found)
+
+
+def _record(
+    session: Session,
+    runtime: Runtime,
+    caller: Caller,
+    value: ConsentRecord | LicenceGrant,
+    prefix: str,
+    table: type[ConsentRow | LicenceRow],
+    event: AuditEventType,
+) -> Recorded:
+    content = encode_canonical(value)
+    digest = Digest.of(content)
+    identity = RecordId.derive(prefix, caller.tenant, digest)
+    if known := session.get(table, identity):
+        return Recorded(id=known.id, digest=known.digest, log_index=known.log_index)
+    facts = {"covers": " ".join(value.covers)}
+    index = log.append(
+        session, runtime, event=event, actor=caller.principal, subject=identity, evidence={"record": digest}, facts=facts
+    )
+    session.add(
+        table(
+            id=identity,
+            tenant=caller.tenant,
+            digest=digest,
+            content=content,
+            recorded_by=caller.principal,
+            recorded_at=runtime.clock(),
+            log_index=index,
+        )
+    )
+    session.flush()
+    return Recorded(id=identity, digest=digest, log_index=index)
+
+
+def _require_own(caller: Caller, covers: Sequence[ConceptId]) -> None:
+    for concept in covers:
+        if concept.tenant != caller.tenant:
+            raise InputError(f"{caller.principal} cannot record terms for {concept}, which is not of {caller.tenant}")
+
+
+def _status(record: ConsentRecord, *, withdrawn: bool, at: datetime) -> ConsentStatus:
+    if withdrawn:
+        return ConsentStatus.WITHDRAWN
+    return ConsentStatus.EXPIRED if at >= record.terms.valid_until else ConsentStatus.GIVEN
+
+
+def _missing(tenant: TenantName, consent: RecordId) -> NotFound:
+    return NotFound(f"{tenant} has no consent {consent}; record it first, or correct its id")

@@ -1,0 +1,54 @@
+"""Bounds on request bodies, before anything reads them: pure ASGI, no route can forget it.
+
+A body whose declared length is over the bound is refused unread; one that turns out longer is cut off there.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from registry.errors import problem_response
+from sdk.errors import PayloadTooLarge
+
+BLOBS_PREFIX: Final = "/v1/blobs/"
+
+
+class BodyLimit:
+    """ASGI middleware: `max_blob_bytes` under /v1/blobs/, `max_body_bytes` everywhere else."""
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, max_blob_bytes: int) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+        self._max_blob_bytes = max_blob_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = self._max_blob_bytes if scope["path"].startswith(BLOBS_PREFIX) else self._max_body_bytes
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared) > limit:
+            await problem_response(_too_large(scope, limit))(scope, receive, send)
+            return
+        await self._app(scope, _counted(scope, receive, limit), send)
+
+
+def _counted(scope: Scope, receive: Receive, limit: int) -> Receive:
+    received = 0
+
+    async def receive_counted() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > limit:
+            raise _too_large(scope, limit)
+        return message
+
+    return receive_counted
+
+
+def _too_large(scope: Scope, limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"{scope['method']} {scope['path']}: the body has more than {limit} bytes")

@@ -1,0 +1,69 @@
+"""Reading the log: entries by event, subject and actor; tiles and entry bundles as C2SP tlog-tiles serves them.
+
+Entries by content are for a tenant's own auditors. Tiles are public: without all leaves nobody outside could check
+that history was not rewritten, so entries hold ids and digests only (`sdk.spec.log_entry`).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry.log.service import node_reader, tree_size
+from registry.log.tables import LogEntryRow
+from registry.log.tree import Node
+from sdk.errors import NotFound
+from sdk.spec.api import LoggedEntry, LogPage, LogQuery
+from sdk.spec.ids import TenantName
+from sdk.spec.log_entry import parse_log_entry
+from sdk.spec.log_tiles import TILE_HEIGHT, TILE_WIDTH, encode_entry_bundle, tile_path
+
+MAX_TILE_LEVEL = 7  # 2**64 entries; tlog-tiles allows 0 to 63
+
+
+def page(session: Session, tenant: TenantName, query: LogQuery) -> LogPage:
+    """The entries of `tenant` after index `query.after` that pass its filters, oldest first."""
+    statement = select(LogEntryRow.leaf_index, LogEntryRow.content).where(
+        LogEntryRow.tenant == tenant, LogEntryRow.leaf_index > query.after
+    )
+    for column, wanted in (
+        (LogEntryRow.event, query.event and query.event.value),
+        (LogEntryRow.subject, query.subject),
+        (LogEntryRow.actor, query.actor),
+    ):
+        if wanted is not None:
+            statement = statement.where(column == wanted)
+    rows = session.execute(statement.order_by(LogEntryRow.leaf_index).limit(query.limit + 1)).all()
+    entries = tuple(LoggedEntry(index=index, entry=parse_log_entry(content)) for index, content in rows[: query.limit])
+    return LogPage(entries=entries, next_after=entries[-1].index if len(rows) > query.limit else None)
+
+
+def require_entry_of(session: Session, tenant: TenantName, index: int) -> None:
+    """Return if entry `index` is there and of `tenant`. Raises `NotFound`."""
+    found = session.scalar(select(LogEntryRow.tenant).where(LogEntryRow.leaf_index == index))
+    if found != tenant:
+        raise NotFound(f"{tenant} has no entry {index} in the log")
+
+
+def tile(session: Session, level: int, index: int, width: int) -> bytes:
+    """The first `width` hashes of a tile, concatenated. Raises `NotFound` when the log is not that long."""
+    available = (tree_size(session) >> (TILE_HEIGHT * level)) - index * TILE_WIDTH
+    if not 0 <= level <= MAX_TILE_LEVEL or width > available:
+        raise NotFound(f"the log has no {tile_path(level, index, width=width)} yet")
+    nodes = [Node(TILE_HEIGHT * level, index * TILE_WIDTH + offset) for offset in range(width)]
+    stored = node_reader(session)(nodes)
+    return b"".join(stored[node] for node in nodes)
+
+
+def entry_bundle(session: Session, index: int, width: int) -> bytes:
+    """The first `width` entries under a level-0 tile. Raises `NotFound` when the log is not that long."""
+    first = index * TILE_WIDTH
+    if width > tree_size(session) - first:
+        raise NotFound(f"the log has no entry bundle {index} of {width} entries yet")
+    statement = select(LogEntryRow.content).where(LogEntryRow.leaf_index.between(first, first + width - 1))
+    return encode_entry_bundle(session.scalars(statement.order_by(LogEntryRow.leaf_index)).all())
+
+
+def opened_origin(session: Session) -> str | None:
+    """The origin that entry 0, log:opened, names; none before the log is open."""
+    return session.scalar(select(LogEntryRow.subject).where(LogEntryRow.leaf_index == 0))

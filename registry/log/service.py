@@ -1,0 +1,157 @@
+"""Writing the log and proving what is in it. Reading it by content is `query`.
+
+Rules:
+1. `append` runs in the transaction of the act it records, under one lock that is held until that transaction ends. So
+   entries are committed in the order of their indices, without gaps, and an act is logged exactly if it happened.
+2. A checkpoint covers committed entries only: nothing is signed in a transaction that appended, and what `receipt`
+   proves was committed before. Append last in an act, so that the lock is held shortly.
+3. Appending entry n reads and writes at most log2(n) + 1 hashes; no tree is ever computed anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import func, insert, select, text, tuple_
+from sqlalchemy.orm import Session
+
+from registry.log.tables import LogEntryRow, LogNodeRow
+from registry.log.tree import Node, NodeReader, completed_by, consistency_proof, inclusion_proof, root_hash
+from registry.runtime import Runtime
+from sdk.errors import InputError, NotFound, ServiceError
+from sdk.signing.trust import sign_checkpoint
+from sdk.spec.api import ConsistencyProof
+from sdk.spec.digest import Digest
+from sdk.spec.ids import PrincipalId
+from sdk.spec.log_checkpoint import LogCheckpoint
+from sdk.spec.log_entry import AuditEventType, LogEntry, LogReceipt, encode_log_entry
+from sdk.spec.merkle import leaf_hash
+
+APPEND_LOCK: Final = 0x1091  # of pg_advisory_xact_lock; one log, one lock
+_APPENDED: Final = "registry.log.appended"
+
+
+def append(
+    session: Session,
+    runtime: Runtime,
+    *,
+    event: AuditEventType,
+    actor: PrincipalId,
+    subject: str,
+    evidence: Mapping[str, Digest] | None = None,
+    facts: Mapping[str, str] | None = None,
+) -> int:
+    """Log one fact in the caller's transaction and return its leaf index.
+
+    Raises:
+        FormatError: the entry is over the limit of an entry.
+    """
+    session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": APPEND_LOCK})
+    index = tree_size(session)
+    entry = LogEntry(
+        event=event,
+        at=runtime.clock(),
+        actor=actor,
+        subject=subject,
+        evidence=dict(evidence or {}),
+        facts=dict(facts or {}),
+    )
+    _insert(session, index, entry)
+    session.info[_APPENDED] = True
+    return index
+
+
+def receipt(runtime: Runtime, index: int) -> LogReceipt:
+    """Prove that entry `index` is in the committed log; call it after the act's transaction.
+
+    Raises:
+        NotFound: the committed log has no such entry.
+    """
+    with runtime.transaction() as session:
+        return receipts(session, runtime, [index])[0]
+
+
+def receipts(session: Session, runtime: Runtime, indices: Sequence[int]) -> tuple[LogReceipt, ...]:
+    """Receipts for several entries under one checkpoint, in a transaction that has appended nothing.
+
+    Raises:
+        NotFound: the log has no such entry.
+    """
+    size = tree_size(session)
+    note = checkpoint_note(session, runtime, size)
+    return tuple(_receipt(session, index, size, note) for index in indices)
+
+
+def checkpoint_note(session: Session, runtime: Runtime, size: int | None = None) -> str:
+    """The signed note over the first `size` entries, or over all; in a transaction that has appended nothing."""
+    if session.info.get(_APPENDED):
+        raise ServiceError("a checkpoint over entries that are not committed is never signed")
+    size = tree_size(session) if size is None else size
+    root = root_hash(size, node_reader(session))
+    checkpoint = LogCheckpoint(origin=runtime.trust_root.log_origin, tree_size=size, root_hash=root)
+    return sign_checkpoint(checkpoint, runtime.log_signer).decode()
+
+
+def prove_consistency(session: Session, *, old_size: int, new_size: int) -> ConsistencyProof:
+    """Prove that the log of `new_size` entries extends the log of `old_size`.
+
+    Raises:
+        InputError: the sizes are not in order.
+        NotFound: the log is not that long.
+    """
+    if not 0 <= old_size <= new_size:
+        raise InputError(f"a log never shrinks: there is no consistency from {old_size} to {new_size} entries")
+    if new_size > (present := tree_size(session)):
+        raise NotFound(f"the log has {present} entries; there is no size {new_size}")
+    hashes = consistency_proof(old_size, new_size, node_reader(session))
+    return ConsistencyProof(old_size=old_size, new_size=new_size, hashes=hashes)
+
+
+def tree_size(session: Session) -> int:
+    """The number of entries that `session` sees."""
+    newest = session.scalar(select(func.max(LogEntryRow.leaf_index)))
+    return 0 if newest is None else newest + 1
+
+
+def node_reader(session: Session) -> NodeReader:
+    """Reads stored nodes with one statement a question."""
+
+    def read(nodes: Iterable[Node]) -> Mapping[Node, bytes]:
+        wanted = set(nodes)
+        if not wanted:
+            return {}
+        place = tuple_(LogNodeRow.level, LogNodeRow.node_index)
+        rows = session.execute(select(LogNodeRow.level, LogNodeRow.node_index, LogNodeRow.hash).where(place.in_(wanted)))
+        found = {Node(level, index): content for level, index, content in rows}
+        if missing := wanted - found.keys():
+            raise ServiceError(f"the log lacks {len(missing)} stored hashes, the first at {min(missing)}; restore it")
+        return found
+
+    return read
+
+
+def _insert(session: Session, index: int, entry: LogEntry) -> None:
+    content = encode_log_entry(entry)
+    row = LogEntryRow(
+        leaf_index=index,
+        content=content,
+        at=entry.at,
+        event=entry.event.value,
+        tenant=entry.actor.tenant,
+        actor=entry.actor,
+        subject=entry.subject,
+    )
+    session.add(row)
+    session.flush()
+    completed = completed_by(index, leaf_hash(content), node_reader(session))
+    rows = [{"level": node.level, "node_index": node.position, "hash": digest} for node, digest in completed.items()]
+    session.execute(insert(LogNodeRow), rows)
+
+
+def _receipt(session: Session, index: int, size: int, note: str) -> LogReceipt:
+    proof = inclusion_proof(index, size, node_reader(session))
+    content = session.scalar(select(LogEntryRow.content).where(LogEntryRow.leaf_index == index))
+    if content is None:
+        raise NotFound(f"the log has {size} entries; there is no entry {index}")
+    return LogReceipt(entry=content, index=index, inclusion=proof, checkpoint=note)

@@ -1,0 +1,38 @@
+"""Rows of the log. Both tables are inserted only: the database refuses UPDATE, DELETE and TRUNCATE, and a gap.
+
+The content is the leaf; event, actor and subject stand beside it for queries and are derived from it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, SmallInteger
+from sqlalchemy.orm import Mapped, mapped_column
+
+from registry.db import Base
+from sdk.spec.ids import PrincipalId, TenantName
+
+
+class LogEntryRow(Base):
+    """One entry: its place, its exact bytes, and columns to find it by."""
+
+    __tablename__ = "log_entries"
+
+    leaf_index: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    content: Mapped[bytes]
+    at: Mapped[datetime]
+    event: Mapped[str]
+    tenant: Mapped[TenantName]
+    actor: Mapped[PrincipalId]
+    subject: Mapped[str]
+
+
+class LogNodeRow(Base):
+    """The hash over the 2**level entries from node_index * 2**level on; written once they are all there."""
+
+    __tablename__ = "log_nodes"
+
+    level: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    node_index: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    hash: Mapped[bytes]

@@ -1,0 +1,67 @@
+"""Where a version stands: the whole rule on one screen; the table is the documentation.
+
+    submitted --endorse--> in-review --approve--> approved --supersede--> superseded
+        |                     |                     |------suspend----> suspended --revoke--> revoked
+        |------approve--------|-------------------->|------revoke-----> revoked
+        `------reject---------'--> rejected
+
+`expired` is no transition: an approved version whose term is over is expired by the clock (`status_at`), so that no
+job has to run for it to be true. It is never stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from sdk.errors import Conflict
+from sdk.spec.bundle import VersionStatus
+
+
+class VersionEvent(StrEnum):
+    """What can happen to a version."""
+
+    ENDORSE = "endorse"  # a reviewer approves, and the threshold is not reached yet
+    APPROVE = "approve"  # a reviewer approves, and the threshold is reached
+    REJECT = "reject"  # a reviewer rejects
+    SUPERSEDE = "supersede"  # another version of the concept is approved
+    SUSPEND = "suspend"  # a consent is withdrawn
+    REVOKE = "revoke"  # a reviewer or the owner ends its use
+
+
+TRANSITIONS: Final[Mapping[tuple[VersionStatus, VersionEvent], VersionStatus]] = MappingProxyType(
+    {
+        (VersionStatus.SUBMITTED, VersionEvent.ENDORSE): VersionStatus.IN_REVIEW,
+        (VersionStatus.SUBMITTED, VersionEvent.APPROVE): VersionStatus.APPROVED,
+        (VersionStatus.SUBMITTED, VersionEvent.REJECT): VersionStatus.REJECTED,
+        (VersionStatus.IN_REVIEW, VersionEvent.ENDORSE): VersionStatus.IN_REVIEW,
+        (VersionStatus.IN_REVIEW, VersionEvent.APPROVE): VersionStatus.APPROVED,
+        (VersionStatus.IN_REVIEW, VersionEvent.REJECT): VersionStatus.REJECTED,
+        (VersionStatus.APPROVED, VersionEvent.SUPERSEDE): VersionStatus.SUPERSEDED,
+        (VersionStatus.APPROVED, VersionEvent.SUSPEND): VersionStatus.SUSPENDED,
+        (VersionStatus.APPROVED, VersionEvent.REVOKE): VersionStatus.REVOKED,
+        (VersionStatus.SUSPENDED, VersionEvent.REVOKE): VersionStatus.REVOKED,
+    }
+)
+
+STORED: Final = tuple(status for status in VersionStatus if status is not VersionStatus.EXPIRED)
+FINAL: Final = tuple(status for status in STORED if not any(status is start for start, _ in TRANSITIONS))
+
+
+def advance(status: VersionStatus, event: VersionEvent, version: str) -> VersionStatus:
+    """The status of `version` after `event`.
+
+    Raises:
+        Conflict: the pair is not in the table.
+    """
+    if (after := TRANSITIONS.get((status, event))) is None:
+        possible = ", ".join(known.value for start, known in TRANSITIONS if start is status) or "nothing more"
+        raise Conflict(f"{version} is {status.value}, so {event.value} is not possible; possible is: {possible}")
+    return after
+
+
+def status_at(stored: VersionStatus, *, term_is_over: bool) -> VersionStatus:
+    """The status that holds when the term of a consent or licence is over, or is not."""
+    return VersionStatus.EXPIRED if term_is_over and stored is VersionStatus.APPROVED else stored

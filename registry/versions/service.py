@@ -1,0 +1,281 @@
+"""Versions: loading, views, what policies may know of them, and moving them through their lifecycle.
+
+Rules:
+1. A version of another tenant is not found.
+2. Whoever decides on versions holds their consents, then the versions (`hold`): the facts then stay true until the
+   decision is committed. Whoever moves a version holds its consents only; `move` sees to the rest.
+3. `move` changes a state only from the very state that was loaded; whoever comes second gets a Conflict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from sqlalchemy import Select, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from registry.concepts.service import Concept
+from registry.consent import service as consent
+from registry.runtime import Runtime
+from registry.versions.lifecycle import VersionEvent, advance, status_at
+from registry.versions.tables import VersionRow, VersionStateRow
+from sdk.errors import Conflict, NotApproved, NotFound
+from sdk.policy.facts import concept_facts
+from sdk.spec.api import ConceptView, VersionView
+from sdk.spec.bundle import VersionStatus
+from sdk.spec.digest import Digest
+from sdk.spec.envelope import Envelope, parse_envelope
+from sdk.spec.ids import ConceptId, PrincipalId, TenantName, VersionRef
+from sdk.spec.manifest import ConceptManifest, parse_manifest
+from sdk.spec.policy import ConceptFacts
+from sdk.spec.statements import terms_digest
+from sdk.spec.terms import ConsentEvidence, LicenceEvidence
+
+ONE_APPROVED = "uq_version_states_one_approved"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """The consents and licences that a version rests on, at one moment."""
+
+    consents: tuple[ConsentEvidence, ...]
+    licences: tuple[LicenceEvidence, ...]
+    at: datetime
+
+    @property
+    def digest(self) -> Digest:
+        """What an approval of the version signs."""
+        return terms_digest(tuple(record.digest for record in (*self.consents, *self.licences)))
+
+    @property
+    def are_over(self) -> bool:
+        """Whether the term of one of them is over."""
+        ends = [held.record.terms.valid_until for held in self.consents]
+        ends += [held.grant.terms.valid_until for held in self.licences]
+        return self.at >= min(ends)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A version as it was stored, with the state that was loaded with it."""
+
+    concept: ConceptId
+    number: int
+    tenant: TenantName
+    digest: Digest
+    content: bytes  # the manifest's exact bytes
+    attestation: Envelope
+    owner: PrincipalId
+    trainer_of_record: PrincipalId
+    approvals_required: int
+    submitted_by: PrincipalId
+    submitted_at: datetime
+    log_index: int
+    stored_status: VersionStatus
+    approvals: int
+
+    @property
+    def name(self) -> str:
+        """`tenant/name@number`, as the log names a version."""
+        return f"{self.concept}@{self.number}"
+
+    @cached_property
+    def manifest(self) -> ConceptManifest:
+        return parse_manifest(self.content)
+
+    def status(self, terms: Terms) -> VersionStatus:
+        """The status that holds under `terms`."""
+        return status_at(self.stored_status, term_is_over=terms.are_over)
+
+    def facts(self, terms: Terms) -> ConceptFacts:
+        """What policies may know of it."""
+        return concept_facts(
+            concept=self.concept,
+            number=self.number,
+            kind=self.manifest.kind,
+            status=self.status(terms).value,
+            owner=self.owner,
+            trainer_of_record=self.trainer_of_record,
+            consents=terms.consents,
+            licences=terms.licences,
+            at=terms.at,
+        )
+
+    def view(self, terms: Terms) -> VersionView:
+        """The version as it travels."""
+        return VersionView(
+            concept=self.concept,
+            number=self.number,
+            status=self.status(terms),
+            manifest=self.digest,
+            submitted_by=self.submitted_by,
+            submitted_at=self.submitted_at,
+            approvals=self.approvals,
+            approvals_required=self.approvals_required,
+        )
+
+
+def load(session: Session, tenant: TenantName, concept: ConceptId, number: int) -> Version:
+    """A version by its number. Raises `NotFound`."""
+    found = _one(session, _query(tenant).where(VersionRow.concept_id == concept, VersionRow.number == number))
+    if found is None:
+        raise NotFound(f"{tenant} has no version {concept}@{number}; see the list of its versions")
+    return found
+
+
+def load_by_digest(session: Session, tenant: TenantName, manifest: Digest) -> Version:
+    """A version by the digest of its manifest. Raises `NotFound`."""
+    found = find_by_digest(session, tenant, manifest)
+    if found is None:
+        raise NotFound(f"{tenant} has no version with manifest {manifest}")
+    return found
+
+
+def find_by_digest(session: Session, tenant: TenantName, manifest: Digest) -> Version | None:
+    """A version by the digest of its manifest, if there is one."""
+    return _one(session, _query(tenant).where(VersionRow.manifest_digest == manifest))
+
+
+def versions_of(session: Session, tenant: TenantName, concept: ConceptId) -> Sequence[Version]:
+    """The versions of a concept, oldest first."""
+    statement = _query(tenant).where(VersionRow.concept_id == concept).order_by(VersionRow.number)
+    return [_version(row, state) for row, state in session.execute(statement).tuples()]
+
+
+def approved_version(session: Session, tenant: TenantName, concept: ConceptId) -> Version | None:
+    """The approved version of a concept, if there is one; its term may be over."""
+    approved = VersionStateRow.status == VersionStatus.APPROVED.value
+    return _one(session, _query(tenant).where(VersionRow.concept_id == concept, approved))
+
+
+def resolve(session: Session, tenant: TenantName, ref: VersionRef) -> Version:
+    """The version that `ref` means; without a selector, the approved one.
+
+    Raises:
+        NotFound: there is no such version.
+        NotApproved: none of the concept's versions is approved.
+    """
+    if ref.number:
+        return load(session, tenant, ref.concept, ref.number)
+    if ref.manifest_digest:
+        found = load_by_digest(session, tenant, Digest(ref.manifest_digest))
+        if found.concept != ref.concept:
+            raise NotFound(f"manifest {ref.manifest_digest} is of another concept than {ref.concept}")
+        return found
+    if ref.alias:
+        raise NotFound(f"{ref.concept} has no alias {ref.alias}; give a number, a manifest digest, or nothing")
+    if approved := approved_version(session, tenant, ref.concept):
+        return approved
+    versions = versions_of(session, tenant, ref.concept)
+    if not versions:
+        raise NotFound(f"{tenant} has no version of {ref.concept}; train and submit one, or correct the name")
+    newest = versions[-1]
+    raise NotApproved(
+        f"no version of {ref.concept} is approved: its newest, {newest.name}, is {newest.stored_status.value}; "
+        "a reviewer must approve a version before it can be used"
+    )
+
+
+def terms_of(session: Session, version: Version, at: datetime) -> Terms:
+    """The consents and licences of `version` at the moment `at`."""
+    return Terms(
+        consents=consent.consents_of(session, version.tenant, version.manifest.consents, at),
+        licences=consent.licences_of(session, version.tenant, version.manifest.licences),
+        at=at,
+    )
+
+
+def hold(session: Session, versions: Sequence[Version]) -> tuple[Version, ...]:
+    """Keep these versions and their consents as they are until the transaction ends; returns them as they are now."""
+    consent.hold(session, {record for version in versions for record in version.manifest.consents})
+    for concept, number in sorted((version.concept, version.number) for version in versions):
+        statement = select(VersionStateRow.status).where(
+            VersionStateRow.concept_id == concept, VersionStateRow.number == number
+        )
+        session.execute(statement.with_for_update(read=True)).one()
+    return tuple(load(session, version.tenant, version.concept, version.number) for version in versions)
+
+
+def move(session: Session, runtime: Runtime, version: Version, event: VersionEvent) -> VersionStatus:
+    """Advance `version` by `event` in the caller's transaction; the log entry is the caller's to append.
+
+    Raises:
+        Conflict: the table has no such transition, or somebody else was first.
+    """
+    after = advance(version.stored_status, event, version.name)
+    counted = 1 if event in (VersionEvent.ENDORSE, VersionEvent.APPROVE) else 0
+    statement = (
+        update(VersionStateRow)
+        .where(
+            VersionStateRow.concept_id == version.concept,
+            VersionStateRow.number == version.number,
+            VersionStateRow.status == version.stored_status.value,
+            VersionStateRow.approvals == version.approvals,
+        )
+        .values(status=after.value, approvals=version.approvals + counted, changed_at=runtime.clock())
+        .returning(VersionStateRow.number)
+        .execution_options(synchronize_session=False)
+    )
+    try:
+        moved = session.scalar(statement)
+    except IntegrityError as exc:
+        if ONE_APPROVED not in str(exc.orig):
+            raise
+        raise Conflict(f"another version of {version.concept} was approved at the same moment; look again") from exc
+    if moved is None:
+        raise Conflict(f"{version.name} changed at the same moment, so {event.value} did not happen; look again")
+    return after
+
+
+def views_of(session: Session, runtime: Runtime, concept: Concept) -> tuple[VersionView, ...]:
+    """The versions of a concept as they travel."""
+    now = runtime.clock()
+    found = versions_of(session, concept.id.tenant, concept.id)
+    return tuple(version.view(terms_of(session, version, now)) for version in found)
+
+
+def concept_view(session: Session, runtime: Runtime, concept: Concept) -> ConceptView:
+    """A concept with the number of its approved version."""
+    approved = approved_version(session, concept.id.tenant, concept.id)
+    if approved and approved.status(terms_of(session, approved, runtime.clock())) is not VersionStatus.APPROVED:
+        approved = None
+    return concept.view(approved.number if approved else None)
+
+
+def _query(tenant: TenantName) -> Select[tuple[VersionRow, VersionStateRow]]:
+    same = (VersionStateRow.concept_id == VersionRow.concept_id) & (VersionStateRow.number == VersionRow.number)
+    # A state that was loaded before may have moved since: it is read again, never taken from the session.
+    return (
+        select(VersionRow, VersionStateRow)
+        .join(VersionStateRow, same)
+        .where(VersionRow.tenant == tenant)
+        .execution_options(populate_existing=True)
+    )
+
+
+def _one(session: Session, statement: Select[tuple[VersionRow, VersionStateRow]]) -> Version | None:
+    found = session.execute(statement).tuples().one_or_none()
+    return _version(*found) if found else None
+
+
+def _version(row: VersionRow, state: VersionStateRow) -> Version:
+    return Version(
+        concept=row.concept_id,
+        number=row.number,
+        tenant=row.tenant,
+        digest=row.manifest_digest,
+        content=row.manifest,
+        attestation=parse_envelope(row.attestation),
+        owner=row.owner,
+        trainer_of_record=row.trainer_of_record,
+        approvals_required=row.approvals_required,
+        submitted_by=row.submitted_by,
+        submitted_at=row.submitted_at,
+        log_index=row.log_index,
+        stored_status=VersionStatus(state.status),
+        approvals=state.approvals,
+    )

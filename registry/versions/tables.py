@@ -1,0 +1,76 @@
+"""Rows of versions. A version and what it rests on are insert-only; its state is one narrow row that moves.
+
+The database repeats the rules: one approved version a concept (a partial unique index), no way out of a final status
+(a trigger), and a version's owner and trainer of record in the key that reviews refer to (`approvals.tables`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from registry.db import Base
+from registry.versions.lifecycle import STORED
+from sdk.spec.digest import Digest
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
+
+STATUSES = ", ".join(f"'{status.value}'" for status in STORED)
+
+
+class VersionRow(Base):
+    """One immutable version."""
+
+    __tablename__ = "concept_versions"
+    __table_args__ = (
+        UniqueConstraint("concept_id", "number", "owner", "trainer_of_record"),
+        CheckConstraint("number >= 1", name="number"),
+        CheckConstraint("approvals_required >= 1", name="approvals_required"),
+    )
+
+    concept_id: Mapped[ConceptId] = mapped_column(ForeignKey("concepts.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    tenant: Mapped[TenantName]
+    manifest_digest: Mapped[Digest] = mapped_column(unique=True)
+    manifest: Mapped[bytes]
+    attestation: Mapped[bytes]
+    owner: Mapped[PrincipalId]
+    trainer_of_record: Mapped[PrincipalId]
+    approvals_required: Mapped[int]
+    submitted_by: Mapped[PrincipalId]
+    submitted_at: Mapped[datetime]
+    log_index: Mapped[int] = mapped_column(BigInteger)
+
+
+class VersionConsentRow(Base):
+    """A version rests on a consent."""
+
+    __tablename__ = "version_consents"
+    __table_args__ = (
+        ForeignKeyConstraint(["concept_id", "number"], ["concept_versions.concept_id", "concept_versions.number"]),
+    )
+
+    concept_id: Mapped[ConceptId] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    consent_id: Mapped[RecordId] = mapped_column(ForeignKey("consents.id"), primary_key=True, index=True)
+
+
+class VersionStateRow(Base):
+    """Where a version stands now, and how many reviewers have approved it."""
+
+    __tablename__ = "version_states"
+    __table_args__ = (
+        ForeignKeyConstraint(["concept_id", "number"], ["concept_versions.concept_id", "concept_versions.number"]),
+        CheckConstraint(f"status IN ({STATUSES})", name="status"),
+        CheckConstraint("approvals >= 0", name="approvals"),
+        Index(
+            "uq_version_states_one_approved", "concept_id", unique=True, postgresql_where=text("status = 'approved'")
+        ),
+    )
+
+    concept_id: Mapped[ConceptId] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    approvals: Mapped[int]
+    changed_at: Mapped[datetime]

@@ -1,0 +1,88 @@
+"""Uploading and reading blobs: the digest must fit, the size is bounded, tenants do not see each other's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from support.database import DatabaseServer
+from support.registry import RegistryUnderTest, make_test_registry
+
+from registry.limits import BLOBS_PREFIX
+from registry.settings import Settings
+from sdk.spec.digest import Digest
+
+CONTENT = b"<script>a picture</script>"
+PATH = f"{BLOBS_PREFIX}{Digest.of(CONTENT)}"
+SMALL = replace(Settings(), max_blob_bytes=1000, max_body_bytes=500)
+
+
+@pytest.fixture
+def small(postgres_server: DatabaseServer) -> Iterator[RegistryUnderTest]:
+    with postgres_server.fresh_database() as url, make_test_registry(url, settings=SMALL) as made:
+        yield made
+
+
+class TestUpload:
+    def test_is_created_once(self, registry: RegistryUnderTest) -> None:
+        client = registry.client("training-service")
+        assert [client.put(PATH, content=CONTENT).status_code for _ in range(2)] == [201, 200]
+
+    def test_is_refused_when_the_digest_is_of_something_else(self, registry: RegistryUnderTest) -> None:
+        response = registry.client("trainer").put(PATH, content=CONTENT + b"!")
+        assert (response.status_code, response.json()["code"]) == (422, "verification.digest")
+        assert not registry.runtime.blobs.has(Digest.of(CONTENT + b"!"))
+
+    def test_is_refused_to_who_brings_nothing(self, registry: RegistryUnderTest) -> None:
+        assert registry.client("app").put(PATH, content=CONTENT).status_code == 403
+        assert registry.client(None).put(PATH, content=CONTENT).status_code == 401
+
+    def test_is_refused_under_what_is_no_digest(self, registry: RegistryUnderTest) -> None:
+        response = registry.client("trainer").put(f"{BLOBS_PREFIX}sha256:abc", content=CONTENT)
+        assert response.status_code == 422
+
+
+class TestReading:
+    def test_gives_the_bytes_and_keeps_browsers_from_guessing(self, registry: RegistryUnderTest) -> None:
+        registry.client("training-service").put(PATH, content=CONTENT)
+        response = registry.client("reviewer").get(PATH)
+        assert response.content == CONTENT
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["content-disposition"] == "attachment"
+        assert response.headers["content-type"] == "application/octet-stream"
+
+    def test_is_refused_to_applications(self, registry: RegistryUnderTest) -> None:
+        registry.client("training-service").put(PATH, content=CONTENT)
+        assert registry.client("app").get(PATH).status_code == 403
+
+    def test_of_another_tenants_blob_finds_nothing_until_it_is_brought(self, registry: RegistryUnderTest) -> None:
+        registry.client("training-service").put(PATH, content=CONTENT)
+        other = registry.client("other-owner")
+        assert other.get(PATH).status_code == 404
+        assert other.put(PATH, content=CONTENT).status_code == 201
+        assert other.get(PATH).content == CONTENT
+
+
+class TestLimits:
+    def test_a_blob_of_the_limit_is_taken(self, small: RegistryUnderTest) -> None:
+        content = b"x" * 1000
+        response = small.client("trainer").put(f"{BLOBS_PREFIX}{Digest.of(content)}", content=content)
+        assert response.status_code == 201
+
+    @pytest.mark.parametrize("streamed", [False, True], ids=["declared", "undeclared"])
+    def test_a_larger_one_is_refused(self, small: RegistryUnderTest, streamed: bool) -> None:
+        content = b"x" * 1001
+        body = iter([content[:600], content[600:]]) if streamed else content
+        response = small.client("trainer").put(f"{BLOBS_PREFIX}{Digest.of(content)}", content=body)
+        assert (response.status_code, response.json()["code"]) == (413, "input.too_large")
+        assert not small.runtime.blobs.has(Digest.of(content))
+
+    @pytest.mark.parametrize("streamed", [False, True], ids=["declared", "undeclared"])
+    @pytest.mark.parametrize("path", ["/v1/concepts", "/v1/consents"])
+    def test_so_is_any_other_body(self, small: RegistryUnderTest, path: str, streamed: bool) -> None:
+        content = b'{"x": "' + b"x" * 500 + b'"}'
+        body = iter([content[:400], content[400:]]) if streamed else content
+        headers = {"Content-Type": "application/json"}
+        response = small.client("trainer").post(path, content=body, headers=headers)
+        assert (response.status_code, response.json()["code"]) == (413, "input.too_large")

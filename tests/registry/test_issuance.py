@@ -1,0 +1,51 @@
+"""Opening the log and issuing credentials: each is logged, and the log is opened once."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+from support.registry import RegistryUnderTest
+
+from registry.issuance import issue_credential, open_log
+from registry.log.service import receipt
+from sdk.errors import Conflict, InputError
+from sdk.spec.digest import Digest
+from sdk.spec.ids import PrincipalId
+from sdk.spec.log_entry import AuditEventType, parse_log_entry
+from sdk.spec.policy import Role
+
+
+class TestOpenLog:
+    def test_is_entry_0_and_names_trust_root_and_policies(self, registry: RegistryUnderTest) -> None:
+        entry = parse_log_entry(receipt(registry.runtime, 0).entry)
+        assert (entry.event, entry.actor) == (AuditEventType.LOG_OPENED, "demo/root")
+        assert entry.evidence == {
+            "trust_root": registry.runtime.trust_root_envelope.digest,
+            "policy_bundle": registry.runtime.policy_bundle.digest,
+        }
+
+    def test_happens_once(self, registry: RegistryUnderTest) -> None:
+        with pytest.raises(Conflict, match="open already"), registry.runtime.transaction() as session:
+            open_log(session, registry.runtime)
+
+
+class TestIssueCredential:
+    def test_is_logged_without_the_credential(self, registry: RegistryUnderTest) -> None:
+        entry = parse_log_entry(receipt(registry.runtime, 1).entry)
+        assert (entry.event, entry.subject) == (AuditEventType.CREDENTIAL_ISSUED, "demo/trainer")
+        assert entry.evidence == {"credential": Digest.of(registry.credentials["trainer"].encode())}
+        assert entry.facts["roles"] == "owner trainer"
+
+    def test_needs_a_role(self, registry: RegistryUnderTest) -> None:
+        with pytest.raises(InputError, match="at least one role"), registry.runtime.transaction() as session:
+            issue_credential(session, registry.runtime, principal=PrincipalId("demo/x"), roles=frozenset())
+
+    def test_needs_an_open_log(self, registry: RegistryUnderTest) -> None:
+        with registry.runtime.transaction() as session:
+            session.execute(text("ALTER TABLE log_entries DISABLE TRIGGER ALL"))
+            session.execute(text("DELETE FROM log_entries"))
+            with pytest.raises(Conflict, match="not open"):
+                issue_credential(
+                    session, registry.runtime, principal=PrincipalId("demo/x"), roles=frozenset({Role.APP})
+                )
+            session.rollback()
