@@ -19,7 +19,6 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.orm import sessionmaker
 from starlette.exceptions import HTTPException
 
-import sdk
 from sdk import errors
 from sdk.client import Client
 from sdk.errors import ImprimaturError, PolicyDenied
@@ -31,7 +30,7 @@ from trainer.jobs.auth import Authenticator
 from trainer.jobs.ports import RegistryPort
 from trainer.jobs.routes import router
 from trainer.jobs.runtime import Runtime, RuntimeDep
-from trainer.settings import TrainerSettings
+from trainer.settings import TrainerSettings, software_version
 
 _logger = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ _CODES_BY_STATUS: Final = {
 
 def create_app(runtime: Runtime) -> FastAPI:
     """The application that serves `runtime`."""
-    app = FastAPI(title="Imprimatur trainer", version=sdk.__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Imprimatur trainer", version=software_version(), docs_url=None, redoc_url=None)
     app.state.runtime = runtime
     app.state.authenticator = Authenticator(
         runtime.open_registry,
@@ -114,7 +113,7 @@ def _health(runtime: RuntimeDep) -> Health:
     """Whether the trainer answers and its database does."""
     with runtime.transaction() as session:
         session.execute(text("SELECT 1"))
-    return Health(service="trainer", version=sdk.__version__)
+    return Health(service="trainer", version=software_version())
 
 
 async def _on_known(request: Request, exc: Exception) -> Response:
@@ -147,7 +146,9 @@ async def _on_http(request: Request, exc: Exception) -> Response:
     code = _CODES_BY_STATUS.get(exc.status_code, errors.ServiceError.code)
     detail = f"{request.method} {request.url.path}: {exc.detail}"
     return _problem(
-        Problem(type=f"urn:imprimatur:error:{code}", title=str(exc.detail), status=exc.status_code, detail=detail, code=code)
+        Problem(
+            type=f"urn:imprimatur:error:{code}", title=str(exc.detail), status=exc.status_code, detail=detail, code=code
+        )
     )
 
 
@@ -155,7 +156,9 @@ async def _on_unforeseen(request: Request, exc: Exception) -> Response:
     _logger.error("%s %s failed", request.method, request.url.path, exc_info=exc)
     code = errors.ServiceError.code
     detail = "the trainer met an error nobody foresaw; its log has more"
-    return _problem(Problem(type=f"urn:imprimatur:error:{code}", title="ServiceError", status=500, detail=detail, code=code))
+    return _problem(
+        Problem(type=f"urn:imprimatur:error:{code}", title="ServiceError", status=500, detail=detail, code=code)
+    )
 
 
 def _problem(problem: Problem) -> Response:

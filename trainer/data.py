@@ -197,7 +197,9 @@ def _check_membership(pictures: Sequence[PictureSpec], concepts: Sequence[Concep
             if name not in picture.concepts:
                 raise TrainingInputError(f"{picture.path}: a mask is given for {name}, which is not listed for it")
     for name in sorted(known - {name for picture in pictures for name in picture.concepts}):
-        raise TrainingInputError(f"concept {name} is in no picture; list it for a picture that shows it or leave it out")
+        raise TrainingInputError(
+            f"concept {name} is in no picture; list it for a picture that shows it or leave it out"
+        )
 
 
 def _check_caption(picture: PictureSpec) -> None:

@@ -4,7 +4,7 @@ Here is every limit of the trainer, with its name, unit and default. Nothing els
 
     [registry]
     host, port                 # where the registry answers
-    database_url = ""          # empty: the PostgreSQL embedded in the workspace, whose address `up` writes to postgres/url
+    database_url = ""          # empty: the PostgreSQL embedded in the workspace, its address in postgres/url
 
     [trainer]
     host = "127.0.0.1"
@@ -17,6 +17,7 @@ Here is every limit of the trainer, with its name, unit and default. Nothing els
 
 from __future__ import annotations
 
+import importlib.metadata
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -83,6 +84,14 @@ class TrainerSettings:
         return _with_driver(self.database_url, "postgresql")
 
 
+def software_version() -> str:
+    """The version of this distribution, as manifests and /healthz state it."""
+    try:
+        return importlib.metadata.version("imprimatur")
+    except importlib.metadata.PackageNotFoundError:
+        return "0+uninstalled"
+
+
 _OF_FILE: Final = frozenset(field.name for field in fields(TrainerSettings)) - {
     "directory",
     "database_url",
@@ -100,7 +109,9 @@ def read_settings(directory: Path, environ: Mapping[str, str]) -> TrainerSetting
     path = directory / "imprimatur.toml"
     document = _read_toml(path)
     registry, trainer = _table(document, "registry", path), _table(document, "trainer", path)
-    given = {name: _checked(name, value, path) for name, value in trainer.items() if (name, value) != ("base_model", "")}
+    given = {
+        name: _checked(name, value, path) for name, value in trainer.items() if (name, value) != ("base_model", "")
+    }
     if "base_model" in given:
         given["base_model"] = directory / given["base_model"]
     return TrainerSettings(
@@ -150,7 +161,8 @@ def _embedded_url(directory: Path) -> str:
         return (directory / EMBEDDED_URL_FILE).read_text(encoding="utf-8").strip()
     except OSError as exc:
         raise ConfigurationError(
-            f"the database of {directory} is not running; start it with 'imprimatur up {directory}', or set DATABASE_URL"
+            f"the database of {directory} is not running; start it with 'imprimatur up {directory}', "
+            "or set DATABASE_URL"
         ) from exc
 
 

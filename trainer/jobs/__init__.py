@@ -13,9 +13,10 @@
     progress     throttled progress of one attempt, and the signal to stop it
     submission   manifests, uploads and the signed training attestation
     workflow     one attempt from claim to end
+    loop         a worker's loop: attempts, and upkeep in between
     routes       HTTP
 
 The training function meets this package only in `trainer.worker`:
 
-    run_attempt(runtime, job, entry, train=train_with_em, service=registry, signer=signer, stopping=should_stop)
+    serve_queue(runtime, train=train_with_em, credential=profile.credential, signer=signer)
 """

@@ -70,7 +70,8 @@ def _check_request(request: TrainingRequest) -> None:
         for concept in picture.concepts:
             if concept not in wanted:
                 raise TrainingInputError(
-                    f"picture {picture.name!r} shows {concept}, which is not among the concepts to train; add it or leave it out"
+                    f"picture {picture.name!r} shows {concept}, which is not among the concepts to train; "
+                    "add it or leave it out"
                 )
     for concept in wanted:
         if not any(concept in picture.concepts for picture in request.pictures):
@@ -82,7 +83,9 @@ def _check_concept(concept: ConceptRequest, caller: Caller, registry: RegistryPo
         raise NotFound(f"there is no concept {concept.id} that {caller.principal} may see")
     view = registry.get_concept(concept.id)
     if view.kind is not concept.kind:
-        raise InputError(f"concept {concept.id} is a {view.kind.value}, the request says {concept.kind.value}; correct it")
+        raise InputError(
+            f"concept {concept.id} is a {view.kind.value}, the request says {concept.kind.value}; correct it"
+        )
     return view
 
 

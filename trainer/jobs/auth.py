@@ -20,12 +20,11 @@ from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, TenantName
 from sdk.spec.policy import Role
 from trainer.jobs.ports import Clock, OpenRegistry
-from trainer.jobs.runtime import RuntimeDep
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """An authenticated principal. `credential` is for calls to the registry in the caller's name, and is never shown."""
+    """An authenticated principal. `credential` is for calls to the registry in its name, and is never shown."""
 
     principal: PrincipalId
     tenant: TenantName
@@ -71,7 +70,7 @@ class Authenticator:
                 self._known.popitem(last=False)
 
 
-def caller_of(request: Request, runtime: RuntimeDep) -> Caller:
+def caller_of(request: Request) -> Caller:
     """The principal behind `request`.
 
     Raises:

@@ -1,9 +1,10 @@
 """The folders of a job and what it wrote: paths, and reading by a name that was listed. No database.
 
-    <jobs>/<job id>/attempt-<n>/            one attempt's own folder; an attempt never writes into another's
-    <jobs>/<job id>/attempt-<n>/checkpoints   where a later attempt goes on from; not served
+    <jobs>/<job id>/attempt-<n>/inputs    the pictures, staged under their names; not served
+    <jobs>/<job id>/attempt-<n>/out       what the training writes; its TrainingCheckpoint lies here too, not served
 
-Each attempt has its own folder, so that an attempt which was given up but still runs harms nothing.
+Each attempt has its own folder, so that an attempt which was given up but still runs harms nothing; a later attempt
+takes the newest TrainingCheckpoint over.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from sdk.errors import NotFound
 from sdk.spec.ids import RecordId
 from sdk.spec.manifest import ArtefactName
 
-CHECKPOINTS: Final = "checkpoints"
+INPUTS: Final = "inputs"
+OUT: Final = "out"
+CHECKPOINT_FILE: Final = "em_state.safetensors"  # as the optimiser names it
 _ATTEMPT: Final = re.compile(r"attempt-([1-9][0-9]*)")
 _NAME: Final = TypeAdapter(ArtefactName)
 
@@ -36,10 +39,11 @@ def earlier_attempts(jobs: Path, job: RecordId, attempt: int) -> tuple[Path, ...
 def list_files(jobs: Path, job: RecordId) -> tuple[str, ...]:
     """The names of what the newest attempt wrote, sorted; empty when none wrote anything."""
     for _, folder in _attempts(jobs, job):
-        names = sorted(
-            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and not path.is_symlink()
+        out = folder / OUT
+        names = (
+            path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file() and not path.is_symlink()
         )
-        served = tuple(name for name in names if _is_served(name))
+        served = tuple(sorted(name for name in names if _is_served(name)))
         if served:
             return served
     return ()
@@ -49,8 +53,8 @@ def find_file(jobs: Path, job: RecordId, name: str) -> Path:
     """The path of a listed file. Raises `NotFound`, whatever else `name` may point at."""
     if name in list_files(jobs, job):
         for _, folder in _attempts(jobs, job):
-            if (folder / name).is_file():
-                return folder / name
+            if (folder / OUT / name).is_file():
+                return folder / OUT / name
     raise NotFound(f"job {job} has no file {name!r}; list its files first")
 
 
@@ -59,7 +63,7 @@ def _is_served(name: str) -> bool:
         _NAME.validate_python(name)
     except ValidationError:
         return False
-    return not name.startswith(f"{CHECKPOINTS}/")
+    return name != CHECKPOINT_FILE
 
 
 def _attempts(jobs: Path, job: RecordId) -> list[tuple[int, Path]]:

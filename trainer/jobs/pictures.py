@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from sdk.errors import DigestMismatch, PayloadTooLarge
 from sdk.spec.digest import Digest
@@ -42,26 +43,30 @@ class PictureStore:
         target = self.path(tenant, digest)
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".upload-", dir=target.parent)
+        partial = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
                 found = await self._copy(blocks, file)
                 file.flush()
                 os.fsync(file.fileno())
-            if found != digest:
-                raise DigestMismatch(f"picture {digest} was announced, but the bytes have {found}; send it again")
+            _require(found, digest)
             created = not target.exists()
-            os.replace(name, target)
-            return created
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        return created
 
-    async def _copy(self, blocks: AsyncIterator[bytes], file: object) -> Digest:
+    async def _copy(self, blocks: AsyncIterator[bytes], file: BinaryIO) -> Digest:
         hasher, size = hashlib.sha256(), 0
         async for block in blocks:
             size += len(block)
             if size > self.max_bytes:
                 raise PayloadTooLarge(f"a picture may have at most {self.max_bytes} bytes; save it smaller")
             hasher.update(block)
-            file.write(block)  # type: ignore[attr-defined]
+            file.write(block)
         return Digest("sha256:" + hasher.hexdigest())
+
+
+def _require(found: Digest, announced: Digest) -> None:
+    if found != announced:
+        raise DigestMismatch(f"picture {announced} was announced, but the bytes have {found}; send it again")

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Protocol
 
 from sdk.policy.engine import PolicyEngine
-from sdk.spec.api import ConceptView, JobProgress, PolicyBundleView, TrainingRequest, VersionSubmission, VersionView, WhoAmI
+from sdk.spec.api import (
+    ConceptView,
+    JobProgress,
+    PolicyBundleView,
+    TrainingRequest,
+    VersionSubmission,
+    VersionView,
+    WhoAmI,
+)
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.manifest import ArtefactRole, EmbeddingFacts

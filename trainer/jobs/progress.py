@@ -1,7 +1,8 @@
 """The progress of one attempt: rows at a bounded rate, and the way a running training is told to stop.
 
 A training function calls a `Reporter` often. Most calls only look whether the worker wants to stop; every
-`progress_seconds` one writes a row, which also proves that the attempt still holds the job and reads the wish to cancel.
+`progress_seconds` one writes a row, which also proves that the attempt still holds the job, and reads the wish to
+cancel.
 """
 
 from __future__ import annotations

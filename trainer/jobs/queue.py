@@ -1,7 +1,8 @@
 """The queue: Procrastinate 3.10 on the trainer's PostgreSQL. https://procrastinate.readthedocs.io
 
 Rules:
-1. An entry is put into the queue on the caller's own connection, so that job row and entry commit together or not at all.
+1. An entry is put into the queue on the caller's own connection, so that job row and entry commit together or not
+   at all.
 2. Each attempt has an entry of its own; the job row names the one that counts. An entry that does not count is done
    without doing anything, and a worker that was given up can only finish an entry that nobody waits for.
 3. A job is lost when its entry is gone or ended, or when the worker that has it stopped answering. Lost jobs are found
@@ -58,7 +59,9 @@ _RETIRE: Final = text(
      WHERE id = :entry AND status IN ('todo', 'doing')
     """
 )
-_SWEEP: Final = text("DELETE FROM procrastinate_jobs WHERE queue_name = :queue AND status = 'doing' AND worker_id IS NULL")
+_SWEEP: Final = text(
+    "DELETE FROM procrastinate_jobs WHERE queue_name = :queue AND status = 'doing' AND worker_id IS NULL"
+)
 
 
 def enqueue(session: Session, job: RecordId, *, not_before: datetime | None = None) -> int:

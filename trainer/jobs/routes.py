@@ -1,7 +1,8 @@
 """The trainer's routes, as `sdk.spec.api` maps them: pictures in, jobs, what a job wrote.
 
-Who may what, within a tenant: a trainer or owner uploads, asks (policy decides), cancels and reads files, for these hold
-the embeddings; whoever has a role that works with people's records may look at jobs. An application sees nothing here.
+Who may what, within a tenant: a trainer or owner uploads, asks (policy decides), cancels and reads files, for these
+hold the embeddings; whoever has a role that works with people's records may look at jobs. An application sees
+nothing here.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ READERS: Final = (*MAKERS, Role.REVIEWER, Role.AUDITOR, Role.ADMIN, Role.TRAININ
 router = APIRouter(prefix="/v1")
 
 
-async def read_request(request: Request, runtime: RuntimeDep) -> TrainingRequest:
-    """The body as strict JSON, never more of it than `max_body_bytes`."""
+async def read_request(request: Request, caller: CallerDep, runtime: RuntimeDep) -> TrainingRequest:
+    """The body as strict JSON, never more of it than `max_body_bytes`; nothing of it is read for a stranger."""
     content = bytearray()
     async for block in _bounded(request, runtime.settings.max_body_bytes, "a training request"):
         content += block
@@ -51,8 +52,16 @@ async def put_picture(digest: str, request: Request, caller: CallerDep, runtime:
     return Response(status_code=201 if created else 200)
 
 
-@router.post("/jobs", response_model_exclude_none=True, openapi_extra={"requestBody": {"required": True, "content": {
-    "application/json": {"schema": TrainingRequest.model_json_schema()}}}})
+@router.post(
+    "/jobs",
+    response_model_exclude_none=True,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": TrainingRequest.model_json_schema()}},
+        }
+    },
+)
 def create_job(
     wanted: Annotated[TrainingRequest, Depends(read_request)], caller: CallerDep, runtime: RuntimeDep
 ) -> JobView:

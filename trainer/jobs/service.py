@@ -222,10 +222,10 @@ def views(session: Session, *, tenant: TenantName, limit: int) -> tuple[JobView,
 def _views(session: Session, rows: Sequence[JobRow]) -> tuple[JobView, ...]:
     ids = [row.id for row in rows]
     progress = {row.job: row.progress for row in session.scalars(select(ProgressRow).where(ProgressRow.job.in_(ids)))}
-    versions: dict[str, list[str]] = {id: [] for id in ids}
+    versions: dict[str, list[str]] = {job: [] for job in ids}
     query = select(VersionRow.job, VersionRow.version).where(VersionRow.job.in_(ids), VersionRow.version.is_not(None))
     for job, version in session.execute(query.order_by(VersionRow.position)):
-        versions[job].append(version)
+        versions[job].append(str(version))
     return tuple(_view(row, progress.get(row.id), tuple(versions[row.id])) for row in rows)
 
 

@@ -9,7 +9,7 @@ Order, so that a crash anywhere can be gone on from:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from sdk.signing.signer import Signer, sign_envelope
@@ -21,29 +21,23 @@ from trainer.jobs.ports import RegistryPort, Trained, TrainedConcept, TrainedFil
 from trainer.jobs.service import Attempt
 
 
-def upload(files: Sequence[TrainedFile], registry: RegistryPort, *, uploaded: Callable[[int], None]) -> tuple[ArtefactDescriptor, ...]:
-    """Upload `files` and describe them; `uploaded` is told how many are up after each."""
-    descriptors = []
-    for count, file in enumerate(files, start=1):
-        content = file.path.read_bytes()
-        descriptors.append(
-            ArtefactDescriptor(
-                name=file.name,
-                role=file.role,
-                media_type=file.media_type,
-                size=len(content),
-                digest=registry.put_blob(content),
-            )
-        )
-        uploaded(count)
-    return tuple(descriptors)
+def upload(file: TrainedFile, registry: RegistryPort) -> ArtefactDescriptor:
+    """Upload one file and describe it."""
+    content = file.path.read_bytes()
+    return ArtefactDescriptor(
+        name=file.name,
+        role=file.role,
+        media_type=file.media_type,
+        size=len(content),
+        digest=registry.put_blob(content),
+    )
 
 
 def make_manifest(
     attempt: Attempt,
     trained: Trained,
     concept: TrainedConcept,
-    artefacts: tuple[ArtefactDescriptor, ...],
+    artefacts: Sequence[ArtefactDescriptor],
     *,
     finished_at: datetime,
 ) -> ConceptManifest:
@@ -54,7 +48,7 @@ def make_manifest(
         kind=request.kind,
         base_model=trained.base_model,
         embedding=concept.embedding,
-        artefacts=artefacts,
+        artefacts=tuple(artefacts),
         training=_record(attempt, trained, concept.concept, finished_at),
         consents=request.consents,
         licences=request.licences,

@@ -1,15 +1,15 @@
 """Rows of training jobs. What may happen to them is `service`; the schema is migration 0008.
 
-    training_jobs        one row a job; `attempt` is the fencing token, `queue_entry` the one Procrastinate entry that counts
-    training_progress    one row a running job: how far it is, and when that was last heard
-    training_events      what happened, inserted only
-    training_versions    the manifest a job has settled on for each concept, and the version it became; one a concept
+training_jobs        one row a job; `attempt` is the fencing token, `queue_entry` the one entry that counts
+training_progress    one row a running job: how far it is, and when that was last heard
+training_events      what happened, inserted only
+training_versions    the manifest a job has settled on for each concept, and the version it became; one a concept
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, DateTime, ForeignKey, LargeBinary, MetaData, Text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -28,7 +28,7 @@ class TrainerBase(DeclarativeBase):
     """Base of the trainer's rows; the registry has its own."""
 
     metadata = MetaData(naming_convention=_NAMING)
-    type_annotation_map = {datetime: DateTime(timezone=True), str: Text, dict[str, Any]: JSONB}
+    type_annotation_map: ClassVar = {datetime: DateTime(timezone=True), str: Text, dict[str, Any]: JSONB}
 
 
 class JobRow(TrainerBase):

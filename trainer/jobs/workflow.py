@@ -9,8 +9,9 @@ guarded by the fencing token, and the next attempt goes on:
     3. Attest and submit each manifest that is no version yet.
     4. The job has succeeded.
 
-How an attempt ends: stopped from outside (cancelled, or handed back because the worker stops), a service is away (handed
-back, tried again later), or an error that the next attempt would meet again (failed, with a line people can act on).
+How an attempt ends: stopped from outside (cancelled, or handed back because the worker stops), a service is away
+(handed back, tried again later), or an error that the next attempt would meet again (failed, with a line people can
+act on).
 """
 
 from __future__ import annotations
@@ -108,10 +109,11 @@ def _settle(runtime: Runtime, attempt: Attempt, trained: Trained, registry: Regi
     total, done = sum(len(concept.files) for concept in trained.concepts), 0
     manifests = []
     for concept in trained.concepts:
-        artefacts = submission.upload(
-            concept.files, registry, uploaded=lambda count, before=done: reporter(_submitting(before + count, total))
-        )
-        done += len(artefacts)
+        artefacts = []
+        for file in concept.files:
+            artefacts.append(submission.upload(file, registry))
+            done += 1
+            reporter(_submitting(done, total))
         manifests.append(submission.make_manifest(attempt, trained, concept, artefacts, finished_at=finished_at))
     with runtime.transaction() as session:
         service.settle(session, attempt, submission.encode_all(manifests))
@@ -142,7 +144,7 @@ def _end(runtime: Runtime, attempt: Attempt, exc: BaseException) -> None:
     except AttemptLost:
         _logger.warning("job %s: attempt %d was given up by others", attempt.job, attempt.number)
     except ServiceUnavailable:
-        _logger.error("job %s: the end of attempt %d could not be kept", attempt.job, attempt.number)
+        _logger.exception("job %s: the end of attempt %d could not be kept", attempt.job, attempt.number)
     _log_end(attempt, exc)
 
 
@@ -165,7 +167,9 @@ def error_line(exc: BaseException) -> str:
     elif isinstance(exc, MemoryError):
         message = "the machine ran out of memory while training; use fewer pictures or a larger machine"
     else:
-        message = f"training stopped on an error nobody foresaw ({type(exc).__name__}: {exc}); the worker's log has more"
+        message = (
+            f"training stopped on an error nobody foresaw ({type(exc).__name__}: {exc}); the worker's log has more"
+        )
     line = " ".join(message.split())
     return line if len(line) <= MAX_ERROR else line[: MAX_ERROR - 3] + "..."
 

@@ -1,0 +1,96 @@
+"""The rows, the migration and the closed sets say the same."""
+
+from __future__ import annotations
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from procrastinate.schema import SchemaManager
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import DBAPIError
+from support.training import ROOT, Bench
+from support.training_database import run_migration
+
+from sdk.spec.api import JobStatus
+from trainer.jobs.lifecycle import JobEvent
+from trainer.jobs.tables import TrainerBase
+
+OURS = frozenset(TrainerBase.metadata.tables)
+
+
+class TestMigration:
+    def test_makes_the_tables_that_the_rows_describe(self, bench: Bench) -> None:
+        def ours(name: str | None, kind: str, parents: object) -> bool:
+            return kind != "table" or name in OURS
+
+        with bench.engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"include_name": ours, "compare_type": True})
+            differences = compare_metadata(context, TrainerBase.metadata)
+        only_in_database = {"ix_training_jobs_tenant_created_at", "ix_training_jobs_open"}
+        assert [d for d in differences if not (d[0] == "remove_index" and d[1].name in only_in_database)] == []
+
+    def test_leaves_nothing_behind_when_undone(self, bench: Bench) -> None:
+        with bench.engine.begin() as connection:
+            run_migration(connection, "downgrade")
+            assert inspect(connection).get_table_names() == []
+            left = "SELECT proname FROM pg_proc WHERE proname LIKE 'procrastinate%'"
+            assert connection.scalars(text(left)).all() == []
+            left = "SELECT typname FROM pg_type WHERE typname LIKE 'procrastinate%'"
+            assert connection.scalars(text(left)).all() == []
+
+    def test_has_the_queue_of_the_installed_release_word_for_word(self) -> None:
+        frozen = (ROOT / "migrations" / "versions" / "0008_procrastinate.sql").read_text("utf-8")
+        assert frozen.endswith(SchemaManager.get_schema())
+
+    @pytest.mark.parametrize(
+        ("constraint", "values"),
+        [
+            ("ck_training_jobs_status", {status.value for status in JobStatus}),
+            ("ck_training_events_event", {event.value for event in JobEvent}),
+        ],
+    )
+    def test_checks_list_the_closed_sets(self, bench: Bench, constraint: str, values: set[str]) -> None:
+        query = text("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = :name")
+        with bench.engine.connect() as connection:
+            definition = connection.scalar(query, {"name": constraint})
+        assert set(definition.split("'")[1::2]) == values
+
+
+class TestEvents:
+    @pytest.mark.parametrize("act", ["UPDATE training_events SET detail = 'x'", "DELETE FROM training_events"])
+    def test_are_never_changed(self, bench: Bench, act: str) -> None:
+        job = "job_" + "a" * 26
+        insert = (
+            "INSERT INTO training_jobs (id, tenant, requested_by, status, request, decision, attempt, "
+            "cancel_requested, created_at) VALUES (:job, 'demo', 'demo/a', 'queued', '{}', '{}', 0, false, now())"
+        )
+        event = "INSERT INTO training_events (job, event, attempt, at) VALUES (:job, 'admit', 0, now())"
+        with bench.engine.begin() as connection:
+            connection.execute(text(insert), {"job": job})
+            connection.execute(text(event), {"job": job})
+        with bench.engine.begin() as connection, pytest.raises(DBAPIError, match="evidence"):
+            connection.execute(text(act))
+
+
+class TestDatabaseChecks:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "status = 'paused'",
+            "status = 'failed', finished_at = now()",
+            "error = 'why'",
+            "status = 'succeeded'",
+            "status = 'running'",
+            "tenant = 'other'",
+            "attempt = -1",
+        ],
+    )
+    def test_refuse_what_contradicts_itself(self, bench: Bench, change: str) -> None:
+        insert = (
+            "INSERT INTO training_jobs (id, tenant, requested_by, status, request, decision, attempt, "
+            "cancel_requested, created_at) VALUES (:job, 'demo', 'demo/a', 'queued', '{}', '{}', 0, false, now())"
+        )
+        with bench.engine.begin() as connection:
+            connection.execute(text(insert), {"job": "job_" + "a" * 26})
+        with bench.engine.begin() as connection, pytest.raises(DBAPIError, match="violates check constraint"):
+            connection.execute(text(f"UPDATE training_jobs SET {change}"))

@@ -1,0 +1,172 @@
+"""Where jobs and the optimiser meet: a tiny real network trained from an order, and gone on from its checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from support.tiny_backbone import make_backbone_dir
+from support.training import CONSENT, FOX, LICENCE, PIER
+
+from sdk.errors import ConfigurationError, TrainingInputError
+from sdk.spec.api import ConceptRequest, JobProgress, PictureRequest, TrainingRequest
+from sdk.spec.digest import Digest
+from sdk.spec.ids import RecordId
+from sdk.spec.manifest import ArtefactRole, ConceptKind
+from trainer.backbone import Backbone, load_backbone
+from trainer.jobs.files import CHECKPOINT_FILE
+from trainer.jobs.ports import Trained, TrainingOrder
+from trainer.run import STATE_FILE
+from trainer.settings import TrainerSettings
+from trainer.worker import read_config, run, train_with_em
+
+JOB = RecordId("job_" + "a" * 26)
+QUICK = {
+    "max_rounds": 2,
+    "m_step.steps": 6,
+    "m_step.batch_size": 1,
+    "e_step.timesteps": 1,
+    "e_step.timestep_low": 10,
+    "e_step.timestep_high": 70,
+    "crf.grid": 8,
+    "stop.evaluation_timesteps": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+    torch.set_num_threads(1)
+    return load_backbone(make_backbone_dir(tmp_path_factory.mktemp("backbone"), "sd"))
+
+
+def request(**changes: object) -> TrainingRequest:
+    fox = ConceptRequest(
+        id=FOX, kind=ConceptKind.SUBJECT, class_word="fox", vectors=1, consents=(CONSENT,), licences=(LICENCE,)
+    )
+    pier = ConceptRequest(
+        id=PIER, kind=ConceptKind.BACKGROUND, class_word="beach", vectors=2, consents=(CONSENT,), licences=(LICENCE,)
+    )
+    pictures = (
+        PictureRequest(name="set/one.png", digest=Digest.of(b"1"), concepts=(FOX, PIER)),
+        PictureRequest(name="two.png", digest=Digest.of(b"2"), concepts=(PIER,)),
+    )
+    made = TrainingRequest(concepts=(fox, pier), pictures=pictures, seed=3, settings=QUICK)
+    return made.model_copy(update=changes)
+
+
+def order(folder: Path, *earlier: Path, **changes: object) -> TrainingOrder:
+    stored = folder.parent / "stored"
+    stored.mkdir(exist_ok=True)
+    wanted = request(**changes)
+    paths = {}
+    for number, picture in enumerate(wanted.pictures):
+        paths[picture.name] = stored / picture.digest.hex
+        Image.new("RGB", (80, 80), (60 + 90 * number, 30, 200)).save(paths[picture.name], format="PNG")
+    return TrainingOrder(
+        job=JOB, attempt=1 + len(earlier), request=wanted, pictures=paths, folder=folder, resume_from=earlier
+    )
+
+
+def train(backbone: Backbone, wanted: TrainingOrder) -> tuple[Trained, list[JobProgress]]:
+    heard: list[JobProgress] = []
+    return train_with_em(backbone, wanted, on_progress=heard.append), heard
+
+
+Done = tuple[Trained, list[JobProgress]]
+
+
+@pytest.fixture(scope="module")
+def done(backbone: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """One finished training."""
+    return train(backbone, order(tmp_path_factory.mktemp("job") / "attempt-1"))
+
+
+class TestTrainWithEm:
+    def test_gives_every_file_of_every_concept(self, done: Done) -> None:
+        fox, pier = done[0].concepts
+        assert (fox.concept, pier.concept) == (FOX, PIER)
+        for concept, pictures in ((fox, 1), (pier, 2)):
+            roles = [file.role for file in concept.files]
+            assert roles.count(ArtefactRole.EMBEDDING) == 1
+            assert roles.count(ArtefactRole.MASK) == pictures
+            assert roles.count(ArtefactRole.TRAINING_PICTURE) == pictures
+            assert ArtefactRole.SAMPLE in roles
+            assert ArtefactRole.REPORT in roles
+            assert len({file.name for file in concept.files}) == len(concept.files)
+            assert all(file.path.is_file() for file in concept.files)
+
+    def test_names_files_as_the_request_names_pictures(self, done: Done) -> None:
+        names = {file.name for file in done[0].concepts[1].files}
+        assert {"masks/one.png", "masks/two.png", "pictures/one.png", "pictures/two.png"} <= names
+
+    def test_states_how_the_embedding_is_bound(self, done: Done, backbone: Backbone) -> None:
+        facts = done[0].concepts[1].embedding
+        assert (facts.placeholder_token, facts.vectors, facts.class_word) == ("<demo-pier>", 2, "beach")
+        assert facts.dimensions == (backbone.towers[0].width,)
+        assert done[0].base_model == backbone.digest
+
+    def test_reports_the_phases_in_words_of_the_api(self, done: Done) -> None:
+        phases = list(dict.fromkeys(progress.phase for progress in done[1]))
+        assert phases[0] == "prepare"
+        assert phases[-2:] == ["quality", "export"]
+        assert {"e-step", "m-step"} <= set(phases)
+
+    def test_goes_on_from_the_newest_checkpoint_to_the_same_result(
+        self, done: Done, backbone: Backbone, tmp_path: Path
+    ) -> None:
+        class Killed(BaseException):
+            pass
+
+        def die_in_the_second_round(progress: JobProgress) -> None:
+            if progress.round >= 2 and progress.phase == "m-step":
+                raise Killed
+
+        first, second = tmp_path / "attempt-1", tmp_path / "attempt-2"
+        with pytest.raises(Killed):
+            train_with_em(backbone, order(first), on_progress=die_in_the_second_round)
+        assert (first / "out" / CHECKPOINT_FILE).is_file()
+        again, heard = train(backbone, order(second, first))
+        assert min(progress.round for progress in heard if progress.phase == "m-step") == 2
+        assert [file.path.read_bytes() for file in again.concepts[0].files if file.role is ArtefactRole.EMBEDDING] == [
+            file.path.read_bytes() for file in done[0].concepts[0].files if file.role is ArtefactRole.EMBEDDING
+        ]
+
+    def test_names_a_bad_picture_as_the_request_does(self, backbone: Backbone, tmp_path: Path) -> None:
+        wanted = order(tmp_path / "attempt-1")
+        wanted.pictures["set/one.png"].write_bytes(b"no picture")
+        with pytest.raises(TrainingInputError) as refusal:
+            train(backbone, wanted)
+        assert refusal.value.message.startswith("one.png: ")
+        assert str(tmp_path) not in refusal.value.message
+
+    def test_says_when_a_picture_is_gone(self, backbone: Backbone, tmp_path: Path) -> None:
+        wanted = order(tmp_path / "attempt-1")
+        wanted.pictures["two.png"].unlink()
+        with pytest.raises(TrainingInputError, match=r"'two.png' is no longer stored"):
+            train(backbone, wanted)
+
+    def test_knows_the_checkpoint_by_the_optimisers_name_for_it(self) -> None:
+        assert CHECKPOINT_FILE == STATE_FILE
+
+
+class TestReadConfig:
+    def test_takes_overrides_by_dotted_name(self) -> None:
+        config = read_config(request(settings={"max_rounds": 4, "m_step.steps": 9, "m_step.learning_rate": 0.5}))
+        assert (config.seed, config.max_rounds, config.m_step.steps, config.m_step.learning_rate) == (3, 4, 9, 0.5)
+
+    @pytest.mark.parametrize("name", ["rounds", "m_step.stepps", "z_step.steps", "m_step.steps.more", "seed"])
+    def test_refuses_names_it_does_not_know(self, name: str) -> None:
+        with pytest.raises(TrainingInputError):
+            read_config(request(settings={name: 1}))
+
+    def test_refuses_values_out_of_range(self) -> None:
+        with pytest.raises(TrainingInputError, match="m_step"):
+            read_config(request(settings={"m_step.steps": 0}))
+
+
+class TestRun:
+    def test_needs_the_services_own_profile(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match="training-service"):
+            run(TrainerSettings(directory=tmp_path, database_url="postgresql://x/y"))

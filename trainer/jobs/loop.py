@@ -1,0 +1,39 @@
+"""A worker's loop: queue entries become attempts, and lost jobs are found in between. No torch: training is given."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+
+from sdk.signing.signer import Signer
+from sdk.spec.ids import RecordId
+from trainer.jobs import queue, service
+from trainer.jobs.ports import Train
+from trainer.jobs.runtime import Runtime
+from trainer.jobs.workflow import run_attempt
+
+_logger = logging.getLogger(__name__)
+
+
+def serve_queue(runtime: Runtime, *, train: Train, credential: str, signer: Signer) -> None:
+    """Take jobs from the queue until SIGTERM or SIGINT, and look for lost ones in between."""
+    settings = runtime.settings
+
+    def run_entry(job: RecordId, entry: int, stopping: Callable[[], bool]) -> None:
+        with runtime.open_registry(credential) as registry:
+            run_attempt(runtime, job, entry, train=train, registry=registry, signer=signer, stopping=stopping)
+
+    def upkeep() -> None:
+        with runtime.transaction() as session:
+            lost = service.recover_lost(
+                session,
+                at=runtime.clock(),
+                stalled_seconds=settings.stalled_seconds,
+                max_attempts=settings.max_attempts,
+            )
+        for job in lost:
+            _logger.warning("job %s: its worker stopped answering; another attempt goes on", job)
+
+    app = queue.make_worker_app(settings, run_entry=run_entry, upkeep=upkeep)
+    queue.run_worker(app, settings, name=socket.gethostname())

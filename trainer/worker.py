@@ -1,0 +1,227 @@
+"""The worker process: the only place where durable jobs and the optimiser meet.
+
+One worker works on one job at a time; start one for each GPU, on as many machines as share the workspace folder and the
+database. It submits as the training service, with that service's own credential and key.
+
+    train_with_em   the `Train` port over `trainer.run`
+    run             the process: settings, backbone, credential and key for `trainer.jobs.loop`
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from PIL import Image
+
+from sdk.errors import ConfigurationError, TrainingInputError
+from sdk.profile import load_profile
+from sdk.signing.signer import load_key_file
+from sdk.spec.api import JobProgress, TrainingRequest
+from sdk.spec.canonical import encode_canonical
+from sdk.spec.digest import Digest
+from sdk.spec.ids import ConceptId
+from sdk.spec.manifest import ArtefactRole, EmbeddingFacts
+from trainer.app import make_runtime
+from trainer.backbone import Backbone, load_backbone
+from trainer.data import ConceptSpec, PictureSpec, TrainingSet, load_training_set
+from trainer.em.config import EMConfig, parse_config
+from trainer.em.loop import TrainingPhase, TrainingProgress
+from trainer.jobs.files import CHECKPOINT_FILE, INPUTS, OUT
+from trainer.jobs.loop import serve_queue
+from trainer.jobs.ports import Trained, TrainedConcept, TrainedFile, TrainingOrder
+from trainer.run import LearnedConcept, TrainingResult, run_training
+from trainer.settings import TrainerSettings, software_version
+
+_logger = logging.getLogger(__name__)
+
+_PHASES: Final[Mapping[TrainingPhase, str]] = {
+    TrainingPhase.PREPARE: "prepare",
+    TrainingPhase.MASKS: "e-step",
+    TrainingPhase.TOKENS: "m-step",
+    TrainingPhase.DONE: "quality",  # fitted; samples and report follow
+}
+
+
+def run(settings: TrainerSettings) -> None:
+    """Work until told to stop.
+
+    Raises:
+        ConfigurationError: the workspace's training-service profile or key is missing.
+        BackboneError: the base model cannot be loaded.
+    """
+    profile = load_profile(settings.service_profile)
+    signer = load_key_file(profile.need("signing_key"))
+    train = functools.partial(train_with_em, load_backbone(settings.base_model, device=_device(settings.device)))
+    serve_queue(make_runtime(settings), train=train, credential=profile.credential, signer=signer)
+
+
+def train_with_em(backbone: Backbone, order: TrainingOrder, *, on_progress: Callable[[JobProgress], None]) -> Trained:
+    """Run the optimiser on an order, going on from the newest TrainingCheckpoint of its earlier attempts.
+
+    Raises:
+        TrainingInputError: pictures, concepts or settings that cannot be trained from; messages name pictures as the
+            request does.
+    """
+    config = read_config(order.request)
+    inputs, out = order.folder / INPUTS, order.folder / OUT
+    _take_checkpoint_over(order.resume_from, out)
+    try:
+        training_set = load_training_set(
+            _stage(order, inputs), _concepts(order.request), resolution=backbone.resolution
+        )
+        result = run_training(
+            backbone, training_set, config, out, on_progress=lambda progress: on_progress(_translate(progress))
+        )
+    except TrainingInputError as exc:
+        raise TrainingInputError(re.sub(rf"{re.escape(str(inputs))}/[0-9]+/", "", exc.message)) from exc
+    except torch.OutOfMemoryError as exc:
+        raise TrainingInputError(
+            "the GPU ran out of memory; set m_step.batch_size and e_step.batch_size lower and ask again"
+        ) from exc
+    on_progress(_exporting(result))
+    return _trained(training_set, config, result, out)
+
+
+def read_config(request: TrainingRequest) -> EMConfig:
+    """The optimiser's settings: the request's overrides by dotted name (`m_step.steps`), and its seed.
+
+    Raises:
+        TrainingInputError: a name is unknown or a value out of range.
+    """
+    values: dict[str, Any] = {"seed": request.seed}
+    for name, value in request.settings.items():
+        group, dot, member = name.partition(".")
+        if name == "seed":
+            raise TrainingInputError("the seed is a member of the request itself; take it out of its settings")
+        if dot:
+            values.setdefault(group, {})[member] = value
+        else:
+            values[name] = value
+    return parse_config(values)
+
+
+def _concepts(request: TrainingRequest) -> tuple[ConceptSpec, ...]:
+    return tuple(
+        ConceptSpec(name=str(wanted.id), kind=wanted.kind, class_word=wanted.class_word, vectors=wanted.vectors)
+        for wanted in request.concepts
+    )
+
+
+def _stage(order: TrainingOrder, inputs: Path) -> tuple[PictureSpec, ...]:
+    """Put the pictures where they have the names of the request, since masks and messages are named after them."""
+    specs = []
+    for number, picture in enumerate(order.request.pictures):
+        path = inputs / str(number) / picture.name.rpartition("/")[2]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(order.pictures[picture.name], path)
+        except FileNotFoundError as exc:
+            raise TrainingInputError(f"picture {picture.name!r} is no longer stored; upload it and ask again") from exc
+        specs.append(
+            PictureSpec(path=path, concepts=tuple(str(name) for name in picture.concepts), caption=picture.caption)
+        )
+    return tuple(specs)
+
+
+def _take_checkpoint_over(earlier: tuple[Path, ...], out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for folder in earlier:
+        checkpoint = folder / OUT / CHECKPOINT_FILE
+        if checkpoint.is_file():
+            shutil.copyfile(checkpoint, out / CHECKPOINT_FILE)
+            _logger.info("going on from %s", checkpoint)
+            return
+
+
+def _translate(progress: TrainingProgress) -> JobProgress:
+    return JobProgress(
+        phase=_PHASES[progress.phase],
+        round=progress.round,
+        rounds=progress.rounds,
+        step=progress.step,
+        steps=progress.steps,
+        loss=progress.loss,
+        eta_seconds=progress.eta_seconds,
+    )
+
+
+def _exporting(result: TrainingResult) -> JobProgress:
+    return JobProgress(phase="export", round=result.rounds, rounds=result.rounds, step=result.steps, steps=result.steps)
+
+
+def _trained(training_set: TrainingSet, config: EMConfig, result: TrainingResult, out: Path) -> Trained:
+    pictures = _write_pictures(training_set, out)
+    return Trained(
+        base_model=result.base_model,
+        config=Digest.of(encode_canonical(config.encode())),
+        software=f"imprimatur {software_version()}, torch {torch.__version__}",
+        rounds=result.rounds,
+        steps=result.steps,
+        concepts=tuple(_concept(learned, training_set, pictures, result) for learned in result.concepts),
+    )
+
+
+def _write_pictures(training_set: TrainingSet, out: Path) -> dict[str, Path]:
+    """Write the pictures as they were trained on: decoded, cropped and re-encoded, without their metadata."""
+    folder = out / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {}
+    for picture in training_set.pictures:
+        written[picture.name] = folder / f"{picture.name}.png"
+        Image.fromarray(picture.pixels.permute(1, 2, 0).numpy()).save(written[picture.name], format="PNG")
+    return written
+
+
+def _concept(
+    learned: LearnedConcept, training_set: TrainingSet, pictures: Mapping[str, Path], result: TrainingResult
+) -> TrainedConcept:
+    shown = [picture.name for picture in training_set.pictures if learned.name in picture.concepts]
+    files = [
+        _file("learned_embeds.safetensors", ArtefactRole.EMBEDDING, learned.embedding),
+        *(_file(f"masks/{name}.png", ArtefactRole.MASK, path) for name, path in learned.masks.items()),
+        *(_file(f"samples/{path.name}", ArtefactRole.SAMPLE, path) for path in learned.samples),
+        *(_file(f"pictures/{name}.png", ArtefactRole.TRAINING_PICTURE, pictures[name]) for name in shown),
+        _file("report.html", ArtefactRole.REPORT, result.report_html),
+        _file("report.json", ArtefactRole.REPORT, result.report_json),
+    ]
+    return TrainedConcept(
+        concept=ConceptId(learned.name),
+        embedding=EmbeddingFacts(
+            placeholder_token=learned.placeholder_token,
+            vectors=learned.vectors,
+            dimensions=learned.dimensions,
+            class_word=learned.class_word,
+        ),
+        files=tuple(files),
+    )
+
+
+_MEDIA_TYPES: Final = {
+    ".safetensors": "application/vnd.safetensors",
+    ".png": "image/png",
+    ".html": "text/html",
+    ".json": "application/json",
+}
+
+
+def _file(name: str, role: ArtefactRole, path: Path) -> TrainedFile:
+    return TrainedFile(name=name, role=role, media_type=_MEDIA_TYPES[path.suffix], path=path)
+
+
+def _device(wanted: str) -> torch.device:
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as exc:
+        raise ConfigurationError(f"[trainer] device {wanted!r} is none; write 'auto', 'cpu' or 'cuda'") from exc
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigurationError(f"[trainer] device is {wanted!r}, but no GPU can be used here; write 'auto' or 'cpu'")
+    return device
