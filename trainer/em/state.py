@@ -131,12 +131,13 @@ def _decode(tensors: dict[str, Tensor], plain: dict[str, Any]) -> EMState:
         field, _, key = name.partition(".")
         if field in towers:
             towers[field][key] = tensor
+    fields: dict[str, Any] = {name: plain[name] for name in _PLAIN_FIELDS}
+    fields |= {name: tensors[name] for name in _TENSOR_FIELDS}
+    fields |= towers
     return EMState(
         labels=tuple(plain["labels"]),
         records=tuple(_decode_record(record) for record in plain["records"]),
-        **{name: plain[name] for name in _PLAIN_FIELDS},
-        **{name: tensors[name] for name in _TENSOR_FIELDS},
-        **towers,
+        **fields,
     )
 
 
