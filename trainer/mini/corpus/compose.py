@@ -100,6 +100,8 @@ def _shadow(alpha: NDArray[np.float32], side: float, size: int) -> NDArray[np.fl
     """The silhouette, moved down and blurred at a quarter of the size."""
     small = Image.fromarray(alpha.astype(np.uint8)).reduce(4)
     blurred = small.filter(ImageFilter.BoxBlur(float(side * size / 40)))
-    drop = np.roll(np.asarray(blurred.resize((size, size), Image.Resampling.BILINEAR), np.float32), int(side * size / 14), 0)
+    drop = np.roll(
+        np.asarray(blurred.resize((size, size), Image.Resampling.BILINEAR), np.float32), int(side * size / 14), 0
+    )
     drop[: int(side * size / 14)] = 0
     return drop / 255

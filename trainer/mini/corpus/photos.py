@@ -5,7 +5,16 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
 
-NAMES = ("astronaut", "coffee", "chelsea", "rocket", "colorwheel", "hubble_deep_field", "immunohistochemistry", "retina")
+NAMES = (
+    "astronaut",
+    "coffee",
+    "chelsea",
+    "rocket",
+    "colorwheel",
+    "hubble_deep_field",
+    "immunohistochemistry",
+    "retina",
+)
 
 
 def load_photos() -> tuple[Image.Image, ...]:

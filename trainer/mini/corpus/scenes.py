@@ -13,7 +13,6 @@ from numpy.random import Generator
 from trainer.mini.corpus.textures import (
     Picture,
     bricks,
-    checks,
     color,
     dots,
     fade,
@@ -85,7 +84,7 @@ def _night(rng: Generator, size: int) -> Picture:
 
 
 def _wood(rng: Generator, size: int) -> Picture:
-    x, y = grid(size)
+    _x, y = grid(size)
     count = int(rng.integers(4, 8))
     plank = np.floor(y * count)
     shade = (np.sin(plank * 12.9898 + rng.uniform(0, 9)) * 43758.5) % 1 - 0.5
@@ -117,7 +116,10 @@ def _sunset(rng: Generator, size: int) -> Picture:
     glow = noise(rng, size, 2, 9, 3) * 0.14
     air = air + glow[..., None] * np.array([1, 0.6, 0.3])
     air = mix(air, np.array([1, 0.9, 0.55], np.float32), spots(rng, size, 1, (0.08, 0.13), 0.5, 0.65))
-    sea = fade(size, color(rng, (0.75, 0.35, 0.25)), color(rng, (0.25, 0.12, 0.28))) + noise(rng, size, 4, 30, 2)[..., None] * 0.1
+    sea = (
+        fade(size, color(rng, (0.75, 0.35, 0.25)), color(rng, (0.25, 0.12, 0.28)))
+        + noise(rng, size, 4, 30, 2)[..., None] * 0.1
+    )
     return horizon(air, sea, rng.uniform(0.62, 0.78))
 
 
@@ -132,7 +134,7 @@ def _desert(rng: Generator, size: int) -> Picture:
 
 
 def _forest(rng: Generator, size: int) -> Picture:
-    x, y = grid(size)
+    x, _y = grid(size)
     leaves = color(rng, (0.13, 0.36, 0.17), 0.03) + noise(rng, size, 9)[..., None] * np.array([0.1, 0.18, 0.07])
     bark = color(rng, (0.3, 0.2, 0.12), 0.02) + noise(rng, size, 40, 5, 2)[..., None] * 0.06
     for _ in range(int(rng.integers(4, 8))):
@@ -204,7 +206,9 @@ def _scene(name: str, phrases: str, alone: str, kind: str, kind_phrase: str, pai
 
 
 PLACES: tuple[Scene, ...] = (
-    _scene("beach", "on a sandy beach; at the beach; on the sand", "a sandy beach; a beach", "place", "at a place", _beach),
+    _scene(
+        "beach", "on a sandy beach; at the beach; on the sand", "a sandy beach; a beach", "place", "at a place", _beach
+    ),
     _scene("grass", "on the grass; in a green field", "a green field; grass", "field", "in a field", _grass),
     _scene("snow", "in the snow", "a snowy field; snow", "field", "in a field", _snow),
     _scene("night", "at night; under the stars", "a starry night; the night sky", "sky", "under the sky", _night),

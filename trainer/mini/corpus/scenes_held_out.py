@@ -28,7 +28,7 @@ def _stone_wall(rng: Generator, size: int) -> Picture:
 
 
 def _aurora(rng: Generator, size: int) -> Picture:
-    x, y = grid(size)
+    _x, y = grid(size)
     air = fade(size, color(rng, (0.03, 0.05, 0.16), 0.01), color(rng, (0.07, 0.16, 0.28), 0.02))
     air = mix(air, np.ones(3, np.float32), spots(rng, size, 25, (0.003, 0.007)))
     for tint in ((0.2, 0.95, 0.55), (0.3, 0.85, 0.8), (0.7, 0.35, 0.85)):

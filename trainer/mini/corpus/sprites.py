@@ -62,9 +62,7 @@ def is_held_out(icon: str) -> bool:
     return any(set(name.split("-")) <= words for name in held_out())
 
 
-def _render_all(
-    cache_dir: Path, size: int, *, held_out_names: bool
-) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
+def _render_all(cache_dir: Path, size: int, *, held_out_names: bool) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
     characters = sources.read_characters(cache_dir)
     renders = sources.read_renders(cache_dir)
     vector = {

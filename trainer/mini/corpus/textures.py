@@ -52,13 +52,17 @@ def sky(rng: Generator, size: int, top: Picture, bottom: Picture, clouds: float)
     return mix(fade(size, top, bottom), np.ones(3, np.float32), cover * 0.85)
 
 
-def horizon(above: Picture, below: Picture, height: float, softness: float = 0.012, wave: Picture | float = 0) -> Picture:
+def horizon(
+    above: Picture, below: Picture, height: float, softness: float = 0.012, wave: Picture | float = 0
+) -> Picture:
     """`above` over `below`, meeting at `height` (0 top, 1 bottom), displaced by `wave`."""
     _, y = grid(above.shape[0])
     return mix(above, below, (y - height + wave) / softness + 0.5)
 
 
-def spots(rng: Generator, size: int, count: int, radius: tuple[float, float], top: float = 0, bottom: float = 1) -> Picture:
+def spots(
+    rng: Generator, size: int, count: int, radius: tuple[float, float], top: float = 0, bottom: float = 1
+) -> Picture:
     """A mask of `count` small discs between two heights."""
     x, y = grid(size)
     mask = np.zeros((size, size), np.float32)

@@ -14,7 +14,6 @@ import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from trainer.mini.corpus.compose import compose, crop_scene, place_objects
 from trainer.mini.corpus.photos import crop_photo, load_photos
@@ -37,6 +36,7 @@ def build_autoencoder(preset: AutoencoderPreset, size: int) -> AutoencoderKL:
         latent_channels=preset.latent_channels,
         norm_num_groups=preset.groups,
         sample_size=size,
+        mid_block_add_attention=False,
         force_upcast=False,
     )
 
@@ -148,7 +148,9 @@ def _step(
 @torch.no_grad()
 def psnr(network: AutoencoderKL, pictures: Tensor, masks: Tensor, *, device: torch.device) -> float:
     """Mean PSNR in dB over whole pictures (peak 1) of reconstructions from the posterior mean."""
-    made = torch.cat([network.decode(network.encode(part.to(device)).latent_dist.mean).sample.cpu() for part in pictures.split(16)])
+    made = torch.cat(
+        [network.decode(network.encode(part.to(device)).latent_dist.mean).sample.cpu() for part in pictures.split(16)]
+    )
     error = ((made.clamp(-1, 1) - pictures) / 2).square().mean((1, 2, 3))
     return float((-10 * error.log10()).mean())
 

@@ -1,0 +1,1 @@
+"""The corpus: sources, vocabulary, sprites, textures, scenes, photos, compose, captions, pool."""

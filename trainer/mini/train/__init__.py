@@ -1,0 +1,1 @@
+"""Training: tokenizer, autoencoder, latents, attention, denoiser, checkpoint, export."""
