@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEMO_WORKSPACE ?= demo-workspace
+DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check format clean light-install mini-train
+.PHONY: help setup demo test check format clean light-install mini-train mini-eval
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -18,6 +20,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	touch $(STAMP)
+
+demo: setup ## train, approve, compose, audit: the whole product in one run (demo-out/index.html)
+	$(BIN)/python -W ignore -m examples.demo --workspace $(DEMO_WORKSPACE) --out $(DEMO_OUT)
 
 test: check light-install ## all of CI: format, lint, types, imports, tests, light install
 	$(BIN)/python -m pytest
@@ -37,7 +42,12 @@ light-install: setup ## install without extras into a fresh environment; `import
 
 mini-train: setup ## train the small base model from the start or further, resumable (hours on two cores)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mini]'
-	for stage in fetch vae unet export; do $(BIN)/python -m trainer.mini.train $$stage || exit 1; done
+	$(BIN)/python -m trainer.mini.train all
 
-clean: ## remove what builds leave; .venv stays
-	rm -rf build dist
+mini-eval: setup ## measure the shipped base model and print the table of its card
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mini]'
+	$(BIN)/python -m trainer.mini.train fetch
+	$(BIN)/python -m trainer.mini.evaluate
+
+clean: ## remove the demo's workspace and output and what builds leave; .venv stays
+	rm -rf $(DEMO_WORKSPACE) $(DEMO_OUT) build dist

@@ -1,18 +1,18 @@
 """The registry: what is true about concepts, and the log that proves it.
 
-    settings     every limit and address, read once
-    errors       errors to RFC 9457 problem documents
-    db           declarative base, engine, migrations
-    storage      blobs by digest
-    runtime      everything with effects, as one value
-    auth         credentials and callers
-    blobs        who holds which blob, and its routes
-    about        health, trust root, whoami, policies
-    log          the append-only Merkle log everything else writes to
-    issuance     opening the log, issuing credentials
-    concepts, consent, versions, approvals, generations      slices: routes, service, tables
-    app          the application
-    cli          `imprimatur init | up | down | registry serve`
+settings     every limit and address, read once
+errors       errors to RFC 9457 problem documents
+db           declarative base, engine, migrations
+storage      blobs by digest
+runtime      everything with effects, as one value
+auth         credentials and callers
+blobs        who holds which blob, and its routes
+about        health, trust root, whoami, policies
+log          the append-only Merkle log everything else writes to
+issuance     opening the log, issuing credentials
+concepts, consent, versions, approvals, generations      slices: routes, service, tables
+app          the application
+cli          `imprimatur init | up | down | registry serve`
 
-    app = create_app(runtime)
+app = create_app(runtime)
 """

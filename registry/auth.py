@@ -147,7 +147,9 @@ def _check_in_force(row: CredentialRow, now: datetime) -> None:
     if row.revoked_at is not None:
         raise AuthenticationRequired(f"the credential of {row.principal} was revoked; ask for a new one")
     if now >= row.expires_at:
-        raise AuthenticationRequired(f"the credential of {row.principal} expired at {row.expires_at:%Y-%m-%d}; renew it")
+        raise AuthenticationRequired(
+            f"the credential of {row.principal} expired at {row.expires_at:%Y-%m-%d}; renew it"
+        )
 
 
 def _note_use(row: CredentialRow, now: datetime, interval_seconds: int) -> None:

@@ -29,7 +29,7 @@ from sqlalchemy.exc import ArgumentError
 
 from sdk.errors import ConfigurationError
 
-SHIPPED_BASE_MODEL: Final = Path(__file__).resolve().parent / "mini" / "weights"
+SHIPPED_BASE_MODEL: Final = Path(__file__).resolve().parent / "mini" / "weights" / "base"
 EMBEDDED_URL_FILE: Final = Path("postgres") / "url"
 
 

@@ -24,6 +24,7 @@ def main() -> int:
     demo = steps.Demo(
         workspace=arguments.workspace.absolute(),
         out=arguments.out.absolute(),
+        base_model=arguments.base_model,
         story=load_story(),
         stage=Stage(console),
     )
@@ -70,14 +71,21 @@ def summarise(demo: steps.Demo, console: Console) -> None:
     for step in demo.stage.finished:
         console.print(f"{step.number:3d}. {step.title}: {step.seconds:.1f} s")
     images = sum(len(composition.images) for composition in demo.compositions.values())
-    console.print(f"{images} images, {len(demo.accounts)} generations on record, {len(demo.refusals)} refusals as expected")
+    console.print(
+        f"{images} images, {len(demo.accounts)} generations on record, {len(demo.refusals)} refusals as expected"
+    )
     console.print(f"[bold]Look at {page}[/bold]")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
-    parser.add_argument("--workspace", type=Path, default=Path("demo-workspace"), help="made anew; removed if it exists")
+    parser.add_argument(
+        "--workspace", type=Path, default=Path("demo-workspace"), help="made anew; removed if it exists"
+    )
     parser.add_argument("--out", type=Path, default=Path("demo-out"), help="where index.html and the pictures go")
+    parser.add_argument(
+        "--base-model", type=Path, help="a local diffusers directory; the shipped base model when left out"
+    )
     return parser.parse_args()
 
 

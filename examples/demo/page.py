@@ -21,7 +21,9 @@ def write_gallery(demo: Demo) -> Path:
             section("1. The pictures they were learned from", pictures(_training_pictures(demo))),
             section("2. The masks that were learned", *_masks(demo)),
             section("3. Refused until approved", *_refusals(demo)),
-            section("4. Composed", *(part for scene, made in composed.items() for part in (heading(scene), pictures(made)))),
+            section(
+                "4. Composed", *(part for scene, made in composed.items() for part in (heading(scene), pictures(made)))
+            ),
             section("5. What every file says about itself", *_credentials(demo)),
             section("6. Who generated what, under which approval", _accounts(demo)),
             section("7. How long it took", _timings(demo)),

@@ -49,6 +49,7 @@ class Demo:
     out: Path
     story: Story
     stage: Stage
+    base_model: Path | None = None  # the shipped one when left out
     consents: list[RecordId] = field(default_factory=list)
     licences: list[RecordId] = field(default_factory=list)
     job: JobView | None = None
@@ -90,11 +91,16 @@ class Demo:
 
 
 def make_workspace(demo: Demo) -> None:
-    demo.must("init", str(demo.workspace), "--tenant", demo.story.subject.id.tenant)
+    base = ("--base-model", str(demo.base_model)) if demo.base_model else ()
+    demo.must("init", str(demo.workspace), "--tenant", demo.story.subject.id.tenant, *base)
     again = demo.run("init", str(demo.workspace))
     require(again.returncode != 0, "a second init should refuse to touch a workspace that exists")
-    keys = [path for path in (demo.workspace / "keys").rglob("*.pem") if "key" in path.name or path.parent.name == "keys"]
-    require(all(path.stat().st_mode & 0o077 == 0 for path in keys), "private keys should be readable by their owner only")
+    keys = [
+        path for path in (demo.workspace / "keys").rglob("*.pem") if "key" in path.name or path.parent.name == "keys"
+    ]
+    require(
+        all(path.stat().st_mode & 0o077 == 0 for path in keys), "private keys should be readable by their owner only"
+    )
 
 
 def start_services(demo: Demo) -> None:
@@ -110,7 +116,9 @@ def record_terms(demo: Demo) -> None:
         licence = client.grant_licence(licence_grant(demo.story, agreement))
     demo.consents.append(consent.id)
     demo.licences.append(licence.id)
-    demo.stage.say(f"consent {consent.id} is entry {consent.receipt.index} of the log, licence {licence.id} {licence.receipt.index}")
+    demo.stage.say(
+        f"consent {consent.id} is entry {consent.receipt.index} of the log, licence {licence.id} {licence.receipt.index}"
+    )
 
 
 def train(demo: Demo, plan_file: Path) -> None:

@@ -9,7 +9,7 @@ from registry.approvals.tables import ReviewRow, Verdict
 from registry.log.service import receipts
 from registry.runtime import Runtime
 from registry.versions import service as versions
-from registry.versions.service import Version
+from registry.versions.version import Version
 from sdk.spec.bundle import ApprovalEvidence, VersionBundle
 from sdk.spec.envelope import parse_envelope
 

@@ -13,7 +13,7 @@ Then the state moves, and at the threshold an earlier approved version is supers
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -24,8 +24,8 @@ from registry.log import service as log
 from registry.runtime import Runtime
 from registry.versions import service as versions
 from registry.versions.lifecycle import VersionEvent, advance
-from registry.versions.service import Terms, Version
 from registry.versions.statements import read_statement, require_subject
+from registry.versions.version import Terms, Version
 from sdk.errors import Conflict, FormatError, VerificationError
 from sdk.signing.trust import TrustRole
 from sdk.spec.api import VersionView
@@ -41,6 +41,8 @@ _VERDICT_OF: Final = {
     ApprovalPredicate.predicate_type: Verdict.APPROVE,
     RejectionPredicate.predicate_type: Verdict.REJECT,
 }
+
+_AnyVerdict = TypeVar("_AnyVerdict", ApprovalPredicate, RejectionPredicate, RevocationPredicate)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +71,10 @@ def review(
     if not decision.permitted:
         return Outcome(decision=decision, view=None)
     if verdict is Verdict.APPROVE:
-        _verify_approval(runtime, caller, version, terms, envelope)
+        _require_terms(version, terms, _verify(runtime, caller, version, envelope, ApprovalPredicate))
         _approve(session, runtime, caller, version, terms, envelope)
     else:
-        _verify_rejection(runtime, caller, version, envelope)
+        _verify(runtime, caller, version, envelope, RejectionPredicate)
         _reject(session, runtime, caller, version, envelope)
     return Outcome(decision=decision, view=_view(session, runtime, version))
 
@@ -89,7 +91,7 @@ def revoke(
     decision = _decide(session, runtime, caller, version, terms, "revoke")  # 2
     if not decision.permitted:
         return Outcome(decision=decision, view=None)
-    _verify_revocation(runtime, caller, version, envelope)
+    _verify(runtime, caller, version, envelope, RevocationPredicate)
     _revoke(session, runtime, caller, version, envelope)
     return Outcome(decision=decision, view=_view(session, runtime, version))
 
@@ -138,34 +140,23 @@ def _decide(
     return decision
 
 
-def _verify_approval(
-    runtime: Runtime, caller: Caller, version: Version, terms: Terms, envelope: Envelope
-) -> None:
+def _verify(
+    runtime: Runtime, caller: Caller, version: Version, envelope: Envelope, cls: type[_AnyVerdict]
+) -> _AnyVerdict:
     statement, predicate = read_statement(
-        envelope, ApprovalPredicate, trust=runtime.trust_root, role=TrustRole.APPROVAL, signer=caller.principal
+        envelope, cls, trust=runtime.trust_root, role=TrustRole.APPROVAL, signer=caller.principal
     )  # 3
     require_subject(statement, name=version.concept, digest=version.digest)  # 4
-    _require_same(version, caller, concept=predicate.concept, number=predicate.number, by=predicate.reviewer)
-    if predicate.terms != terms.digest:
+    by = predicate.revoked_by if isinstance(predicate, RevocationPredicate) else predicate.reviewer
+    _require_same(version, caller, concept=predicate.concept, number=predicate.number, by=by)
+    return predicate
+
+
+def _require_terms(version: Version, terms: Terms, approval: ApprovalPredicate) -> None:
+    if approval.terms != terms.digest:
         raise VerificationError(
-            f"the approval of {version.name} is under terms {predicate.terms}, but {terms.digest} hold; look again"
+            f"the approval of {version.name} is under terms {approval.terms}, but {terms.digest} hold; look again"
         )
-
-
-def _verify_rejection(runtime: Runtime, caller: Caller, version: Version, envelope: Envelope) -> None:
-    statement, predicate = read_statement(
-        envelope, RejectionPredicate, trust=runtime.trust_root, role=TrustRole.APPROVAL, signer=caller.principal
-    )
-    require_subject(statement, name=version.concept, digest=version.digest)
-    _require_same(version, caller, concept=predicate.concept, number=predicate.number, by=predicate.reviewer)
-
-
-def _verify_revocation(runtime: Runtime, caller: Caller, version: Version, envelope: Envelope) -> None:
-    statement, predicate = read_statement(
-        envelope, RevocationPredicate, trust=runtime.trust_root, role=TrustRole.APPROVAL, signer=caller.principal
-    )
-    require_subject(statement, name=version.concept, digest=version.digest)
-    _require_same(version, caller, concept=predicate.concept, number=predicate.number, by=predicate.revoked_by)
 
 
 def _require_same(version: Version, caller: Caller, *, concept: ConceptId, number: int, by: str) -> None:
@@ -252,9 +243,7 @@ def _log(
     version: Version,
     evidence: dict[str, Digest],
 ) -> int:
-    return log.append(
-        session, runtime, event=event, actor=caller.principal, subject=version.name, evidence=evidence
-    )
+    return log.append(session, runtime, event=event, actor=caller.principal, subject=version.name, evidence=evidence)
 
 
 def _view(session: Session, runtime: Runtime, version: Version) -> VersionView:

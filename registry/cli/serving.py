@@ -118,9 +118,13 @@ def require_own_database(runtime: Runtime) -> None:
             found = schema_revision(session.connection())
             opened = opened_origin(session) if found == expected else None
     except OperationalError as exc:
-        raise ConfigurationError("the registry's database gives no answer; is it running, and is its URL right?") from exc
+        raise ConfigurationError(
+            "the registry's database gives no answer; is it running, and is its URL right?"
+        ) from exc
     if found != expected:
-        raise ConfigurationError(f"the database has schema {found}, this registry needs {expected}; run 'imprimatur up'")
+        raise ConfigurationError(
+            f"the database has schema {found}, this registry needs {expected}; run 'imprimatur up'"
+        )
     if opened != origin:
         raise ConfigurationError(f"the database holds the log {opened}, the trust root is of {origin}; they do not fit")
 

@@ -217,7 +217,9 @@ def _wait_for_health(address: Address, name: str, children: list[Child]) -> None
                 if client.get("/healthz").is_success:
                     return
             if time.monotonic() > deadline:
-                raise ConfigurationError(f"the {name} at {address} did not answer in {READY_SECONDS:.0f} s; see its log")
+                raise ConfigurationError(
+                    f"the {name} at {address} did not answer in {READY_SECONDS:.0f} s; see its log"
+                )
             time.sleep(_TICK_SECONDS)
 
 

@@ -1,12 +1,12 @@
 """Where everything in a workspace folder lies, and who is who in a new one. No effects but reading `imprimatur.toml`.
 
-    DIR/imprimatur.toml        settings of registry and trainer; written last, so a folder without it is no workspace
-    DIR/trust-root.json        the signed trust root (canonical JSON envelope)
-    DIR/keys/                  signing keys, 0600; content-credentials/ holds the C2PA authority and the app's certificate
-    DIR/profiles/              one TOML file a principal, 0600: it holds the credential
-    DIR/postgres/data/         the embedded database; DIR/postgres/url is its address while it runs
-    DIR/blobs/ pictures/ jobs/ logs/
-    DIR/up.pid                 locked by `imprimatur up` for as long as it lives
+DIR/imprimatur.toml        settings of registry and trainer; written last, so a folder without it is no workspace
+DIR/trust-root.json        the signed trust root (canonical JSON envelope)
+DIR/keys/                  signing keys, 0600; content-credentials/ holds the C2PA authority and the app's certificate
+DIR/profiles/              one TOML file a principal, 0600: it holds the credential
+DIR/postgres/data/         the embedded database; DIR/postgres/url is its address while it runs
+DIR/blobs/ pictures/ jobs/ logs/
+DIR/up.pid                 locked by `imprimatur up` for as long as it lives
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sdk.spec.policy import Role
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_REGISTRY_PORT: Final = 8700
 DEFAULT_TRAINER_PORT: Final = 8701
-SHIPPED_BASE_MODEL: Final = Path(__file__).resolve().parents[2] / "trainer" / "mini" / "weights"
+SHIPPED_BASE_MODEL: Final = Path(__file__).resolve().parents[2] / "trainer" / "mini" / "weights" / "base"
 
 KEY_ROLES: Final[Mapping[str, TrustRole | None]] = {
     "root": TrustRole.ROOT,
@@ -113,7 +113,9 @@ def open_workspace(folder: Path) -> Workspace:
     """The workspace in `folder`. Raises `ConfigurationError` when there is none."""
     workspace = Workspace(folder.absolute())
     if not workspace.settings.is_file():
-        raise ConfigurationError(f"{folder} is no workspace: it has no imprimatur.toml; make one with 'imprimatur init'")
+        raise ConfigurationError(
+            f"{folder} is no workspace: it has no imprimatur.toml; make one with 'imprimatur init'"
+        )
     return workspace
 
 

@@ -101,6 +101,4 @@ def _found(row: ConceptRow | None, tenant: TenantName, concept: ConceptId) -> Co
 
 
 def _concept(row: ConceptRow) -> Concept:
-    return Concept(
-        id=row.id, kind=ConceptKind(row.kind), title=row.title, owner=row.owner, created_at=row.created_at
-    )
+    return Concept(id=row.id, kind=ConceptKind(row.kind), title=row.title, owner=row.owner, created_at=row.created_at)

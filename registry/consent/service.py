@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
-from registry.consent.tables import ConsentRow, ConsentWithdrawalRow, LicenceRow
+from registry.consent.tables import ConsentRow, ConsentWithdrawalRow, LicenceRow, RecordRow
 from registry.log import service as log
 from registry.runtime import Runtime
 from sdk.errors import Conflict, InputError, NotFound
@@ -135,7 +135,7 @@ def _record(
     caller: Caller,
     value: ConsentRecord | LicenceGrant,
     prefix: str,
-    table: type[ConsentRow | LicenceRow],
+    table: type[RecordRow],
     event: AuditEventType,
 ) -> Recorded:
     content = encode_canonical(value)
@@ -145,7 +145,13 @@ def _record(
         return Recorded(id=known.id, digest=known.digest, log_index=known.log_index)
     facts = {"covers": " ".join(value.covers)}
     index = log.append(
-        session, runtime, event=event, actor=caller.principal, subject=identity, evidence={"record": digest}, facts=facts
+        session,
+        runtime,
+        event=event,
+        actor=caller.principal,
+        subject=identity,
+        evidence={"record": digest},
+        facts=facts,
     )
     session.add(
         table(

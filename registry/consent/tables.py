@@ -15,11 +15,10 @@ from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, RecordId, TenantName
 
 
-class ConsentRow(Base):
-    """One act of consent."""
+class RecordRow(Base):
+    """What consents and licences have in common; a table of its own for each."""
 
-    __tablename__ = "consents"
-    __table_args__ = (UniqueConstraint("tenant", "digest"),)
+    __abstract__ = True
 
     id: Mapped[RecordId] = mapped_column(primary_key=True)
     tenant: Mapped[TenantName]
@@ -28,6 +27,20 @@ class ConsentRow(Base):
     recorded_by: Mapped[PrincipalId]
     recorded_at: Mapped[datetime]
     log_index: Mapped[int] = mapped_column(BigInteger)
+
+
+class ConsentRow(RecordRow):
+    """One act of consent."""
+
+    __tablename__ = "consents"
+    __table_args__ = (UniqueConstraint("tenant", "digest"),)
+
+
+class LicenceRow(RecordRow):
+    """One licence grant."""
+
+    __tablename__ = "licences"
+    __table_args__ = (UniqueConstraint("tenant", "digest"),)
 
 
 class ConsentWithdrawalRow(Base):
@@ -39,19 +52,4 @@ class ConsentWithdrawalRow(Base):
     reason: Mapped[str]
     withdrawn_by: Mapped[PrincipalId]
     withdrawn_at: Mapped[datetime]
-    log_index: Mapped[int] = mapped_column(BigInteger)
-
-
-class LicenceRow(Base):
-    """One licence grant."""
-
-    __tablename__ = "licences"
-    __table_args__ = (UniqueConstraint("tenant", "digest"),)
-
-    id: Mapped[RecordId] = mapped_column(primary_key=True)
-    tenant: Mapped[TenantName]
-    digest: Mapped[Digest]
-    content: Mapped[bytes]
-    recorded_by: Mapped[PrincipalId]
-    recorded_at: Mapped[datetime]
     log_index: Mapped[int] = mapped_column(BigInteger)

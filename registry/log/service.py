@@ -122,7 +122,9 @@ def node_reader(session: Session) -> NodeReader:
         if not wanted:
             return {}
         place = tuple_(LogNodeRow.level, LogNodeRow.node_index)
-        rows = session.execute(select(LogNodeRow.level, LogNodeRow.node_index, LogNodeRow.hash).where(place.in_(wanted)))
+        rows = session.execute(
+            select(LogNodeRow.level, LogNodeRow.node_index, LogNodeRow.hash).where(place.in_(wanted))
+        )
         found = {Node(level, index): content for level, index, content in rows}
         if missing := wanted - found.keys():
             raise ServiceError(f"the log lacks {len(missing)} stored hashes, the first at {min(missing)}; restore it")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, SmallInteger
+from sqlalchemy import BigInteger, Index, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.db import Base
@@ -18,6 +18,9 @@ class LogEntryRow(Base):
     """One entry: its place, its exact bytes, and columns to find it by."""
 
     __tablename__ = "log_entries"
+    __table_args__ = tuple(
+        Index(f"ix_log_entries_tenant_{column}", "tenant", column, "leaf_index") for column in ("event", "actor", "subject")
+    )
 
     leaf_index: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     content: Mapped[bytes]

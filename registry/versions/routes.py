@@ -14,7 +14,15 @@ from registry.runtime import RuntimeDep
 from registry.versions import service
 from registry.versions.submission import submit
 from registry.versions.withdrawal import withdraw_consent
-from sdk.spec.api import ConceptList, ConceptView, RecordAccepted, VersionList, VersionSubmission, VersionView, Withdrawal
+from sdk.spec.api import (
+    ConceptList,
+    ConceptView,
+    RecordAccepted,
+    VersionList,
+    VersionSubmission,
+    VersionView,
+    Withdrawal,
+)
 from sdk.spec.ids import ConceptId, RecordId
 
 router = APIRouter(prefix="/v1", tags=["versions"])

@@ -10,9 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 
 from sqlalchemy import Select, select, update
 from sqlalchemy.exc import IntegrityError
@@ -21,102 +19,17 @@ from sqlalchemy.orm import Session
 from registry.concepts.service import Concept
 from registry.consent import service as consent
 from registry.runtime import Runtime
-from registry.versions.lifecycle import VersionEvent, advance, status_at
+from registry.versions.lifecycle import VersionEvent, advance
 from registry.versions.tables import VersionRow, VersionStateRow
+from registry.versions.version import Terms, Version
 from sdk.errors import Conflict, NotApproved, NotFound
-from sdk.policy.facts import concept_facts
 from sdk.spec.api import ConceptView, VersionView
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.digest import Digest
-from sdk.spec.envelope import Envelope, parse_envelope
-from sdk.spec.ids import ConceptId, PrincipalId, TenantName, VersionRef
-from sdk.spec.manifest import ConceptManifest, parse_manifest
-from sdk.spec.policy import ConceptFacts
-from sdk.spec.statements import terms_digest
-from sdk.spec.terms import ConsentEvidence, LicenceEvidence
+from sdk.spec.envelope import parse_envelope
+from sdk.spec.ids import ConceptId, TenantName, VersionRef
 
 ONE_APPROVED = "uq_version_states_one_approved"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Terms:
-    """The consents and licences that a version rests on, at one moment."""
-
-    consents: tuple[ConsentEvidence, ...]
-    licences: tuple[LicenceEvidence, ...]
-    at: datetime
-
-    @property
-    def digest(self) -> Digest:
-        """What an approval of the version signs."""
-        return terms_digest(tuple(record.digest for record in (*self.consents, *self.licences)))
-
-    @property
-    def are_over(self) -> bool:
-        """Whether the term of one of them is over."""
-        ends = [held.record.terms.valid_until for held in self.consents]
-        ends += [held.grant.terms.valid_until for held in self.licences]
-        return self.at >= min(ends)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Version:
-    """A version as it was stored, with the state that was loaded with it."""
-
-    concept: ConceptId
-    number: int
-    tenant: TenantName
-    digest: Digest
-    content: bytes  # the manifest's exact bytes
-    attestation: Envelope
-    owner: PrincipalId
-    trainer_of_record: PrincipalId
-    approvals_required: int
-    submitted_by: PrincipalId
-    submitted_at: datetime
-    log_index: int
-    stored_status: VersionStatus
-    approvals: int
-
-    @property
-    def name(self) -> str:
-        """`tenant/name@number`, as the log names a version."""
-        return f"{self.concept}@{self.number}"
-
-    @cached_property
-    def manifest(self) -> ConceptManifest:
-        return parse_manifest(self.content)
-
-    def status(self, terms: Terms) -> VersionStatus:
-        """The status that holds under `terms`."""
-        return status_at(self.stored_status, term_is_over=terms.are_over)
-
-    def facts(self, terms: Terms) -> ConceptFacts:
-        """What policies may know of it."""
-        return concept_facts(
-            concept=self.concept,
-            number=self.number,
-            kind=self.manifest.kind,
-            status=self.status(terms).value,
-            owner=self.owner,
-            trainer_of_record=self.trainer_of_record,
-            consents=terms.consents,
-            licences=terms.licences,
-            at=terms.at,
-        )
-
-    def view(self, terms: Terms) -> VersionView:
-        """The version as it travels."""
-        return VersionView(
-            concept=self.concept,
-            number=self.number,
-            status=self.status(terms),
-            manifest=self.digest,
-            submitted_by=self.submitted_by,
-            submitted_at=self.submitted_at,
-            approvals=self.approvals,
-            approvals_required=self.approvals_required,
-        )
 
 
 def load(session: Session, tenant: TenantName, concept: ConceptId, number: int) -> Version:
@@ -143,7 +56,7 @@ def find_by_digest(session: Session, tenant: TenantName, manifest: Digest) -> Ve
 def versions_of(session: Session, tenant: TenantName, concept: ConceptId) -> Sequence[Version]:
     """The versions of a concept, oldest first."""
     statement = _query(tenant).where(VersionRow.concept_id == concept).order_by(VersionRow.number)
-    return [_version(row, state) for row, state in session.execute(statement).tuples()]
+    return [_version(row, state) for row, state in session.execute(statement)]
 
 
 def approved_version(session: Session, tenant: TenantName, concept: ConceptId) -> Version | None:
@@ -246,7 +159,7 @@ def concept_view(session: Session, runtime: Runtime, concept: Concept) -> Concep
     return concept.view(approved.number if approved else None)
 
 
-def _query(tenant: TenantName) -> Select[tuple[VersionRow, VersionStateRow]]:
+def _query(tenant: TenantName) -> Select[VersionRow, VersionStateRow]:
     same = (VersionStateRow.concept_id == VersionRow.concept_id) & (VersionStateRow.number == VersionRow.number)
     # A state that was loaded before may have moved since: it is read again, never taken from the session.
     return (
@@ -257,8 +170,8 @@ def _query(tenant: TenantName) -> Select[tuple[VersionRow, VersionStateRow]]:
     )
 
 
-def _one(session: Session, statement: Select[tuple[VersionRow, VersionStateRow]]) -> Version | None:
-    found = session.execute(statement).tuples().one_or_none()
+def _one(session: Session, statement: Select[VersionRow, VersionStateRow]) -> Version | None:
+    found = session.execute(statement).one_or_none()
     return _version(*found) if found else None
 
 

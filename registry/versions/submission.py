@@ -21,9 +21,9 @@ from registry.consent import service as consent
 from registry.log import service as log
 from registry.runtime import Runtime
 from registry.versions import service
-from registry.versions.service import Terms, Version
 from registry.versions.statements import read_statement, require_subject
 from registry.versions.tables import VersionConsentRow, VersionRow, VersionStateRow
+from registry.versions.version import Terms, Version
 from sdk.errors import InputError, VerificationError
 from sdk.policy.facts import concept_facts
 from sdk.signing.trust import TrustRole

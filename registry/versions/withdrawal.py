@@ -49,4 +49,4 @@ def _hold_approved(session: Session, record: RecordId) -> list[tuple[ConceptId, 
         .order_by(VersionStateRow.concept_id, VersionStateRow.number)
         .with_for_update(of=VersionStateRow, key_share=True)
     )
-    return [(concept, number) for concept, number in session.execute(statement).tuples()]
+    return [(concept, number) for concept, number in session.execute(statement).all()]

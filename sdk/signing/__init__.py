@@ -1,5 +1,5 @@
 """Keys and who is trusted with them.
 
-    signer   the Signer port, Ed25519 key files, DSSE signing
-    trust    the trust root: roles, thresholds, expiry; signed checkpoints
+signer   the Signer port, Ed25519 key files, DSSE signing
+trust    the trust root: roles, thresholds, expiry; signed checkpoints
 """

@@ -1,17 +1,17 @@
 """The vocabulary that registry, SDK and trainer speak: pure values and encodings, no I/O, no clock.
 
-    ids             names of concepts, versions, principals, records
-    digest          sha256:<hex>
-    canonical       RFC 8785 bytes out, strict JSON in
-    envelope        DSSE
-    statements      in-toto statements: training, approval, rejection, revocation, generation, audit
-    manifest        what a concept version is
-    terms           consent records and licence grants
-    policy          what a policy sees, what it answers
-    log_entry       one logged fact, its receipt
-    merkle          RFC 6962 hashes and proofs
-    log_checkpoint  C2SP signed notes
-    log_tiles       C2SP tlog-tiles: paths, entry bundles
-    bundle          a version with all its proofs
-    api             HTTP bodies and the map of routes
+ids             names of concepts, versions, principals, records
+digest          sha256:<hex>
+canonical       RFC 8785 bytes out, strict JSON in
+envelope        DSSE
+statements      in-toto statements: training, approval, rejection, revocation, generation, audit
+manifest        what a concept version is
+terms           consent records and licence grants
+policy          what a policy sees, what it answers
+log_entry       one logged fact, its receipt
+merkle          RFC 6962 hashes and proofs
+log_checkpoint  C2SP signed notes
+log_tiles       C2SP tlog-tiles: paths, entry bundles
+bundle          a version with all its proofs
+api             HTTP bodies and the map of routes
 """

@@ -35,9 +35,7 @@ class PatternedText(str):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         text = core_schema.str_schema(pattern=f"^(?:{cls.pattern.pattern})$")
-        return core_schema.no_info_after_validator_function(
-            cls, text, serialization=core_schema.to_string_ser_schema()
-        )
+        return core_schema.no_info_after_validator_function(cls, text, serialization=core_schema.to_string_ser_schema())
 
 
 class TenantName(PatternedText):

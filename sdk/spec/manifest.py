@@ -87,9 +87,7 @@ class TrainingRecord(WireModel):
 class ConceptManifest(WireModel):
     """One immutable version of a concept."""
 
-    schema_: Literal["imprimatur.concept-manifest/v1"] = Field(
-        default="imprimatur.concept-manifest/v1", alias="schema"
-    )
+    schema_: Literal["imprimatur.concept-manifest/v1"] = Field(default="imprimatur.concept-manifest/v1", alias="schema")
     concept: ConceptId
     kind: ConceptKind
     base_model: Digest

@@ -103,9 +103,7 @@ class Subject(WireModel):
 class Statement(WireModel):
     """The in-toto layer: subjects, the predicate's type, the predicate still as JSON."""
 
-    type_: Literal["https://in-toto.io/Statement/v1"] = Field(
-        default="https://in-toto.io/Statement/v1", alias="_type"
-    )
+    type_: Literal["https://in-toto.io/Statement/v1"] = Field(default="https://in-toto.io/Statement/v1", alias="_type")
     subject: tuple[Subject, ...] = Field(min_length=1, max_length=100)
     predicate_type: str = Field(alias="predicateType")
     predicate: dict[str, object]

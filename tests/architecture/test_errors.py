@@ -8,9 +8,7 @@ import re
 from sdk import errors
 from sdk.errors import ImprimaturError
 
-CLASSES = {
-    name: cls for name, cls in vars(errors).items() if inspect.isclass(cls) and issubclass(cls, ImprimaturError)
-}
+CLASSES = {name: cls for name, cls in vars(errors).items() if inspect.isclass(cls) and issubclass(cls, ImprimaturError)}
 
 
 def drawn_tree() -> dict[str, str]:

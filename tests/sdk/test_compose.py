@@ -176,6 +176,12 @@ class TestRefusals:
         workshop.registry.effect = Effect.DENY
         self.refused(workshop, PolicyDenied, "not a permit")
 
+    def test_registry_that_decided_by_other_policies(self, workshop: Workshop) -> None:
+        registry = workshop.registry
+        decision = registry.decision().model_copy(update={"bundle": Digest.of(b"other policies")})
+        registry.decision = lambda: decision  # type: ignore[method-assign]
+        self.refused(workshop, PolicyDenied, "under our policies")
+
     def test_registry_that_cannot_record_the_intent(self, workshop: Workshop) -> None:
         workshop.registry.overrides["POST /v1/generations$"] = lambda: ServiceUnavailable("the database is away")
         self.refused(workshop, ServiceUnavailable, "database")

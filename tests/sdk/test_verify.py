@@ -141,6 +141,11 @@ class TestStep4TrainingAttestation:
         with pytest.raises(VerificationError, match="another training"):
             verify(world, world.bundle(training_attestation=world.attest(record=record)))
 
+    def test_rejects_attestation_of_another_concept(self, world: World) -> None:
+        attestation = world.attest(concept=ConceptId("demo/owl"))
+        with pytest.raises(VerificationError, match="another training"):
+            verify(world, world.bundle(training_attestation=attestation))
+
 
 class TestStep5Submission:
     def test_rejects_receipt_that_does_not_lead_to_the_root(self, world: World) -> None:
@@ -157,6 +162,17 @@ class TestStep5Submission:
         other = {"manifest": Digest.of(b"other")}
         index = world.log.append(AuditEventType.VERSION_SUBMITTED, world.name, evidence=other)
         with pytest.raises(ProofInvalid, match="not version:submitted"):
+            verify(world, world.bundle(submission_receipt=world.log.receipt(index)))
+
+    @pytest.mark.parametrize(
+        ("event", "subject"),
+        [(AuditEventType.VERSION_REVOKED, "demo/fox@1"), (AuditEventType.VERSION_SUBMITTED, "demo/fox@2")],
+    )
+    def test_rejects_an_entry_that_says_something_else_of_the_manifest(
+        self, world: World, event: AuditEventType, subject: str
+    ) -> None:
+        index = world.log.append(event, subject, evidence={"manifest": world.manifest.digest})
+        with pytest.raises(ProofInvalid, match="not version:submitted of demo/fox@1"):
             verify(world, world.bundle(submission_receipt=world.log.receipt(index)))
 
 

@@ -17,7 +17,6 @@ from support.governed import NOW, World, fixed_signer, record_id
 from sdk.client import Client
 from sdk.errors import ImprimaturError
 from sdk.policy.bundle import PolicyBundle, load_bundle
-from sdk.policy.cedar import CedarEngine
 from sdk.signing.trust import TrustRole, sign_trust_root, verify_role
 from sdk.spec.api import (
     ConsistencyProof,
@@ -142,7 +141,7 @@ class FakeRegistry:
         index = self.log.append(AuditEventType.GENERATION_PERMITTED, record_id("gen"), actor=self.principal)
         return GenerationGrant(
             id=record_id("gen"),
-            decision=self._decision(),
+            decision=self.decision(),
             receipt=self.log.receipt(index),
             expires_at=NOW + timedelta(minutes=10),
         )
@@ -153,8 +152,7 @@ class FakeRegistry:
         index = self.log.append(AuditEventType.GENERATION_RECORDED, record_id("gen"), actor=self.principal)
         return self.log.receipt(index)
 
-    def _decision(self) -> Decision:
-        CedarEngine(self.policies)
+    def decision(self) -> Decision:
         return Decision(
             effect=self.effect, action="compose", reasons=(), bundle=self.policies.digest, context=Digest.of(b"context")
         )
@@ -166,7 +164,7 @@ class FakeRegistry:
             id=record_id("gen"),
             application=self.principal,
             intent=self.intents[number],
-            decision=self._decision(),
+            decision=self.decision(),
             versions=tuple(world.name for world in self.worlds.values()),
             permitted_at=self.permitted_at,
             images=self.results[0].images if self.results else (),

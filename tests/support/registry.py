@@ -21,10 +21,10 @@ from pathlib import Path
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
-from fastapi.testclient import TestClient
 from obstore.store import MemoryStore
 from sqlalchemy import Engine
 from sqlalchemy.orm import sessionmaker
+from support.asgi import AsgiTransport
 
 from registry.app import create_app
 from registry.db import make_engine
@@ -42,6 +42,7 @@ from sdk.spec.policy import Role
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 ORIGIN = "imprimatur.test/demo"
+BASE_URL = "http://registry.test"
 
 ROLES: dict[str, tuple[str, frozenset[Role]]] = {
     "trainer": ("demo/trainer", frozenset({Role.TRAINER, Role.OWNER})),
@@ -94,22 +95,16 @@ class RegistryUnderTest:
     keys: dict[str, Ed25519Signer]  # by name, e.g. "reviewer"; "trainer" has one that nobody trusts
     credentials: dict[str, str]  # by name
     principals: dict[str, PrincipalId]  # by name
-    _clients: dict[str, TestClient] = field(default_factory=dict)
+    transport: httpx.BaseTransport  # into the application, for `sdk.client.Client(..., transport=...)`
+    _clients: dict[str, httpx.Client] = field(default_factory=dict)
 
     def client(self, name: str | None) -> httpx.Client:
         """An httpx client with the credential of `name`, or with none. Errors come back as answers, never raised."""
         key = name or ""
         if key not in self._clients:
             headers = {"Authorization": f"Bearer {self.credentials[name]}"} if name else {}
-            self._clients[key] = TestClient(
-                self.app, base_url="http://registry.test", headers=headers, raise_server_exceptions=False
-            )
+            self._clients[key] = httpx.Client(base_url=BASE_URL, headers=headers, transport=self.transport)
         return self._clients[key]
-
-    @property
-    def transport(self) -> httpx.BaseTransport:
-        """An httpx transport into the application, for `sdk.client.Client(..., transport=...)`."""
-        return self.client(None)._transport
 
 
 @contextmanager
@@ -143,10 +138,12 @@ def make_test_registry(
     with ExitStack() as stack:
         stack.callback(engine.dispose)
         credentials = open_and_issue(runtime)
+        app = create_app(runtime)
         made = RegistryUnderTest(
             runtime=runtime,
             engine=engine,
-            app=create_app(runtime),
+            app=app,
+            transport=AsgiTransport(app),
             clock=clock,
             keys=keys,
             credentials=credentials,

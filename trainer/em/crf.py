@@ -24,7 +24,9 @@ def grid_positions(height: int, width: int) -> tuple[Tensor, Tensor]:
 def gaussian(positions: Tensor, deviation: float) -> Tensor:
     """The kernel exp(-d^2 / 2 s^2) between all pairs of `positions` [N] or [N, F], [N, N]."""
     points = positions if positions.ndim == 2 else positions[:, None]
-    return torch.exp(torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").square() / (-2 * deviation**2))
+    return torch.exp(
+        torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").square() / (-2 * deviation**2)
+    )
 
 
 class SmoothnessKernel:

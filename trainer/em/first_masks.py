@@ -78,7 +78,9 @@ def kmeans(points: Tensor, count: int) -> Tensor:
         centres = torch.cat([centres, points[torch.cdist(points, centres).amin(dim=1).argmax()][None]])
     for _ in range(KMEANS_ITERATIONS):
         nearest = torch.cdist(points, centres).argmin(dim=1)
-        centres = torch.stack([_mean(points, nearest == c) if (nearest == c).any() else centres[c] for c in range(count)])
+        centres = torch.stack(
+            [_mean(points, nearest == c) if (nearest == c).any() else centres[c] for c in range(count)]
+        )
     return torch.cdist(points, centres).argmin(dim=1)
 
 

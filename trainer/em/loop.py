@@ -244,7 +244,9 @@ def first_state(problem: Problem, fingerprint: str) -> EMState:
         first_moments={key: torch.zeros_like(value) for key, value in rows.items()},
         second_moments={key: torch.zeros_like(value) for key, value in rows.items()},
         posterior=posterior,
-        history=append_history(torch.zeros(0, *posterior.shape[:1], *posterior.shape[2:], dtype=torch.uint8), posterior),
+        history=append_history(
+            torch.zeros(0, *posterior.shape[:1], *posterior.shape[2:], dtype=torch.uint8), posterior
+        ),
         generator=generator.get_state(),
         round=0,
         step=0,

@@ -217,9 +217,7 @@ def evaluation_loss(
     levels = stratified(int(config.timestep_low * total), int(config.timestep_high * total) - 1, timesteps)
     noise = torch.randn(timesteps, *observed.mean.shape[2:], generator=generator).to(observed.mean)
     text = encode_prompts(backbone, full_prompts(scene, compiler), rows)
-    samples = [
-        Sample(picture=n, flip=False, labels=scene.present(n), template="{}") for n in range(observed.count)
-    ]
+    samples = [Sample(picture=n, flip=False, labels=scene.present(n), template="{}") for n in range(observed.count)]
     weights = sample_weights(scene, samples, resize(masks, observed.latent_size), config.background_weight)
     latents = observed.mean[0]
     losses = []

@@ -78,7 +78,9 @@ class PromptCompiler:
     def _compile(self, prompt: Prompt) -> CompiledPrompt:
         ids, columns, rows = zip(*(_tokenise(tower, prompt) for tower in self._towers), strict=True)
         if any(other != columns[0] for other in columns):
-            raise BackboneError("the two tokenizers split a prompt differently; the base model's folder mixes two models")
+            raise BackboneError(
+                "the two tokenizers split a prompt differently; the base model's folder mixes two models"
+            )
         return CompiledPrompt(ids=ids, columns=columns[0], rows=rows[0])
 
 
@@ -132,7 +134,11 @@ def encode_prompts(
     """
     unique = list(dict.fromkeys(prompts))
     device = backbone.device
-    places = [(b, column, row) for b, prompt in enumerate(unique) for column, row in zip(prompt.columns, prompt.rows, strict=True)]
+    places = [
+        (b, column, row)
+        for b, prompt in enumerate(unique)
+        for column, row in zip(prompt.columns, prompt.rows, strict=True)
+    ]
     batch, columns, index = (torch.tensor(part, device=device, dtype=torch.long) for part in _unzip(places))
     ids = tuple(torch.tensor([prompt.ids[i] for prompt in unique]) for i in range(len(backbone.towers)))
     with _bound_everywhere(backbone, batch, columns, index, rows):

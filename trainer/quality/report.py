@@ -137,7 +137,9 @@ def _concept(
         label = scene.labels.index(concept.name)
         winner = state.posterior.argmax(dim=1)
         shown = scene.presence[:, label].nonzero().flatten().tolist()
-        values["mask_area"] = {scene.pictures[n].name: round(float((winner[n] == label).float().mean()), 4) for n in shown}
+        values["mask_area"] = {
+            scene.pictures[n].name: round(float((winner[n] == label).float().mean()), 4) for n in shown
+        }
         values["attention_kept"] = round(state.records[-1].leakage[label][label], 4)
     if likeness:
         values |= {key: value for key, value in dataclasses.asdict(likeness[concept.name]).items() if value is not None}

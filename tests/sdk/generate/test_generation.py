@@ -159,6 +159,14 @@ class TestGeneration:
         assert len(loaded.towers[0][0]) == words
         assert not loaded.lock.locked()
 
+    def test_holds_the_pipeline_until_it_is_done(self, loaded: LoadedPipeline, family: str) -> None:
+        sampling = Sampling(seed=1, steps=1, guidance=3.0)
+        pictures = generate_images(loaded, scene(), {FOX: token(family)}, sampling, count=2)
+        next(pictures)
+        assert loaded.lock.locked()
+        pictures.close()
+        assert not loaded.lock.locked()
+
     def test_reports_every_step(self, loaded: LoadedPipeline, family: str) -> None:
         seen: list[tuple[int, int]] = []
         sampling = Sampling(seed=1, steps=2, guidance=3.0)

@@ -89,7 +89,10 @@ class TestAttentionCapture:
     def test_leaves_no_hook_behind_after_an_exception(self) -> None:
         unet = tiny_backbone().unet
         before = hook_count(unet)
-        with pytest.raises(KeyboardInterrupt), attention_capture(unet, ["mid_block.attentions.0.transformer_blocks.0.attn2"]):
+        with (
+            pytest.raises(KeyboardInterrupt),
+            attention_capture(unet, ["mid_block.attentions.0.transformer_blocks.0.attn2"]),
+        ):
             raise KeyboardInterrupt
         assert hook_count(unet) == before
 
@@ -135,7 +138,11 @@ class TestAttentionCapture:
     def test_refuses_to_mix_two_passes(self) -> None:
         backbone = tiny_backbone()
         layer = list_layers(backbone.unet, 8, kind="attn2")[0].name
-        with pytest.raises(BackboneError, match="ran twice"), attention_capture(backbone.unet, [layer]), torch.no_grad():
+        with (
+            pytest.raises(BackboneError, match="ran twice"),
+            attention_capture(backbone.unet, [layer]),
+            torch.no_grad(),
+        ):
             backbone.predict(*inputs(backbone))
             backbone.predict(*inputs(backbone))
 

@@ -60,7 +60,9 @@ def brute_force(probabilities: Tensor, colours: Tensor, settings: dict[str, Any]
 def random_case(*, labels: int = 3, height: int = 5, width: int = 4) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(5)
     probabilities = torch.rand(2, labels, height, width, generator=generator)
-    return probabilities / probabilities.sum(1, keepdim=True), 255 * torch.rand(2, 3, height, width, generator=generator)
+    return probabilities / probabilities.sum(1, keepdim=True), 255 * torch.rand(
+        2, 3, height, width, generator=generator
+    )
 
 
 def two_tone() -> tuple[Tensor, Tensor]:

@@ -22,7 +22,12 @@ def columns(count: int, *, start: int = 0, side: int = 20) -> Tensor:
 
 
 def judge(old: Tensor | None, new: Tensor, *, round: int = 5, **changes: Any) -> tuple[Tensor, list[str]]:
-    arguments: dict[str, Any] = {"presence": PRESENT, "backgrounds": (False, True), "is_given": NOT_GIVEN, "config": CONFIG}
+    arguments: dict[str, Any] = {
+        "presence": PRESENT,
+        "backgrounds": (False, True),
+        "is_given": NOT_GIVEN,
+        "config": CONFIG,
+    }
     taken, verdicts = guard_masks(old, new, **{**arguments, **changes}, round=round)
     return taken, [verdict.reason for verdict in verdicts]
 

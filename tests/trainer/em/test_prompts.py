@@ -23,7 +23,7 @@ class TestParsePrompt:
         assert parse_prompt("a photo of {demo/fox} at {demo/pier}", SLOTS) == ("a photo of", FOX, "at", PIER)
 
     def test_refuses_unknown_names(self) -> None:
-        with pytest.raises(TrainingInputError, match="demo/cat.*demo/fox, demo/pier"):
+        with pytest.raises(TrainingInputError, match=r"demo/cat.*demo/fox, demo/pier"):
             parse_prompt("a photo of {demo/cat}", SLOTS)
 
 

@@ -50,7 +50,7 @@ def claim(bench: Bench, job: RecordId = JOB) -> Attempt:
             text("UPDATE procrastinate_jobs SET status = 'doing', worker_id = :worker WHERE id = :entry"),
             {"worker": worker, "entry": entry},
         )
-        attempt = service.claim(session, job, entry, at=AT)
+        attempt = service.claim(session, job, entry, at=bench.runtime.clock())
     assert attempt is not None
     return attempt
 

@@ -8,9 +8,10 @@ from alembic.migration import MigrationContext
 from procrastinate.schema import SchemaManager
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
+from support.database import DatabaseServer
 from support.training import ROOT, Bench
-from support.training_database import run_migration
 
+from registry.db import downgrade, make_engine, upgrade
 from sdk.spec.api import JobStatus
 from trainer.jobs.lifecycle import JobEvent
 from trainer.jobs.tables import TrainerBase
@@ -29,14 +30,17 @@ class TestMigration:
         only_in_database = {"ix_training_jobs_tenant_created_at", "ix_training_jobs_open"}
         assert [d for d in differences if not (d[0] == "remove_index" and d[1].name in only_in_database)] == []
 
-    def test_leaves_nothing_behind_when_undone(self, bench: Bench) -> None:
-        with bench.engine.begin() as connection:
-            run_migration(connection, "downgrade")
-            assert inspect(connection).get_table_names() == []
-            left = "SELECT proname FROM pg_proc WHERE proname LIKE 'procrastinate%'"
-            assert connection.scalars(text(left)).all() == []
-            left = "SELECT typname FROM pg_type WHERE typname LIKE 'procrastinate%'"
-            assert connection.scalars(text(left)).all() == []
+    def test_leaves_nothing_behind_when_undone(self, postgres_server: DatabaseServer) -> None:
+        with postgres_server.fresh_database() as url:
+            downgrade(url, "0007")
+            engine = make_engine(url)
+            with engine.connect() as connection:
+                assert not OURS & set(inspect(connection).get_table_names())
+                for catalogue, name in (("pg_proc", "proname"), ("pg_type", "typname"), ("pg_class", "relname")):
+                    left = f"SELECT {name} FROM {catalogue} WHERE {name} LIKE '%procrastinate%'"
+                    assert connection.scalars(text(left)).all() == []
+            upgrade(url)
+            engine.dispose()
 
     def test_has_the_queue_of_the_installed_release_word_for_word(self) -> None:
         frozen = (ROOT / "migrations" / "versions" / "0008_procrastinate.sql").read_text("utf-8")

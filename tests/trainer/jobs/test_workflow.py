@@ -184,9 +184,9 @@ class TestCrash:
         assert job.run(again).status is JobStatus.SUCCEEDED
         assert again.began == [ROUNDS]
 
-    @pytest.mark.parametrize("name", ["note_version", "succeed"])
+    @pytest.mark.parametrize(("name", "submissions"), [("note_version", 3), ("succeed", 2)])
     def test_after_settling_submits_the_same_bytes_without_training(
-        self, job: Job, monkeypatch: pytest.MonkeyPatch, name: str
+        self, job: Job, monkeypatch: pytest.MonkeyPatch, name: str, submissions: int
     ) -> None:
         self.killed_at(job, monkeypatch, name)
         again = CountingTrain()
@@ -194,6 +194,7 @@ class TestCrash:
         assert again.began == []
         manifests = {(concept, Digest.of(sent.manifest)) for concept, sent in job.bench.registry.submissions}
         assert len(manifests) == 2
+        assert len(job.bench.registry.submissions) == submissions
 
 
 class TestFailure:

@@ -1,0 +1,8 @@
+"""Generations: who composed what with which versions, for what, and what came of it. Refusals are recorded too.
+
+tables      the rows
+service     the intent and its decision of record, the result
+release     artefacts, to the application that was permitted, while it is
+query       generations as they travel, and who may read them
+routes      /v1/generations
+"""

@@ -1,0 +1,94 @@
+"""Generations as they travel, permitted and refused, and who may read them.
+
+Whoever policy lets read generations reads all of the tenant's; an application reads its own without asking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry.auth import Caller
+from registry.generations import service
+from registry.generations.tables import GenerationResultRow, GenerationRow, GenerationVersionRow
+from registry.runtime import Runtime
+from sdk.errors import NotFound
+from sdk.policy.engine import require_permit
+from sdk.spec.api import GenerationList, GenerationResult, GenerationView
+from sdk.spec.canonical import parse_wire
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId
+from sdk.spec.policy import PolicyContext, PolicyDomain, Role
+
+
+def listed(session: Session, runtime: Runtime, caller: Caller, concept: ConceptId | None) -> GenerationList:
+    """The generations that the caller may read, oldest first; of one concept, if one is named.
+
+    Raises:
+        PolicyDenied: the caller may read none.
+    """
+    statement = select(GenerationRow).where(GenerationRow.tenant == caller.tenant)
+    if (application := readable_of(runtime, caller)) is not None:
+        statement = statement.where(GenerationRow.application == application)
+    if concept:
+        named = select(GenerationVersionRow.generation_id).where(GenerationVersionRow.concept_id == concept)
+        statement = statement.where(GenerationRow.id.in_(named))
+    rows = session.scalars(statement.order_by(GenerationRow.log_index)).all()
+    return GenerationList(generations=_views(session, rows))
+
+
+def one(session: Session, runtime: Runtime, caller: Caller, generation: RecordId) -> GenerationView:
+    """One generation.
+
+    Raises:
+        PolicyDenied: the caller may read none.
+        NotFound: there is none of this id that the caller may read.
+    """
+    application = readable_of(runtime, caller)
+    row = session.get(GenerationRow, generation)
+    if row is None or row.tenant != caller.tenant or application not in (None, row.application):
+        raise NotFound(f"there is no generation {generation} that {caller.principal} may read")
+    return _views(session, [row])[0]
+
+
+def readable_of(runtime: Runtime, caller: Caller) -> PrincipalId | None:
+    """Whose generations the caller may read: its own, or everybody's (none). Raises `PolicyDenied`."""
+    context = PolicyContext(
+        domain=PolicyDomain.AUDIT_ACCESS,
+        action="read_generations",
+        principal=caller.as_policy_principal,
+        at=runtime.clock(),
+    )
+    decision = runtime.policy.evaluate(context)
+    if not decision.permitted and Role.APP in caller.roles:
+        return caller.principal
+    require_permit(decision)
+    return None
+
+
+def _views(session: Session, rows: Sequence[GenerationRow]) -> tuple[GenerationView, ...]:
+    ids = [row.id for row in rows]
+    names: dict[RecordId, list[str]] = {generation: [] for generation in ids}
+    statement = select(GenerationVersionRow).where(GenerationVersionRow.generation_id.in_(ids))
+    for named in session.scalars(statement.order_by(GenerationVersionRow.position)):
+        names[named.generation_id].append(f"{named.concept_id}@{named.number}")
+    found = session.scalars(select(GenerationResultRow).where(GenerationResultRow.generation_id.in_(ids)))
+    results = {result.generation_id: result for result in found}
+    return tuple(_view(row, tuple(names[row.id]), results.get(row.id)) for row in rows)
+
+
+def _view(row: GenerationRow, names: tuple[str, ...], result: GenerationResultRow | None) -> GenerationView:
+    images = parse_wire(GenerationResult, result.content, f"result of {row.id}").images if result else ()
+    return GenerationView(
+        id=row.id,
+        application=row.application,
+        intent=service.intent_of(row),
+        decision=service.decision_of(row),
+        versions=names,
+        permitted_at=row.decided_at,
+        recorded_at=result.recorded_at if result else None,
+        images=images,
+        intent_index=row.log_index,
+        result_index=result.log_index if result else None,
+    )

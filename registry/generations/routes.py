@@ -1,0 +1,66 @@
+"""/v1/generations. A refusal is committed before it is answered; artefacts leave after their release is committed."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from registry.auth import CallerDep
+from registry.generations import query, service
+from registry.generations.release import release
+from registry.log.service import receipt
+from registry.runtime import RuntimeDep
+from sdk.errors import ServiceError
+from sdk.policy.engine import require_permit
+from sdk.spec.api import GenerationGrant, GenerationIntent, GenerationList, GenerationResult, GenerationView
+from sdk.spec.digest import Digest
+from sdk.spec.ids import ConceptId, RecordId
+from sdk.spec.log_entry import LogReceipt
+
+router = APIRouter(prefix="/v1/generations", tags=["generations"])
+
+
+@router.post("", status_code=201)
+def open_generation(intent: GenerationIntent, runtime: RuntimeDep, caller: CallerDep) -> GenerationGrant:
+    """Record an intent, and decide on it."""
+    with runtime.transaction() as session:
+        attempt = service.request(session, runtime, caller, intent)
+    require_permit(attempt.decision)
+    if attempt.expires_at is None:
+        raise ServiceError(f"{attempt.id} was permitted without an end")
+    return GenerationGrant(
+        id=attempt.id,
+        decision=attempt.decision,
+        receipt=receipt(runtime, attempt.log_index),
+        expires_at=attempt.expires_at,
+    )
+
+
+@router.get("")
+def list_generations(runtime: RuntimeDep, caller: CallerDep, concept: ConceptId | None = None) -> GenerationList:
+    """Generations of the caller's tenant, of one concept if one is named."""
+    with runtime.transaction() as session:
+        return query.listed(session, runtime, caller, concept)
+
+
+@router.get("/{generation}")
+def get_generation(generation: RecordId, runtime: RuntimeDep, caller: CallerDep) -> GenerationView:
+    """One generation."""
+    with runtime.transaction() as session:
+        return query.one(session, runtime, caller, generation)
+
+
+@router.get("/{generation}/artefacts/{digest}", response_class=Response)
+def get_artefact(generation: RecordId, digest: Digest, runtime: RuntimeDep, caller: CallerDep) -> Response:
+    """An embedding or mask, to the application that was permitted to use it."""
+    with runtime.transaction() as session:
+        release(session, runtime, caller, generation, digest)
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+    return Response(runtime.blobs.get(digest), media_type="application/octet-stream", headers=headers)
+
+
+@router.post("/{generation}/result", status_code=201)
+def record_result(generation: RecordId, result: GenerationResult, runtime: RuntimeDep, caller: CallerDep) -> LogReceipt:
+    """Record what was generated."""
+    with runtime.transaction() as session:
+        index = service.record_result(session, runtime, caller, generation, result)
+    return receipt(runtime, index)

@@ -1,0 +1,256 @@
+"""The intent to generate, with the decision of record about it, and the result.
+
+The checks on an intent, in order:
+1. The same intent under the same idempotency key was permitted before: the same grant is given again.
+2. The application decided by the policies in force here, and the versions it names exist, one for each concept, all
+   learned on the base model it names.
+3. The versions and their consents are held, and policy decides on what is true at that moment. Both answers are
+   recorded with everything they rest on, and logged; a refusal is committed like a permit.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry.auth import Caller
+from registry.generations.tables import GenerationResultRow, GenerationRow, GenerationVersionRow
+from registry.log import service as log
+from registry.runtime import Runtime
+from registry.versions import service as versions
+from registry.versions.statements import read_statement
+from registry.versions.version import Version
+from sdk.errors import Conflict, InputError, NotFound, VerificationError
+from sdk.signing.trust import TrustRole
+from sdk.spec.api import GenerationIntent, GenerationResult
+from sdk.spec.canonical import encode_canonical, parse_wire
+from sdk.spec.digest import Digest
+from sdk.spec.ids import RecordId
+from sdk.spec.log_entry import AuditEventType
+from sdk.spec.policy import Decision, Effect, PolicyContext, PolicyDomain
+from sdk.spec.statements import GenerationPredicate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """A recorded attempt and the decision about it."""
+
+    id: RecordId
+    decision: Decision
+    log_index: int
+    expires_at: datetime | None
+
+
+def request(session: Session, runtime: Runtime, caller: Caller, intent: GenerationIntent) -> Attempt:
+    """Decide on an intent and record the decision; see the module docstring.
+
+    Raises:
+        Conflict: the idempotency key was used for another intent, or other policies are in force.
+        NotFound, InputError: the versions named cannot be used together.
+    """
+    if known := _permitted_before(session, caller, intent):  # 1
+        return known
+    if intent.policy_bundle != runtime.policy.bundle_digest:  # 2
+        raise Conflict(
+            f"policies {runtime.policy.bundle_digest} are in force, but the intent was decided by "
+            f"{intent.policy_bundle}; fetch the policies again and compose again"
+        )
+    named = [versions.load_by_digest(session, caller.tenant, manifest) for manifest in intent.manifests]
+    _require_usable_together(named, intent)
+    held = versions.hold(session, named)  # 3
+    now = runtime.clock()
+    context = PolicyContext(
+        domain=PolicyDomain.COMPOSITION,
+        action="compose",
+        principal=caller.as_policy_principal,
+        concepts=tuple(version.facts(versions.terms_of(session, version, now)) for version in held),
+        use=intent.use,
+        at=now,
+    )
+    return _record(session, runtime, caller, intent, held, context)
+
+
+def record_result(
+    session: Session, runtime: Runtime, caller: Caller, generation: RecordId, result: GenerationResult
+) -> int:
+    """Record what was generated and return the entry's place in the log; the same result again changes nothing.
+
+    Raises:
+        NotFound: the caller was not permitted such a generation.
+        Conflict: another result is recorded.
+        SignatureInvalid, VerificationError, InputError: the statement or the images are not as they must be.
+    """
+    row = hold(session, caller, generation)
+    content = encode_canonical(result)
+    if earlier := session.get(GenerationResultRow, generation):
+        if earlier.digest != Digest.of(content):
+            raise Conflict(f"{generation} has a result already, and it is another one; a result is final")
+        return earlier.log_index
+    _verify_result(runtime, caller, row, result)
+    index = log.append(
+        session,
+        runtime,
+        event=AuditEventType.GENERATION_RECORDED,
+        actor=caller.principal,
+        subject=generation,
+        evidence={"statement": result.statement.digest, "result": Digest.of(content)},
+        facts={"images": str(len(result.images))},
+    )
+    session.add(
+        GenerationResultRow(
+            generation_id=generation,
+            content=content,
+            digest=Digest.of(content),
+            recorded_at=runtime.clock(),
+            log_index=index,
+        )
+    )
+    session.flush()
+    return index
+
+
+def hold(session: Session, caller: Caller, generation: RecordId) -> GenerationRow:
+    """A generation that was permitted to the caller, held to the end of the transaction. Raises `NotFound`."""
+    statement = select(GenerationRow).where(
+        GenerationRow.id == generation,
+        GenerationRow.application == caller.principal,
+        GenerationRow.effect == Effect.PERMIT.value,
+    )
+    row = session.scalar(statement.with_for_update(key_share=True))
+    if row is None:
+        raise NotFound(f"{caller.principal} was permitted no generation {generation}; record an intent first")
+    return row
+
+
+def intent_of(row: GenerationRow) -> GenerationIntent:
+    """The intent as it was recorded."""
+    return parse_wire(GenerationIntent, row.intent, f"intent of {row.id}")
+
+
+def decision_of(row: GenerationRow) -> Decision:
+    """The decision of record."""
+    return parse_wire(Decision, row.decision, f"decision of {row.id}")
+
+
+def versions_of(session: Session, row: GenerationRow) -> tuple[Version, ...]:
+    """The versions that an attempt named, in its order, as they stand now."""
+    statement = select(GenerationVersionRow.concept_id, GenerationVersionRow.number)
+    named = session.execute(
+        statement.where(GenerationVersionRow.generation_id == row.id).order_by(GenerationVersionRow.position)
+    )
+    return tuple(versions.load(session, row.tenant, concept, number) for concept, number in named.all())
+
+
+def _permitted_before(session: Session, caller: Caller, intent: GenerationIntent) -> Attempt | None:
+    row = session.scalar(
+        select(GenerationRow).where(
+            GenerationRow.application == caller.principal,
+            GenerationRow.idempotency_key == intent.idempotency_key,
+            GenerationRow.effect == Effect.PERMIT.value,
+        )
+    )
+    if row is None:
+        return None
+    if row.intent != encode_canonical(intent):
+        raise Conflict(f"the idempotency key of {row.id} was sent with another intent; make a new key for each intent")
+    return _attempt(row)
+
+
+def _require_usable_together(named: list[Version], intent: GenerationIntent) -> None:
+    if len({version.concept for version in named}) != len(named):
+        raise InputError("the intent names a concept twice; name one version of each concept")
+    for version in named:
+        if version.manifest.base_model != intent.base_model:
+            raise InputError(
+                f"{version.name} was learned on base model {version.manifest.base_model}, "
+                f"but the intent is for {intent.base_model}; compose on the model it was learned on"
+            )
+
+
+def _record(
+    session: Session,
+    runtime: Runtime,
+    caller: Caller,
+    intent: GenerationIntent,
+    named: tuple[Version, ...],
+    context: PolicyContext,
+) -> Attempt:
+    decision = runtime.policy.evaluate(context)
+    generation = RecordId.derive("gen", secrets.token_hex(32))
+    index = log.append(
+        session,
+        runtime,
+        event=AuditEventType.GENERATION_PERMITTED if decision.permitted else AuditEventType.GENERATION_DENIED,
+        actor=caller.principal,
+        subject=generation,
+        evidence=_evidence(intent, decision, named),
+        facts={
+            "versions": " ".join(version.name for version in named),
+            "rules": " ".join(dict.fromkeys(reason.rule for reason in decision.reasons)),
+        },
+    )
+    expiry = context.at + timedelta(seconds=runtime.settings.grant_seconds)
+    row = GenerationRow(
+        id=generation,
+        tenant=caller.tenant,
+        application=caller.principal,
+        idempotency_key=intent.idempotency_key,
+        effect=decision.effect.value,
+        intent=encode_canonical(intent),
+        context=encode_canonical(context),
+        decision=encode_canonical(decision),
+        decided_at=context.at,
+        expires_at=expiry if decision.permitted else None,
+        log_index=index,
+    )
+    session.add(row)
+    session.flush()
+    for position, version in enumerate(named):
+        session.add(
+            GenerationVersionRow(
+                generation_id=generation, position=position, concept_id=version.concept, number=version.number
+            )
+        )
+    session.flush()
+    return _attempt(row)
+
+
+def _evidence(intent: GenerationIntent, decision: Decision, named: tuple[Version, ...]) -> dict[str, Digest]:
+    manifests = {f"manifest/{version.name}": version.digest for version in named}
+    return manifests | {
+        "intent": Digest.of(encode_canonical(intent)),
+        "decision": Digest.of(encode_canonical(decision)),
+        "context": decision.context,
+        "bundle": decision.bundle,
+    }
+
+
+def _attempt(row: GenerationRow) -> Attempt:
+    return Attempt(id=row.id, decision=decision_of(row), log_index=row.log_index, expires_at=row.expires_at)
+
+
+def _verify_result(runtime: Runtime, caller: Caller, row: GenerationRow, result: GenerationResult) -> None:
+    intent = intent_of(row)
+    statement, predicate = read_statement(
+        result.statement,
+        GenerationPredicate,
+        trust=runtime.trust_root,
+        role=TrustRole.GENERATION,
+        signer=caller.principal,
+    )
+    if (predicate.generation, predicate.application) != (row.id, caller.principal):
+        raise VerificationError(
+            f"the statement is about {predicate.generation} by {predicate.application}, "
+            f"but was sent about {row.id} by {caller.principal}"
+        )
+    if predicate.manifests != intent.manifests:
+        raise VerificationError(f"the statement about {row.id} names other versions than its intent")
+    images = [image.digest for image in result.images]
+    if sorted(subject.content for subject in statement.subject) != sorted(images):
+        raise VerificationError(f"the statement about {row.id} is not about exactly the images listed with it")
+    if len(images) > intent.count:
+        raise InputError(f"{row.id} was permitted {intent.count} images, but {len(images)} are listed")

@@ -1,0 +1,87 @@
+"""Rows of generations. All insert-only.
+
+A generation is one attempt with its decision, permitted or refused. An application's idempotency key counts for what
+was permitted; what was refused may be asked again, and is then another attempt.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from registry.db import Base
+from sdk.spec.digest import Digest
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
+from sdk.spec.policy import Effect
+
+EFFECTS = ", ".join(f"'{effect.value}'" for effect in Effect)
+
+
+class GenerationRow(Base):
+    """One attempt: the intent, what was known, and what was decided."""
+
+    __tablename__ = "generations"
+    __table_args__ = (
+        CheckConstraint(f"effect IN ({EFFECTS})", name="effect"),
+        CheckConstraint("(effect = 'permit') = (expires_at IS NOT NULL)", name="only_a_permit_expires"),
+        Index(
+            "uq_generations_application_idempotency_key",
+            "application",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=text("effect = 'permit'"),
+        ),
+        Index("ix_generations_tenant_log_index", "tenant", "log_index"),
+    )
+
+    id: Mapped[RecordId] = mapped_column(primary_key=True)
+    tenant: Mapped[TenantName]
+    application: Mapped[PrincipalId]
+    idempotency_key: Mapped[str]
+    effect: Mapped[str]
+    intent: Mapped[bytes]
+    context: Mapped[bytes]  # the PolicyContext: with the bundle, anybody can decide it again
+    decision: Mapped[bytes]
+    decided_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    log_index: Mapped[int] = mapped_column(BigInteger)
+
+
+class GenerationVersionRow(Base):
+    """A version that an attempt named, in the order of the intent."""
+
+    __tablename__ = "generation_versions"
+    __table_args__ = (
+        ForeignKeyConstraint(["concept_id", "number"], ["concept_versions.concept_id", "concept_versions.number"]),
+        Index("ix_generation_versions_concept_id", "concept_id"),
+    )
+
+    generation_id: Mapped[RecordId] = mapped_column(ForeignKey("generations.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    concept_id: Mapped[ConceptId]
+    number: Mapped[int]
+
+
+class GenerationResultRow(Base):
+    """What was generated; a permitted attempt has at most one result."""
+
+    __tablename__ = "generation_results"
+
+    generation_id: Mapped[RecordId] = mapped_column(ForeignKey("generations.id"), primary_key=True)
+    content: Mapped[bytes]
+    digest: Mapped[Digest]
+    recorded_at: Mapped[datetime]
+    log_index: Mapped[int] = mapped_column(BigInteger)
+
+
+class ArtefactReleaseRow(Base):
+    """An artefact was handed to the application of a generation; noted once each."""
+
+    __tablename__ = "artefact_releases"
+
+    generation_id: Mapped[RecordId] = mapped_column(ForeignKey("generations.id"), primary_key=True)
+    digest: Mapped[Digest] = mapped_column(primary_key=True)
+    released_at: Mapped[datetime]
+    log_index: Mapped[int] = mapped_column(BigInteger)

@@ -1,0 +1,105 @@
+"""A version as a value, and the terms it rests on. Nothing is read or written here.
+
+A `Version` is what was stored, with the state that was loaded with it; `Terms` are its consents and licences at one
+moment. What holds at that moment (its status, its facts for policies) needs both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from registry.versions.lifecycle import status_at
+from sdk.policy.facts import concept_facts
+from sdk.spec.api import VersionView
+from sdk.spec.bundle import VersionStatus
+from sdk.spec.digest import Digest
+from sdk.spec.envelope import Envelope
+from sdk.spec.ids import ConceptId, PrincipalId, TenantName
+from sdk.spec.manifest import ConceptManifest, parse_manifest
+from sdk.spec.policy import ConceptFacts
+from sdk.spec.statements import terms_digest
+from sdk.spec.terms import ConsentEvidence, LicenceEvidence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """The consents and licences that a version rests on, at one moment."""
+
+    consents: tuple[ConsentEvidence, ...]
+    licences: tuple[LicenceEvidence, ...]
+    at: datetime
+
+    @property
+    def digest(self) -> Digest:
+        """What an approval of the version signs."""
+        consents = tuple(held.digest for held in self.consents)
+        return terms_digest(consents + tuple(held.digest for held in self.licences))
+
+    @property
+    def are_over(self) -> bool:
+        """Whether the term of one of them is over."""
+        ends = [held.record.terms.valid_until for held in self.consents]
+        ends += [held.grant.terms.valid_until for held in self.licences]
+        return self.at >= min(ends)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A version as it was stored, with the state that was loaded with it."""
+
+    concept: ConceptId
+    number: int
+    tenant: TenantName
+    digest: Digest
+    content: bytes  # the manifest's exact bytes
+    attestation: Envelope
+    owner: PrincipalId
+    trainer_of_record: PrincipalId
+    approvals_required: int
+    submitted_by: PrincipalId
+    submitted_at: datetime
+    log_index: int
+    stored_status: VersionStatus
+    approvals: int
+
+    @property
+    def name(self) -> str:
+        """`tenant/name@number`, as the log names a version."""
+        return f"{self.concept}@{self.number}"
+
+    @cached_property
+    def manifest(self) -> ConceptManifest:
+        return parse_manifest(self.content)
+
+    def status(self, terms: Terms) -> VersionStatus:
+        """The status that holds under `terms`."""
+        return status_at(self.stored_status, term_is_over=terms.are_over)
+
+    def facts(self, terms: Terms) -> ConceptFacts:
+        """What policies may know of it."""
+        return concept_facts(
+            concept=self.concept,
+            number=self.number,
+            kind=self.manifest.kind,
+            status=self.status(terms).value,
+            owner=self.owner,
+            trainer_of_record=self.trainer_of_record,
+            consents=terms.consents,
+            licences=terms.licences,
+            at=terms.at,
+        )
+
+    def view(self, terms: Terms) -> VersionView:
+        """The version as it travels."""
+        return VersionView(
+            concept=self.concept,
+            number=self.number,
+            status=self.status(terms),
+            manifest=self.digest,
+            submitted_by=self.submitted_by,
+            submitted_at=self.submitted_at,
+            approvals=self.approvals,
+            approvals_required=self.approvals_required,
+        )

@@ -1,0 +1,188 @@
+"""Appending under one lock, and proving what was committed; nothing else is ever signed."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import event, text
+from support.registry import ORIGIN, RegistryUnderTest
+
+from registry.log.service import append, checkpoint_note, prove_consistency, receipt, receipts, tree_size
+from sdk.errors import FormatError, InputError, NotFound, ServiceError
+from sdk.signing.trust import verify_checkpoint
+from sdk.spec.digest import Digest
+from sdk.spec.log_entry import AuditEventType, LogReceipt, parse_log_entry
+from sdk.spec.merkle import leaf_hash, verify_consistency, verify_inclusion
+
+DOCUMENT = Digest.of(b"a document beside the log")
+
+
+def log_one(registry: RegistryUnderTest, subject: str = "demo/fox") -> int:
+    with registry.runtime.transaction() as session:
+        return append(
+            session,
+            registry.runtime,
+            event=AuditEventType.CONCEPT_CREATED,
+            actor=registry.principals["owner"],
+            subject=subject,
+            evidence={"document": DOCUMENT},
+            facts={"kind": "subject"},
+        )
+
+
+def size_of(registry: RegistryUnderTest) -> int:
+    with registry.runtime.transaction() as session:
+        return tree_size(session)
+
+
+def verify_receipt(registry: RegistryUnderTest, proof: LogReceipt) -> int:
+    """Verify as an outsider does; the size of the tree it was proven in."""
+    checkpoint = verify_checkpoint(proof.checkpoint.encode(), registry.runtime.trust_root)
+    verify_inclusion(
+        leaf=leaf_hash(proof.entry),
+        index=proof.index,
+        tree_size=checkpoint.tree_size,
+        proof=proof.inclusion,
+        root=checkpoint.root_hash,
+    )
+    return checkpoint.tree_size
+
+
+class TestAppend:
+    def test_gives_the_next_index_and_logs_what_was_said(self, registry: RegistryUnderTest) -> None:
+        before = size_of(registry)
+        index = log_one(registry)
+        entry = parse_log_entry(receipt(registry.runtime, index).entry)
+        assert (index, size_of(registry)) == (before, before + 1)
+        assert (entry.event, entry.actor, entry.subject) == (AuditEventType.CONCEPT_CREATED, "demo/owner", "demo/fox")
+        assert (entry.at, entry.evidence, entry.facts) == (
+            registry.clock(),
+            {"document": DOCUMENT},
+            {"kind": "subject"},
+        )
+
+    def test_refuses_an_entry_over_the_limit(self, registry: RegistryUnderTest) -> None:
+        with pytest.raises(FormatError, match="at most 65535"), registry.runtime.transaction() as session:
+            append(
+                session,
+                registry.runtime,
+                event=AuditEventType.CONCEPT_CREATED,
+                actor=registry.principals["owner"],
+                subject="demo/fox",
+                facts={"long": "x" * 65_536},
+            )
+
+    def test_from_many_threads_leaves_no_gap_and_one_tree(self, registry: RegistryUnderTest) -> None:
+        before = size_of(registry)
+        with ThreadPoolExecutor(8) as pool:
+            indices = list(pool.map(lambda number: log_one(registry, f"demo/c{number}"), range(40)))
+        assert sorted(indices) == list(range(before, before + 40))
+        for index in indices:
+            assert verify_receipt(registry, receipt(registry.runtime, index)) == before + 40
+
+    def test_waits_for_the_act_before_it_and_is_invisible_until_committed(self, registry: RegistryUnderTest) -> None:
+        before = size_of(registry)
+        second = threading.Thread(target=log_one, args=(registry, "demo/second"))
+        with registry.runtime.transaction() as session:
+            append(
+                session,
+                registry.runtime,
+                event=AuditEventType.CONCEPT_CREATED,
+                actor=registry.principals["owner"],
+                subject="demo/first",
+            )
+            second.start()
+            second.join(0.3)
+            assert second.is_alive(), "the second append did not wait for the first act to end"
+            assert size_of(registry) == before
+        second.join(10)
+        assert size_of(registry) == before + 2
+
+    def test_reads_and_writes_few_hashes_however_long_the_log(self, registry: RegistryUnderTest) -> None:
+        while size_of(registry) < 63:
+            log_one(registry)
+        statements: list[int] = []
+
+        def count(conn: object, cursor: object, statement: str, parameters: object, *rest: object) -> None:
+            if "log_nodes" in statement:
+                statements.append(len(parameters) if isinstance(parameters, list) else 1)
+
+        event.listen(registry.engine, "before_cursor_execute", count)
+        log_one(registry)  # the 64th: completes a subtree on every level
+        event.remove(registry.engine, "before_cursor_execute", count)
+        assert len(statements) == 2
+        assert statements[1] <= 7
+
+
+class TestReceipt:
+    def test_of_every_entry_convinces_an_outsider(self, registry: RegistryUnderTest) -> None:
+        for _ in range(13):
+            log_one(registry)
+        size = size_of(registry)
+        for index in range(size):
+            assert verify_receipt(registry, receipt(registry.runtime, index)) == size
+
+    def test_several_share_one_checkpoint(self, registry: RegistryUnderTest) -> None:
+        with registry.runtime.transaction() as session:
+            proofs = receipts(session, registry.runtime, [2, 0])
+        assert [proof.index for proof in proofs] == [2, 0]
+        assert len({proof.checkpoint for proof in proofs}) == 1
+
+    def test_of_what_is_not_there_is_refused(self, registry: RegistryUnderTest) -> None:
+        with pytest.raises(NotFound, match="there is no entry"):
+            receipt(registry.runtime, size_of(registry))
+
+
+class TestCheckpoint:
+    def test_is_signed_by_the_log_key_over_the_whole_log(self, registry: RegistryUnderTest) -> None:
+        with registry.runtime.transaction() as session:
+            checkpoint = verify_checkpoint(
+                checkpoint_note(session, registry.runtime).encode(), registry.runtime.trust_root
+            )
+        assert (checkpoint.origin, checkpoint.tree_size) == (ORIGIN, size_of(registry))
+
+    def test_is_never_signed_over_what_is_not_committed(self, registry: RegistryUnderTest) -> None:
+        with pytest.raises(ServiceError, match="never signed"), registry.runtime.transaction() as session:
+            append(
+                session,
+                registry.runtime,
+                event=AuditEventType.CONCEPT_CREATED,
+                actor=registry.principals["owner"],
+                subject="demo/fox",
+            )
+            checkpoint_note(session, registry.runtime)
+
+    def test_is_refused_when_stored_hashes_are_gone(self, registry: RegistryUnderTest) -> None:
+        with registry.runtime.transaction() as session:
+            session.execute(text("ALTER TABLE log_nodes DISABLE TRIGGER ALL"))
+            session.execute(text("DELETE FROM log_nodes"))
+        with pytest.raises(ServiceError, match="lacks"), registry.runtime.transaction() as session:
+            checkpoint_note(session, registry.runtime)
+
+
+class TestConsistency:
+    def test_holds_between_any_two_sizes(self, registry: RegistryUnderTest) -> None:
+        roots = {}
+        for _ in range(9):
+            log_one(registry)
+            with registry.runtime.transaction() as session:
+                note = checkpoint_note(session, registry.runtime).encode()
+            checkpoint = verify_checkpoint(note, registry.runtime.trust_root)
+            roots[checkpoint.tree_size] = checkpoint.root_hash
+        with registry.runtime.transaction() as session:
+            for old in roots:
+                for new in (size for size in roots if size >= old):
+                    proof = prove_consistency(session, old_size=old, new_size=new)
+                    verify_consistency(
+                        old_size=old, new_size=new, old_root=roots[old], new_root=roots[new], proof=proof.hashes
+                    )
+
+    def test_is_refused_backwards_and_into_the_future(self, registry: RegistryUnderTest) -> None:
+        size = size_of(registry)
+        with registry.runtime.transaction() as session:
+            with pytest.raises(InputError, match="never shrinks"):
+                prove_consistency(session, old_size=2, new_size=1)
+            with pytest.raises(NotFound, match=f"no size {size + 1}"):
+                prove_consistency(session, old_size=1, new_size=size + 1)

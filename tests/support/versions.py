@@ -1,0 +1,254 @@
+"""Takes a concept through the real registry: create, consent, licence, submit, review, revoke, compose. For tests.
+
+    steps = Steps(registry)
+    fox = steps.submitted()                 # concept demo/fox of demo/owner, trained by demo/trainer
+    steps.review(fox, "reviewer")           # the answer of the registry, whatever it is
+    steps.approved()                        # all of it, checked
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from support.governed import consent_record, licence_grant, make_manifest, use_terms
+from support.registry import RegistryUnderTest
+
+from sdk.signing.signer import sign_envelope
+from sdk.spec.api import GeneratedImage, GenerationIntent, GenerationResult, NewConcept, VersionSubmission, Withdrawal
+from sdk.spec.canonical import WireModel
+from sdk.spec.digest import Digest
+from sdk.spec.envelope import Envelope
+from sdk.spec.ids import ConceptId, RecordId
+from sdk.spec.manifest import ConceptKind, ConceptManifest, encode_manifest
+from sdk.spec.policy import Use
+from sdk.spec.statements import (
+    ApprovalPredicate,
+    GenerationPredicate,
+    Predicate,
+    RejectionPredicate,
+    RevocationPredicate,
+    TrainingPredicate,
+    encode_statement,
+    terms_digest,
+)
+from sdk.spec.terms import UseTerms
+
+FOX = ConceptId("demo/fox")
+USE = Use(purpose="advertising", territory="JP", channel="web")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """A version in the registry, and what it rests on."""
+
+    concept: ConceptId
+    number: int
+    manifest: ConceptManifest
+    consent: RecordId
+    terms: Digest
+    embedding: bytes
+
+    @property
+    def path(self) -> str:
+        return f"/v1/concepts/{self.concept}/versions/{self.number}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.concept}@{self.number}"
+
+
+@dataclass(frozen=True)
+class Steps:
+    """One step a method; `post` and its kin return the raw answer, `accepted` insists on a good one."""
+
+    registry: RegistryUnderTest
+
+    def post(self, name: str | None, path: str, body: WireModel) -> httpx.Response:
+        content = body.model_dump_json(by_alias=True, exclude_none=True)
+        return self.registry.client(name).post(path, content=content, headers={"Content-Type": "application/json"})
+
+    def get(self, name: str, path: str) -> Any:
+        return accepted(self.registry.client(name).get(path))
+
+    def terms(self, **changes: Any) -> UseTerms:
+        now = self.registry.clock.now
+        span = {"valid_from": now - timedelta(days=1), "valid_until": now + timedelta(days=100)}
+        return use_terms(**span | changes)
+
+    def concept(self, concept: ConceptId = FOX, kind: ConceptKind = ConceptKind.SUBJECT) -> ConceptId:
+        if self.registry.client("owner").get(f"/v1/concepts/{concept}").status_code == 404:
+            accepted(self.post("owner", "/v1/concepts", NewConcept(id=concept, kind=kind, title=str(concept))))
+        return concept
+
+    def consent(self, concept: ConceptId, **changes: Any) -> dict[str, Any]:
+        record = consent_record(concept, **{"terms": self.terms()} | changes)
+        return accepted(self.post("owner", "/v1/consents", record))
+
+    def licence(self, concept: ConceptId, **changes: Any) -> dict[str, Any]:
+        return accepted(self.post("owner", "/v1/licences", licence_grant(concept, **{"terms": self.terms()} | changes)))
+
+    def manifest(
+        self, concept: ConceptId = FOX, *, kind: ConceptKind = ConceptKind.SUBJECT, embedding: bytes = b"e", **changes: Any
+    ) -> ConceptManifest:
+        """A manifest whose artefact is uploaded and whose records are on file."""
+        self.concept(concept, kind)
+        self.upload(embedding)
+        records = {
+            "consents": (RecordId(self.consent(concept)["id"]),),
+            "licences": (RecordId(self.licence(concept)["id"]),),
+        }
+        return make_manifest(embedding, **{"concept": concept, "kind": kind} | records | changes)
+
+    def upload(self, content: bytes) -> Digest:
+        digest = Digest.of(content)
+        self.registry.client("training-service").put(f"/v1/blobs/{digest}", content=content).raise_for_status()
+        return digest
+
+    def attest(self, manifest: ConceptManifest, signer: str = "training-service", **changes: Any) -> Envelope:
+        predicate = TrainingPredicate(**{"concept": manifest.concept, "record": manifest.training} | changes)
+        return self.sign(predicate, signer, {str(manifest.concept): manifest.digest})
+
+    def sign(self, predicate: Predicate, signer: str, subjects: dict[str, Digest]) -> Envelope:
+        return sign_envelope(encode_statement(predicate, subjects=subjects), self.registry.keys[signer])
+
+    def submit(
+        self, manifest: ConceptManifest, *, name: str = "training-service", attestation: Envelope | None = None
+    ) -> httpx.Response:
+        body = VersionSubmission(manifest=encode_manifest(manifest), attestation=attestation or self.attest(manifest))
+        return self.post(name, f"/v1/concepts/{manifest.concept}/versions", body)
+
+    def submitted(self, concept: ConceptId = FOX, **changes: Any) -> Submitted:
+        manifest = self.manifest(concept, **changes)
+        view = accepted(self.submit(manifest))
+        records = [self.get("reviewer", f"/v1/consents/{record}")["digest"] for record in manifest.consents]
+        records += [self.get("reviewer", f"/v1/licences/{record}")["digest"] for record in manifest.licences]
+        return Submitted(
+            concept=concept,
+            number=view["number"],
+            manifest=manifest,
+            consent=manifest.consents[0],
+            terms=terms_digest(tuple(map(Digest, records))),
+            embedding=changes.get("embedding", b"e"),
+        )
+
+    def approval(
+        self, version: Submitted, name: str, *, signer: str | None = None, about: Digest | None = None, **changes: Any
+    ) -> Envelope:
+        predicate = ApprovalPredicate(
+            **{
+                "concept": version.concept,
+                "number": version.number,
+                "reviewer": self.registry.principals[name],
+                "terms": version.terms,
+                "signed_at": self.registry.clock.now,
+            }
+            | changes
+        )
+        return self.sign(predicate, signer or name, {str(version.concept): about or version.manifest.digest})
+
+    def review(self, version: Submitted, name: str = "reviewer", **changes: Any) -> httpx.Response:
+        return self.post(name, f"{version.path}/reviews", self.approval(version, name, **changes))
+
+    def reject(self, version: Submitted, name: str = "reviewer") -> httpx.Response:
+        predicate = RejectionPredicate(
+            concept=version.concept,
+            number=version.number,
+            reviewer=self.registry.principals[name],
+            reason="not recognisable",
+            signed_at=self.registry.clock.now,
+        )
+        envelope = self.sign(predicate, name, {str(version.concept): version.manifest.digest})
+        return self.post(name, f"{version.path}/reviews", envelope)
+
+    def revocation(self, version: Submitted, name: str, reason: str = "harm found", **changes: Any) -> Envelope:
+        predicate = RevocationPredicate(
+            **{
+                "concept": version.concept,
+                "number": version.number,
+                "revoked_by": self.registry.principals[name],
+                "reason": reason,
+                "signed_at": self.registry.clock.now,
+            }
+            | changes
+        )
+        return self.sign(predicate, name, {str(version.concept): version.manifest.digest})
+
+    def revoke(self, version: Submitted, name: str = "reviewer", **changes: Any) -> httpx.Response:
+        return self.post(name, f"{version.path}/revocation", self.revocation(version, name, **changes))
+
+    def approved(self, concept: ConceptId = FOX, **changes: Any) -> Submitted:
+        version = self.submitted(concept, **changes)
+        accepted(self.review(version))
+        return version
+
+    def withdraw(self, version: Submitted, name: str = "owner") -> httpx.Response:
+        return self.post(name, f"/v1/consents/{version.consent}/withdrawal", Withdrawal(reason="asked to"))
+
+    def intent(self, *versions: Submitted, key: str = "k" * 16, **changes: Any) -> GenerationIntent:
+        return GenerationIntent(
+            **{
+                "manifests": tuple(version.manifest.digest for version in versions),
+                "scene": Digest.of(b"a scene"),
+                "use": USE,
+                "count": 2,
+                "seed": 7,
+                "base_model": versions[0].manifest.base_model,
+                "policy_bundle": self.registry.runtime.policy.bundle_digest,
+                "idempotency_key": key,
+            }
+            | changes
+        )
+
+    def compose(self, *versions: Submitted, name: str = "app", **changes: Any) -> httpx.Response:
+        return self.post(name, "/v1/generations", self.intent(*versions, **changes))
+
+    def result(
+        self,
+        generation: str,
+        *versions: Submitted,
+        images: tuple[bytes, ...] = (b"one", b"two"),
+        signer: str = "app",
+        stated: tuple[bytes, ...] | None = None,
+        **changes: Any,
+    ) -> GenerationResult:
+        predicate = GenerationPredicate(
+            **{
+                "generation": generation,
+                "application": self.registry.principals["app"],
+                "manifests": tuple(version.manifest.digest for version in versions),
+                "finished_at": self.registry.clock.now,
+            }
+            | changes
+        )
+        subjects = {f"{place}.png": Digest.of(image) for place, image in enumerate(stated or images)}
+        listed = tuple(GeneratedImage(digest=Digest.of(i), media_type="image/png", size=len(i)) for i in images)
+        return GenerationResult(images=listed, statement=self.sign(predicate, signer, subjects))
+
+    def events(self, subject: str | None = None) -> list[tuple[str, str]]:
+        """(event, actor) of the tenant's log, oldest first; of one subject, if one is named."""
+        params = {"limit": 1000} | ({"subject": subject} if subject else {})
+        page = accepted(self.registry.client("auditor").get("/v1/log/entries", params=params))
+        return [(logged["entry"]["event"], logged["entry"]["actor"]) for logged in page["entries"]]
+
+
+def accepted(answer: httpx.Response) -> Any:
+    """The body of a good answer; a bad one fails the test with what it says."""
+    assert answer.status_code < 300, answer.text
+    return json.loads(answer.content)
+
+
+def refused(answer: httpx.Response, status: int, code: str, says: str = "") -> dict[str, Any]:
+    """The problem of an answer that must be this refusal."""
+    problem: dict[str, Any] = answer.json()
+    assert (answer.status_code, problem["code"]) == (status, code), answer.text
+    assert says in problem["detail"], problem["detail"]
+    return problem
+
+
+def rules_of(problem: dict[str, Any]) -> list[str]:
+    """The rules that a refusal by policy names."""
+    return [reason["rule"] for reason in problem["decision"]["reasons"]]
