@@ -22,7 +22,7 @@ from sdk.signing.trust import TrustRoot, verify_checkpoint
 from sdk.spec.api import GenerationView
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope
-from sdk.spec.ids import PrincipalId, RecordId
+from sdk.spec.ids import PrincipalId, RecordId, TenantName
 from sdk.spec.log_checkpoint import LogCheckpoint
 from sdk.spec.log_entry import AuditEventType, LogEntry, parse_log_entry
 from sdk.spec.log_tiles import TILE_HEIGHT, TILE_WIDTH, parse_entry_bundle
@@ -104,12 +104,13 @@ def account_for(log: VerifiedLog, generations: Sequence[GenerationView]) -> tupl
     return tuple(_account(log, view) for view in generations)
 
 
-def find_faults(log: VerifiedLog, generations: Sequence[GenerationView]) -> tuple[str, ...]:
+def find_faults(log: VerifiedLog, generations: Sequence[GenerationView], *, tenant: TenantName) -> tuple[str, ...]:
     """What contradicts the rules, in words (step 5): generations that the log does not bear out, or the reverse.
 
-    List the generations after the log was fetched: those newer than its checkpoint are left to the next audit.
+    `generations` are all of `tenant`, listed after the log was fetched: those newer than its checkpoint are left to
+    the next audit, and other tenants' entries to their auditors.
     """
-    return (*_faults_of_views(log, generations), *_faults_of_entries(log, generations))
+    return (*_faults_of_views(log, generations), *_faults_of_entries(log, generations, tenant))
 
 
 def sign_report(
@@ -209,10 +210,11 @@ def _faults_of_use(log: VerifiedLog, view: GenerationView, version: str) -> Iter
         yield f"{view.id}: permitted at entry {view.intent_index} with {version}, which was {was}"
 
 
-def _faults_of_entries(log: VerifiedLog, generations: Sequence[GenerationView]) -> Iterator[str]:
+def _faults_of_entries(log: VerifiedLog, generations: Sequence[GenerationView], tenant: TenantName) -> Iterator[str]:
     known = {str(view.id) for view in generations}
     for index, entry in enumerate(log.entries):
-        if entry.event is AuditEventType.GENERATION_PERMITTED and entry.subject not in known:
+        permitted = entry.event is AuditEventType.GENERATION_PERMITTED and entry.actor.tenant == tenant
+        if permitted and entry.subject not in known:
             yield f"{entry.subject}: permitted at entry {index}, but the registry does not list it"
 
 

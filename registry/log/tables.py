@@ -19,7 +19,8 @@ class LogEntryRow(Base):
 
     __tablename__ = "log_entries"
     __table_args__ = tuple(
-        Index(f"ix_log_entries_tenant_{column}", "tenant", column, "leaf_index") for column in ("event", "actor", "subject")
+        Index(f"ix_log_entries_tenant_{column}", "tenant", column, "leaf_index")
+        for column in ("event", "actor", "subject")
     )
 
     leaf_index: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

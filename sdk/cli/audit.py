@@ -84,7 +84,8 @@ def verify(
     """Verify the whole log: signatures, inclusion of every entry, and that nothing seen before was rewritten."""
     with connected(profile) as (chosen, client), console().status("reading the log"):
         log = _verified_log(chosen, client)
-        faults = find_faults(log, client.list_generations().generations)
+        listed = client.list_generations().generations
+        faults = find_faults(log, listed, tenant=chosen.principal.tenant)
         watch_log(client, current_trust_root(client, chosen.trust_root, now=now()), log_memory(chosen)).see(log.note)
     say(f"log {log.checkpoint.origin}: {log.checkpoint.tree_size} entries, root {log.checkpoint.root_hash.hex()}")
     say("the checkpoint's signature holds; every entry is included; nothing seen before was rewritten")

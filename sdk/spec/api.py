@@ -1,10 +1,12 @@
 """HTTP bodies, and the map of routes. The registry and the trainer serve them, `sdk.client` speaks them.
 
-Authentication is `Authorization: Bearer imp_...` everywhere but /healthz, /v1/trust-root and the log's tiles.
+Authentication is `Authorization: Bearer imp_...` everywhere but /healthz, /readyz, /v1/trust-root and the log's
+checkpoint and tiles.
 Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code of `sdk.errors`.
 
     registry
     GET   /healthz                                           Health
+    GET   /readyz                                            Health, or 503 while the database cannot serve
     GET   /v1/trust-root                                     Envelope (of a TrustRoot)
     GET   /v1/whoami                                         WhoAmI
     PUT   /v1/blobs/{digest}                                 bytes -> 201, or 200 when already there

@@ -14,7 +14,7 @@ from sdk.errors import FormatError, LogForked, ProofInvalid, SignatureInvalid
 from sdk.signing.trust import TrustRole, verify_role
 from sdk.spec.api import GeneratedImage, GenerationIntent, GenerationView
 from sdk.spec.digest import Digest
-from sdk.spec.ids import PrincipalId
+from sdk.spec.ids import PrincipalId, TenantName
 from sdk.spec.log_entry import AuditEventType as Event
 from sdk.spec.log_tiles import TILE_WIDTH, encode_entry_bundle
 from sdk.spec.policy import Decision, Effect, Use
@@ -145,7 +145,7 @@ class TestWholeLog:
 
 class TestFindings:
     def faults(self, entries: tuple[tuple[Event, str], ...], *views: GenerationView) -> tuple[str, ...]:
-        return find_faults(verify_log(make_log(*entries), TRUST), views)
+        return find_faults(verify_log(make_log(*entries), TRUST), views, tenant=TenantName("demo"))
 
     def test_none_where_all_is_well(self) -> None:
         assert self.faults(GOOD, view("a", 4, 5)) == ()
@@ -183,6 +183,11 @@ class TestFindings:
     def test_permit_that_the_registry_hides(self) -> None:
         (fault,) = self.faults(GOOD)
         assert "does not list it" in fault
+
+    def test_what_other_tenants_generated_is_their_auditors_matter(self) -> None:
+        log = make_log(*GOOD)
+        log.append(Event.GENERATION_PERMITTED, record_id("gen", "z"), actor="other/app")
+        assert find_faults(verify_log(log, TRUST), [view("a", 4, 5)], tenant=TenantName("demo")) == ()
 
     def test_what_is_newer_than_the_checkpoint_waits(self) -> None:
         assert self.faults(GOOD, view("a", 4, 99), view("b", 98)) == ()

@@ -1,6 +1,6 @@
 """An httpx transport into an ASGI application in process; each test that uses it speaks to the real thing.
 
-    httpx.Client(base_url="http://service.test", transport=AsgiTransport(app))
+httpx.Client(base_url="http://service.test", transport=AsgiTransport(app))
 """
 
 from __future__ import annotations

@@ -20,7 +20,39 @@ from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone, load_backbone
 from trainer.data import ConceptSpec, Picture, TrainingSet
 
-WORDS = ["a", "an", "the", "photo", "picture", "image", "of", "and", "in", "style", "background", "object", "person", "logo", "fox", "bird", "cat", "dog", "house", "beach", "forest", "red", "green", "blue", "white", "black", "teddy", "bear", "at", "with", "on"]
+WORDS = [
+    "a",
+    "an",
+    "the",
+    "photo",
+    "picture",
+    "image",
+    "of",
+    "and",
+    "in",
+    "style",
+    "background",
+    "object",
+    "person",
+    "logo",
+    "fox",
+    "bird",
+    "cat",
+    "dog",
+    "house",
+    "beach",
+    "forest",
+    "red",
+    "green",
+    "blue",
+    "white",
+    "black",
+    "teddy",
+    "bear",
+    "at",
+    "with",
+    "on",
+]
 LATENT_SIZE = 8  # cells
 CELL = 4  # pixels
 RESOLUTION = LATENT_SIZE * CELL

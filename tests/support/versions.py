@@ -1,22 +1,30 @@
 """Takes a concept through the real registry: create, consent, licence, submit, review, revoke, compose. For tests.
 
-    steps = Steps(registry)
-    fox = steps.submitted()                 # concept demo/fox of demo/owner, trained by demo/trainer
-    steps.review(fox, "reviewer")           # the answer of the registry, whatever it is
-    steps.approved()                        # all of it, checked
+steps = Steps(registry)
+fox = steps.submitted()                 # concept demo/fox of demo/owner, trained by demo/trainer
+steps.review(fox, "reviewer")           # the answer of the registry, whatever it is
+steps.approved()                        # all of it, checked
 """
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import httpx
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 from support.governed import consent_record, licence_grant, make_manifest, use_terms
-from support.registry import RegistryUnderTest
+from support.registry import ROLES, RegistryUnderTest
 
+from registry.auth import Caller
+from sdk.errors import ImprimaturError
 from sdk.signing.signer import sign_envelope
 from sdk.spec.api import GeneratedImage, GenerationIntent, GenerationResult, NewConcept, VersionSubmission, Withdrawal
 from sdk.spec.canonical import WireModel
@@ -92,7 +100,12 @@ class Steps:
         return accepted(self.post("owner", "/v1/licences", licence_grant(concept, **{"terms": self.terms()} | changes)))
 
     def manifest(
-        self, concept: ConceptId = FOX, *, kind: ConceptKind = ConceptKind.SUBJECT, embedding: bytes = b"e", **changes: Any
+        self,
+        concept: ConceptId = FOX,
+        *,
+        kind: ConceptKind = ConceptKind.SUBJECT,
+        embedding: bytes = b"e",
+        **changes: Any,
     ) -> ConceptManifest:
         """A manifest whose artefact is uploaded and whose records are on file."""
         self.concept(concept, kind)
@@ -252,3 +265,56 @@ def refused(answer: httpx.Response, status: int, code: str, says: str = "") -> d
 def rules_of(problem: dict[str, Any]) -> list[str]:
     """The rules that a refusal by policy names."""
     return [reason["rule"] for reason in problem["decision"]["reasons"]]
+
+
+def caller(registry: RegistryUnderTest, name: str) -> Caller:
+    """The caller that `name` is, for calling services without HTTP."""
+    principal, roles = ROLES[name]
+    who = registry.principals[name]
+    assert str(who) == principal
+    return Caller(principal=who, tenant=who.tenant, roles=roles)
+
+
+def one_after_the_other(
+    registry: RegistryUnderTest, first: Callable[[Session], object], second: Callable[[Session], object]
+) -> object:
+    """Run `second` while `first` has acted but not committed; return what `second` gave, or the error it raised.
+
+    `second` must come to wait for `first`; the test fails if it gets through.
+    """
+    with ThreadPoolExecutor(max_workers=1) as threads, ExitStack() as stack:
+        stack.enter_context(_acted(registry, first))
+        late = threads.submit(_in_transaction, registry, second)
+        _wait_until_blocked(registry, late)
+        stack.close()
+        try:
+            return late.result(timeout=20)
+        except ImprimaturError as exc:
+            return exc
+
+
+@contextmanager
+def _acted(registry: RegistryUnderTest, act: Callable[[Session], object]) -> Iterator[None]:
+    with registry.runtime.transaction() as session:
+        act(session)
+        session.flush()
+        yield
+
+
+def _in_transaction(registry: RegistryUnderTest, act: Callable[[Session], object]) -> object:
+    with registry.runtime.transaction() as session:
+        return act(session)
+
+
+def _wait_until_blocked(registry: RegistryUnderTest, late: Future[object]) -> None:
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        assert not late.done(), f"the second act did not wait: {late}"
+        with registry.engine.connect() as connection:
+            if connection.scalar(waiting):
+                return
+        time.sleep(0.01)
+    raise AssertionError("the second act neither waited nor ended")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
-from fastapi.testclient import TestClient
+from support.asgi import AsgiTransport
 from support.training import Bench, make_bench
 
 from sdk import errors
@@ -29,7 +30,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def client(bench: Bench) -> Iterator[TestClient]:
+def client(bench: Bench) -> Iterator[httpx.Client]:
     app = create_app(bench.runtime)
 
     def fail(kind: str) -> None:
@@ -40,11 +41,11 @@ def client(bench: Bench) -> Iterator[TestClient]:
         }.get(kind) or getattr(errors, kind)("why")
 
     app.get("/fail/{kind}")(fail)
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with httpx.Client(base_url="http://trainer.test", transport=AsgiTransport(app)) as client:
         yield client
 
 
-def problem_of(client: TestClient, path: str, method: str = "GET") -> Problem:
+def problem_of(client: httpx.Client, path: str, method: str = "GET") -> Problem:
     answer = client.request(method, path)
     assert answer.headers["content-type"] == "application/problem+json"
     problem = Problem.model_validate_json(answer.content)
@@ -71,33 +72,34 @@ class TestProblems:
             ("ConfigurationError", 500),
         ],
     )
-    def test_carry_status_and_code_of_their_error(self, client: TestClient, kind: str, status: int) -> None:
+    def test_carry_status_and_code_of_their_error(self, client: httpx.Client, kind: str, status: int) -> None:
         problem = problem_of(client, f"/fail/{kind}")
         assert (problem.status, problem.code, problem.detail) == (status, getattr(errors, kind).code, "why")
 
-    def test_carry_the_decision_of_a_refusal(self, client: TestClient) -> None:
+    def test_carry_the_decision_of_a_refusal(self, client: httpx.Client) -> None:
         problem = problem_of(client, "/fail/denied")
         assert (problem.status, problem.decision) == (403, DENY)
 
-    def test_say_nothing_about_the_inside(self, client: TestClient) -> None:
+    def test_say_nothing_about_the_inside(self, client: httpx.Client) -> None:
         problem = problem_of(client, "/fail/unforeseen")
         assert problem.status == 500
         assert "secret" not in problem.model_dump_json()
 
-    def test_answer_unknown_paths_and_methods_too(self, client: TestClient) -> None:
+    def test_answer_unknown_paths_and_methods_too(self, client: httpx.Client) -> None:
         assert problem_of(client, "/nothing").code == errors.NotFound.code
         assert problem_of(client, "/healthz", "DELETE").status == 405
 
 
 class TestHealth:
-    def test_says_when_the_database_is_away(self, client: TestClient) -> None:
+    def test_says_when_the_database_is_away(self, client: httpx.Client) -> None:
         problem = problem_of(client, "/healthz")
         assert (problem.status, problem.code) == (503, errors.ServiceUnavailable.code)
 
 
 class TestMakeRuntime:
     def test_opens_nothing_before_it_is_used(self, tmp_path: Path) -> None:
-        runtime = make_runtime(TrainerSettings(directory=tmp_path, database_url=NOWHERE))
+        settings = TrainerSettings(directory=tmp_path, database_url=NOWHERE, registry_url="http://127.0.0.1:9")
+        runtime = make_runtime(settings)
         assert runtime.clock().tzinfo is not None
         assert len(runtime.entropy(16)) == 16
         with runtime.open_registry("imp_x") as registry, pytest.raises(errors.ServiceUnavailable):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import httpx
 import pytest
-from fastapi.testclient import TestClient
 from sqlalchemy import select, text
+from support.asgi import AsgiTransport
 from support.training import FOX, PICTURE, Bench, consent, training_request
 
 from sdk.client.transport import error_from
@@ -40,7 +41,7 @@ NOBODYS = RecordId("job_" + "z" * 26)
 class Http:
     """The trainer's routes as one credential calls them."""
 
-    client: TestClient
+    client: httpx.Client
     bench: Bench
     credential: str = "imp_trainer"
 
@@ -73,7 +74,7 @@ class Http:
 
 @pytest.fixture
 def http(bench: Bench) -> Iterator[Http]:
-    with TestClient(create_app(bench.runtime), raise_server_exceptions=False) as client:
+    with httpx.Client(base_url="http://trainer.test", transport=AsgiTransport(create_app(bench.runtime))) as client:
         yield Http(client, bench)
 
 
