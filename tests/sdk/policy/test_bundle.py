@@ -39,7 +39,7 @@ class TestLoadBundle:
 
     def test_refuses_a_folder_without_rules(self, tmp_path: Path) -> None:
         (tmp_path / "only.cedarschema").write_text("entity A;")
-        with pytest.raises(ConfigurationError, match="no .cedar file"):
+        with pytest.raises(ConfigurationError, match=r"no \.cedar file"):
             load_bundle(tmp_path)
 
     def test_refuses_rules_that_are_not_text(self, tmp_path: Path) -> None:

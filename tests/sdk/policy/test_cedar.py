@@ -49,7 +49,7 @@ A_FORBID = '@id("training.none") @title("t") @plain("p") @plain_ja("p") @because
 
 def changed(**files: str | None) -> PolicyBundle:
     """The shipped bundle with files replaced, or removed; `__` stands for `/` and `.` comes by itself."""
-    kept = {name: text for name, text in SHIPPED.files.items()}
+    kept = dict(SHIPPED.files)
     for name, text in files.items():
         path = name.replace("__", "/") + (".cedar" if name.endswith("rules") else ".cedarschema")
         kept.pop(path, None)
