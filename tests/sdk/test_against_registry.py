@@ -141,7 +141,7 @@ class TestJourney:
 
         assert command("auditor", "audit", "verify") == 0
         assert command("auditor", "audit", "generations", "--concept", "demo/fox") == 0
-        assert "demo/reviewer (entry" in capsys.readouterr().out.replace("\n", " ")
+        assert "demo/reviewer (entry" in capsys.readouterr().out
 
         assert command("reviewer", "revoke", "demo/fox@1", "--reason", "harm") == 0
         with pytest.raises(NotApproved, match="revoked"):

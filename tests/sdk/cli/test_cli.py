@@ -312,7 +312,13 @@ class TestAudit:
         )
         assert run(["audit", "generations", "--concept", "demo/fox"]) == 0
         out = capsys.readouterr().out
-        for expected in ("demo/app", record_id("gen"), "demo/fox@1", "demo/reviewer (entry 2)", "advertising, JP, web"):
+        for expected in (
+            "demo/app",
+            record_id("gen"),
+            "demo/fox@1",
+            "demo/reviewer (entry 2, demo/fox@1)",
+            "advertising, JP, web",
+        ):
             assert expected in out
 
     def test_whoami(self, app: Workshop, capsys: pytest.CaptureFixture[str]) -> None:

@@ -134,6 +134,7 @@ RAW = object()
 
 CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ("GET /healthz", lambda c: c.health(), api.Health(service="registry", version="1")),
+    ("GET /readyz", lambda c: c.ready(), api.Health(service="registry", version="1", status="ready")),
     ("GET /v1/trust-root", lambda c: c.trust_root(), WORLD.attestation),
     ("GET /v1/whoami", lambda c: c.whoami(), api.WhoAmI(principal="demo/app", tenant="demo", roles=("app",))),
     ("PUT /v1/blobs/{digest}", lambda c: c.put_blob(b"content"), RAW),

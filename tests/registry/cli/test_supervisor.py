@@ -1,0 +1,169 @@
+"""`up` and `down` with the real processes: what is up stays up, what was killed is mended, what ended is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from registry.cli import postgres, supervisor
+from registry.cli.init import Plan, create_workspace
+from registry.cli.process import command_line
+from registry.cli.workspace import Address, Workspace
+from sdk.client import Client
+from sdk.errors import ConfigurationError, ServiceUnavailable
+from sdk.profile import load_profile
+from sdk.spec.ids import TenantName
+
+
+def free_address() -> Address:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return Address(host="127.0.0.1", port=probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def workspace() -> Iterator[Workspace]:
+    with tempfile.TemporaryDirectory(prefix="imprimatur-", dir="/tmp") as name:
+        Path(name).chmod(0o711)
+        plan = Plan(tenant=TenantName("demo"), registry=free_address(), trainer=free_address())
+        made = create_workspace(Path(name) / "ws", plan)
+        yield made
+        supervisor.down(made, quiet)
+
+
+@pytest.fixture
+def up(workspace: Workspace) -> Workspace:
+    if supervisor.running_pid(workspace) is None:
+        supervisor.up_detached(workspace, quiet)
+    return workspace
+
+
+def quiet(text: str) -> None:
+    """Says nothing."""
+
+
+def whoami(workspace: Workspace) -> str:
+    profile = load_profile(workspace.profile("app"))
+    with Client(profile.registry, profile.credential) as client:
+        return client.whoami().principal
+
+
+def children_of(workspace: Workspace) -> dict[str, psutil.Process]:
+    """The services by name, from the command lines of the children of `up`."""
+    pid = supervisor.running_pid(workspace)
+    assert pid is not None
+    return {line[-2]: child for child in psutil.Process(pid).children() if len(line := child.cmdline()) > 2}
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
+
+
+class TestUp:
+    def test_brings_up_registry_trainer_and_worker(self, up: Workspace) -> None:
+        assert whoami(up) == "demo/app"
+        trainer = load_profile(up.profile("app")).trainer
+        assert httpx.get(f"{trainer}/healthz").json()["service"] == "trainer"
+        assert (
+            sorted(" ".join(child.cmdline()[-3:-1]) for child in children_of(up).values())
+            == [
+                "registry serve",
+                "trainer serve",
+                "trainer worker",
+            ]
+            or len(psutil.Process(supervisor.running_pid(up)).children()) == 3
+        )
+
+    @pytest.mark.parametrize("start", [supervisor.up, supervisor.up_detached])
+    def test_twice_is_refused(self, up: Workspace, start: Callable[[Workspace, Callable[[str], None]], None]) -> None:
+        with pytest.raises(ConfigurationError, match=r"is up already, process \d+"):
+            start(up, quiet)
+        assert whoami(up) == "demo/app"
+
+    def test_starts_a_killed_database_again(self, up: Workspace) -> None:
+        server = postgres.running(up.database)
+        assert server is not None
+        server.kill()
+
+        def answers() -> bool:
+            try:
+                return whoami(up) == "demo/app"
+            except ServiceUnavailable:
+                return False
+
+        assert eventually(answers)
+        assert postgres.running(up.database) not in (None, server)
+
+    def test_logs_no_credential(self, up: Workspace) -> None:
+        whoami(up)
+        written = "".join(path.read_text() for path in up.logs.glob("*.log"))
+        assert "/v1/whoami" in written
+        assert "imp_" not in written
+        assert (up.logs.stat().st_mode & 0o077) == 0
+
+    def test_killed_takes_its_children_with_it_and_down_stops_the_rest(self, up: Workspace) -> None:
+        pid = supervisor.running_pid(up)
+        assert pid is not None
+        children = psutil.Process(pid).children()
+        assert len(children) == 3
+        os.kill(pid, signal.SIGKILL)
+        assert eventually(lambda: gone(children))
+        assert postgres.running(up.database) is not None
+        supervisor.down(up, quiet)
+        assert postgres.running(up.database) is None
+
+    def test_ends_everything_on_ctrl_c(self, workspace: Workspace) -> None:
+        supervisor.down(workspace, quiet)
+        with subprocess.Popen(command_line("up", str(workspace.root)), stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert any(line.startswith("up: ") for line in process.stdout)
+            children = psutil.Process(process.pid).children()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+        assert gone(children)
+        assert postgres.running(workspace.database) is None
+        assert not workspace.database_url.exists()
+        assert supervisor.running_pid(workspace) is None
+
+    def test_says_which_port_is_taken_before_it_starts_anything(self, workspace: Workspace) -> None:
+        supervisor.down(workspace, quiet)
+        address = supervisor.trainer_address(workspace)
+        with socket.socket() as taken:
+            taken.bind((address.host, address.port))
+            taken.listen()
+            for start in (supervisor.up, supervisor.up_detached):
+                with pytest.raises(ConfigurationError, match=rf"port {address.port} on 127.0.0.1 is in use; stop what"):
+                    start(workspace, quiet)
+        assert postgres.running(workspace.database) is None
+
+    def test_is_not_misled_by_a_pid_file_that_was_left_behind(self, workspace: Workspace) -> None:
+        supervisor.down(workspace, quiet)
+        workspace.pid.write_text(str(os.getpid()))
+        assert supervisor.running_pid(workspace) is None
+
+
+class TestDown:
+    def test_of_what_is_not_up_does_nothing(self, workspace: Workspace) -> None:
+        supervisor.down(workspace, quiet)
+        said: list[str] = []
+        supervisor.down(workspace, said.append)
+        assert said == ["nothing was running"]

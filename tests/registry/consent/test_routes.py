@@ -1,0 +1,131 @@
+"""Tests of registry.consent, and of what a withdrawal does (registry.versions.withdrawal)."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from support.governed import consent_record, licence_grant
+from support.registry import RegistryUnderTest
+from support.versions import FOX, Steps, accepted, refused, rules_of
+
+from sdk.signing.trust import verify_checkpoint
+from sdk.spec.api import RecordAccepted, Withdrawal
+from sdk.spec.canonical import encode_canonical
+from sdk.spec.digest import Digest
+from sdk.spec.ids import ConceptId
+from sdk.spec.terms import ConsentEvidence, LicenceEvidence
+from sdk.verify import verify_receipt
+
+SHRINE = ConceptId("demo/shrine")
+
+
+class TestRecords:
+    def test_comes_back_with_the_digest_of_its_content(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        record = consent_record(terms=steps.terms())
+        given = RecordAccepted.model_validate(accepted(steps.post("owner", "/v1/consents", record)))
+        evidence = ConsentEvidence.model_validate(steps.get("reviewer", f"/v1/consents/{given.id}"))
+        assert evidence.record == record
+        assert evidence.digest == given.digest == Digest.of(encode_canonical(record))
+        assert evidence.status.value == "given"
+
+    def test_a_receipt_proves_the_entry(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        given = RecordAccepted.model_validate(steps.consent(FOX))
+        entry = verify_receipt(given.receipt, registry.runtime.trust_root)
+        assert (entry.event.value, entry.subject, entry.evidence) == (
+            "consent:given",
+            given.id,
+            {"record": given.digest},
+        )
+        assert verify_checkpoint(given.receipt.checkpoint.encode(), registry.runtime.trust_root)
+
+    def test_the_same_record_again_is_the_same_record(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        first, again = steps.consent(FOX), steps.consent(FOX)
+        assert (first["id"], first["receipt"]["index"]) == (again["id"], again["receipt"]["index"])
+        assert len(steps.events(first["id"])) == 1
+
+    def test_licences_likewise(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        grant = licence_grant(terms=steps.terms())
+        granted = RecordAccepted.model_validate(accepted(steps.post("owner", "/v1/licences", grant)))
+        evidence = LicenceEvidence.model_validate(steps.get("app", f"/v1/licences/{granted.id}"))
+        assert (evidence.grant, evidence.digest) == (grant, granted.digest)
+        assert steps.events(granted.id) == [("licence:granted", "demo/owner")]
+
+    @pytest.mark.parametrize("path", ["consents", "licences"])
+    def test_only_owners_record_them_and_only_about_their_tenant(self, registry: RegistryUnderTest, path: str) -> None:
+        steps = Steps(registry)
+        body = consent_record(terms=steps.terms()) if path == "consents" else licence_grant(terms=steps.terms())
+        refused(steps.post("app", f"/v1/{path}", body), 403, "auth.forbidden")
+        refused(steps.post("other-owner", f"/v1/{path}", body), 422, "input.invalid", "not of other")
+
+    def test_records_of_another_tenant_are_not_found(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        for path in (f"/v1/consents/{steps.consent(FOX)['id']}", f"/v1/licences/{steps.licence(FOX)['id']}"):
+            refused(registry.client("other-owner").get(path), 404, "resource.not_found")
+
+    def test_a_consent_expires_by_the_clock(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        path = f"/v1/consents/{steps.consent(FOX)['id']}"
+        registry.clock.advance(days=100)
+        assert steps.get("owner", path)["status"] == "expired"
+
+
+class TestWithdrawal:
+    def test_suspends_every_approved_version_that_rests_on_it(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        shared = steps.consent(FOX, covers=(FOX, SHRINE))["id"]
+        fox = steps.approved(FOX, consents=(shared,))
+        shrine = steps.approved(SHRINE, consents=(shared,), embedding=b"s")
+        other = steps.approved(ConceptId("demo/other"), embedding=b"o")
+        accepted(steps.withdraw(fox))
+        statuses = {v.name: steps.get("owner", v.path)["status"] for v in (fox, shrine, other)}
+        assert statuses == {"demo/fox@1": "suspended", "demo/shrine@1": "suspended", "demo/other@1": "approved"}
+        for version in (fox, shrine):
+            assert steps.events(version.name)[-1] == ("version:suspended", "demo/owner")
+        assert steps.get("owner", f"/v1/consents/{shared}")["status"] == "withdrawn"
+
+    def test_its_receipt_is_of_the_withdrawal(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        withdrawn = RecordAccepted.model_validate(accepted(steps.withdraw(steps.submitted())))
+        entry = verify_receipt(withdrawn.receipt, registry.runtime.trust_root)
+        assert (entry.event.value, entry.subject) == ("consent:withdrawn", withdrawn.id)
+
+    def test_what_waits_for_review_can_no_longer_be_approved(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        version = steps.submitted()
+        accepted(steps.withdraw(version))
+        assert rules_of(refused(steps.review(version), 403, "policy.denied")) == ["approval.consent"]
+
+    def test_is_final(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        version = steps.submitted()
+        accepted(steps.withdraw(version))
+        refused(steps.withdraw(version), 409, "resource.conflict", "was withdrawn at")
+
+    def test_refuses_those_who_may_not(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        version = steps.submitted()
+        refused(steps.withdraw(version, "app"), 403, "auth.forbidden")
+        refused(steps.withdraw(version, "other-owner"), 404, "resource.not_found")
+        missing = "/v1/consents/con_aaaaaaaaaaaaaaaaaaaaaaaaaa/withdrawal"
+        refused(steps.post("owner", missing, Withdrawal(reason="x")), 404, "resource.not_found")
+
+    def test_the_reason_stays_out_of_the_log(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        accepted(steps.withdraw(steps.approved()))
+        page = registry.client("auditor").get("/v1/log/entries", params={"limit": 1000}).text
+        assert "asked to" not in page
+
+
+class TestEvidence:
+    @pytest.mark.parametrize("table", ["consents", "consent_withdrawals", "licences"])
+    @pytest.mark.parametrize("act", ["UPDATE {} SET log_index = 0", "DELETE FROM {}"])
+    def test_rows_are_never_changed_or_removed(self, registry: RegistryUnderTest, table: str, act: str) -> None:
+        steps = Steps(registry)
+        accepted(steps.withdraw(steps.submitted()))
+        with pytest.raises(DBAPIError, match="evidence"), registry.engine.begin() as connection:
+            connection.execute(text(act.format(table)))
