@@ -60,16 +60,16 @@ def held_size(session: Session, tenant: TenantName, digest: Digest) -> int:
     return row.size
 
 
-async def _body(request: Request) -> bytes:
+async def _upload(request: Request, caller: CallerDep) -> bytes:
+    caller.require(*UPLOADERS)  # before anything is read from who may bring nothing
     return await request.body()  # bounded by `registry.limits`
 
 
 @router.put("/{digest}", status_code=201, responses={200: {"description": "held already"}})
 def put_blob(
-    digest: Digest, runtime: RuntimeDep, caller: CallerDep, response: Response, content: bytes = Depends(_body)
+    digest: Digest, runtime: RuntimeDep, caller: CallerDep, response: Response, content: bytes = Depends(_upload)
 ) -> None:
     """Store the body under its digest."""
-    caller.require(*UPLOADERS)
     runtime.blobs.put(verify_digest(content, digest, "uploaded blob"))
     with runtime.transaction() as session:
         new = hold(session, runtime, caller=caller, digest=digest, size=len(content))

@@ -43,13 +43,13 @@ def worker(directory: Workspace) -> None:
     """Work on training jobs, one at a time, until stopped. Start one for each GPU."""
     settings = read_settings(directory, os.environ)
     _log_to_stderr()
+    from trainer.app import make_runtime
     from trainer.worker import run
 
-    run(settings)
+    run(make_runtime(settings))
 
 
 def _log_to_stderr() -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO, force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # one line a request is too much
-    logging.getLogger("procrastinate.periodic").setLevel(logging.WARNING)
-    logging.getLogger("procrastinate.worker").setLevel(logging.WARNING)
+    logging.getLogger("procrastinate").setLevel(logging.WARNING)  # its upkeep speaks every few seconds

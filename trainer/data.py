@@ -21,6 +21,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from sdk.errors import FormatError, TrainingInputError
+from sdk.generate.tokens import placeholder_token
 from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ConceptKind
 
@@ -127,24 +128,18 @@ def load_training_set(
     return TrainingSet(pictures=decoded, concepts=tuple(concepts), resolution=resolution, warnings=warnings)
 
 
-def placeholder_token(concept: str) -> str:
-    """The token that stands for `tenant/name` in prompts: `<tenant-name>`.
-
-    It ends in ">", holds no other, and so is never a prefix of another token and never ends in `_1`: readers that
-    expand prompts by plain text replacement stay correct.
-    """
-    return f"<{ConceptId(concept).replace('/', '-')}>"
-
-
 def placeholder_tokens(concepts: Iterable[str]) -> dict[str, str]:
-    """Concept name to placeholder token.
+    """Concept name to placeholder token, `<tenant-name>`.
+
+    A token ends in ">", holds no other, and so is never a prefix of another and never ends in `_1`: readers that
+    expand prompts by plain text replacement stay correct.
 
     Raises:
         TrainingInputError: two names give one token, as `a-b/c` and `a/b-c` do.
     """
     tokens: dict[str, str] = {}
     for concept in concepts:
-        token = placeholder_token(concept)
+        token = placeholder_token(ConceptId(concept))
         for other, taken in tokens.items():
             if taken == token:
                 raise TrainingInputError(f"{other} and {concept} both give the token {token}; rename one of them")

@@ -19,10 +19,12 @@ from pathlib import Path
 
 from PIL import Image
 
+from sdk.generate.tokens import placeholder_token
 from sdk.spec.digest import Digest
+from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone
-from trainer.data import TrainingSet, placeholder_token
+from trainer.data import TrainingSet
 from trainer.em.config import EMConfig
 from trainer.em.loop import TrainingProgress, fit
 from trainer.em.scene import class_word, layout_scene
@@ -136,7 +138,7 @@ def write_concepts(
             name=concept.name,
             kind=concept.kind,
             class_word=class_word(concept),
-            placeholder_token=placeholder_token(concept.name),
+            placeholder_token=placeholder_token(ConceptId(concept.name)),
             vectors=concept.vectors,
             dimensions=tuple(tower.width for tower in backbone.towers),
             embedding=embeddings[concept.name],

@@ -28,7 +28,6 @@ from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ArtefactRole, EmbeddingFacts
-from trainer.app import make_runtime
 from trainer.backbone import Backbone, load_backbone
 from trainer.data import ConceptSpec, PictureSpec, TrainingSet, load_training_set
 from trainer.em.config import EMConfig, parse_config
@@ -36,8 +35,9 @@ from trainer.em.loop import TrainingPhase, TrainingProgress
 from trainer.jobs.files import CHECKPOINT_FILE, INPUTS, OUT
 from trainer.jobs.loop import serve_queue
 from trainer.jobs.ports import Trained, TrainedConcept, TrainedFile, TrainingOrder
+from trainer.jobs.runtime import Runtime
 from trainer.run import LearnedConcept, TrainingResult, run_training
-from trainer.settings import TrainerSettings, software_version
+from trainer.settings import software_version
 
 _logger = logging.getLogger(__name__)
 
@@ -49,17 +49,18 @@ _PHASES: Final[Mapping[TrainingPhase, str]] = {
 }
 
 
-def run(settings: TrainerSettings) -> None:
-    """Work until told to stop.
+def run(runtime: Runtime) -> None:
+    """Load the base model, then work until told to stop.
 
     Raises:
         ConfigurationError: the workspace's training-service profile or key is missing.
         BackboneError: the base model cannot be loaded.
     """
+    settings = runtime.settings
     profile = load_profile(settings.service_profile)
     signer = load_key_file(profile.need("signing_key"))
     train = functools.partial(train_with_em, load_backbone(settings.base_model, device=_device(settings.device)))
-    serve_queue(make_runtime(settings), train=train, credential=profile.credential, signer=signer)
+    serve_queue(runtime, train=train, credential=profile.credential, signer=signer)
 
 
 def train_with_em(backbone: Backbone, order: TrainingOrder, *, on_progress: Callable[[JobProgress], None]) -> Trained:

@@ -87,10 +87,8 @@ def _decide(domain: _Domain, context: PolicyContext) -> tuple[Effect, list[Reaso
         return Effect.DENY, [_engine_error(context, None, "the question names no concept")]
     entities = cedarpy.Entities.from_json_str(json.dumps(_entities(context)), domain.schema)
     answers = [_answer(domain, context, facts, entities) for facts in subjects]
-    denials = [reason for effect, reasons in answers if effect is Effect.DENY for reason in reasons]
-    if denials or any(effect is not Effect.PERMIT for effect, _ in answers):
-        return Effect.DENY, denials
-    return Effect.PERMIT, [reason for _, reasons in answers for reason in reasons]
+    outcome = Effect.PERMIT if all(effect is Effect.PERMIT for effect, _ in answers) else Effect.DENY
+    return outcome, [reason for effect, reasons in answers if effect is outcome for reason in reasons]
 
 
 def _answer(

@@ -18,7 +18,9 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from support.governed import consent_record, licence_grant, make_manifest, use_terms
 from support.registry import ROLES, RegistryUnderTest
@@ -45,6 +47,7 @@ from sdk.spec.statements import (
 )
 from sdk.spec.terms import UseTerms
 
+_UNLOGGED = ("version_consents", "generation_versions")  # logged with the row they belong to
 FOX = ConceptId("demo/fox")
 USE = Use(purpose="advertising", territory="JP", channel="web")
 
@@ -265,6 +268,16 @@ def refused(answer: httpx.Response, status: int, code: str, says: str = "") -> d
 def rules_of(problem: dict[str, Any]) -> list[str]:
     """The rules that a refusal by policy names."""
     return [reason["rule"] for reason in problem["decision"]["reasons"]]
+
+
+def assert_insert_only(registry: RegistryUnderTest, table: str) -> None:
+    """The database refuses to change or remove the rows of `table`, of which there is at least one."""
+    with registry.engine.connect() as connection:
+        assert connection.scalar(text(f"SELECT count(*) FROM {table}"))
+    for act in (f"UPDATE {table} SET log_index = log_index", f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"):
+        act = act.replace("log_index = log_index", "number = number") if table in _UNLOGGED else act
+        with pytest.raises(DBAPIError, match="evidence"), registry.engine.begin() as connection:
+            connection.execute(text(act))
 
 
 def caller(registry: RegistryUnderTest, name: str) -> Caller:

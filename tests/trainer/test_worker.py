@@ -15,6 +15,7 @@ from sdk.spec.api import ConceptRequest, JobProgress, PictureRequest, TrainingRe
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
 from sdk.spec.manifest import ArtefactRole, ConceptKind
+from trainer.app import make_runtime
 from trainer.backbone import Backbone, load_backbone
 from trainer.jobs.files import CHECKPOINT_FILE
 from trainer.jobs.ports import Trained, TrainingOrder
@@ -169,4 +170,4 @@ class TestReadConfig:
 class TestRun:
     def test_needs_the_services_own_profile(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="training-service"):
-            run(TrainerSettings(directory=tmp_path, database_url="postgresql://x/y"))
+            run(make_runtime(TrainerSettings(directory=tmp_path, database_url="postgresql://x/y")))

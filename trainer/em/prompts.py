@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 from sdk.errors import BackboneError, TrainingInputError
+from sdk.generate.tokens import STAND_IN_ID
 from trainer.backbone import Backbone, TextConditioning, TextTower
-
-STAND_IN_ID = 0  # an ordinary vocabulary row, replaced before the encoder sees it; never above the end-of-text id
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def load_state(path: Path) -> EMState:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         if metadata.get("format") != STATE_FORMAT:
-            raise FormatError(f"{path} is not a {STATE_FORMAT} file; remove it to start this training over")
+            raise FormatError(f"{path} is not a file of format {STATE_FORMAT}; remove it to start this training over")
         return _decode(tensors, json.loads(metadata["state"]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as exc:
         raise FormatError(f"{path} cannot be read as a training state ({exc}); remove it to start over") from exc

@@ -11,9 +11,11 @@ from typing import Any
 
 from torch import Tensor
 
+from sdk.generate.tokens import placeholder_token
+from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone
-from trainer.data import ConceptSpec, TrainingSet, is_spatial, placeholder_token
+from trainer.data import ConceptSpec, TrainingSet, is_spatial
 from trainer.em.config import EMConfig
 from trainer.em.scene import Scene, class_word, layout_scene
 from trainer.em.state import EMState
@@ -130,7 +132,7 @@ def _concept(
         "kind": concept.kind.value,
         "class_word": class_word(concept),
         "vectors": concept.vectors,
-        "placeholder_token": placeholder_token(concept.name),
+        "placeholder_token": placeholder_token(ConceptId(concept.name)),
         "sample_prompts": list(samples[concept.name].prompts),
     }
     if is_spatial(concept.kind):

@@ -10,7 +10,16 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from support.registry import RegistryUnderTest
-from support.versions import FOX, Steps, Submitted, accepted, caller, one_after_the_other, refused, rules_of
+from support.versions import (
+    Steps,
+    Submitted,
+    accepted,
+    assert_insert_only,
+    caller,
+    one_after_the_other,
+    refused,
+    rules_of,
+)
 
 from registry.approvals import service
 from registry.versions.withdrawal import withdraw_consent
@@ -19,7 +28,7 @@ from sdk.signing.signer import sign_envelope
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope
-from sdk.spec.ids import ConceptId, PrincipalId
+from sdk.spec.ids import ConceptId, PrincipalId, parse_version_ref
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.statements import AuditPredicate
 from sdk.verify import verify_version
@@ -257,8 +266,6 @@ class TestBundle:
         assert {receipt.checkpoint for receipt in receipts} == {bundle.checkpoint}
 
     def test_a_person_verifies_with_both_approvals(self, registry: RegistryUnderTest) -> None:
-        from sdk.spec.ids import parse_version_ref
-
         steps = Steps(registry)
         version = steps.submitted(kind=ConceptKind.PERSON)
         for name in ("reviewer", "second-reviewer"):
@@ -353,10 +360,8 @@ class TestAtOnce:
 
 
 class TestEvidence:
-    @pytest.mark.parametrize("table", ["reviews", "revocations"])
-    @pytest.mark.parametrize("act", ["UPDATE {} SET log_index = 0", "DELETE FROM {}"])
-    def test_rows_are_never_changed_or_removed(self, registry: RegistryUnderTest, table: str, act: str) -> None:
+    def test_rows_are_never_changed_or_removed(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)
-        accepted(steps.revoke(steps.approved(FOX)))
-        with pytest.raises(DBAPIError, match="evidence"), registry.engine.begin() as connection:
-            connection.execute(text(act.format(table)))
+        accepted(steps.revoke(steps.approved()))
+        for table in ("reviews", "revocations"):
+            assert_insert_only(registry, table)

@@ -164,8 +164,8 @@ class TestServing:
         other = create_workspace(folder, PLAN)
         other.database_url.write_text(postgres.start(made.database))
         try:
-            with open_runtime(workspace_settings(other)) as runtime:
-                with pytest.raises(ConfigurationError, match="do not fit"):
-                    require_own_database(runtime)
+            settings = workspace_settings(other)
+            with open_runtime(settings) as runtime, pytest.raises(ConfigurationError, match="do not fit"):
+                require_own_database(runtime)
         finally:
             postgres.stop(made.database)

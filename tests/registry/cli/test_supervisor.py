@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +16,9 @@ import httpx
 import psutil
 import pytest
 
-from registry.cli import postgres, supervisor
+from registry.cli import postgres, process, supervisor
 from registry.cli.init import Plan, create_workspace
-from registry.cli.process import command_line
+from registry.cli.process import command_line, start_child
 from registry.cli.workspace import Address, Workspace
 from sdk.client import Client
 from sdk.errors import ConfigurationError, ServiceUnavailable
@@ -58,11 +59,10 @@ def whoami(workspace: Workspace) -> str:
         return client.whoami().principal
 
 
-def children_of(workspace: Workspace) -> dict[str, psutil.Process]:
-    """The services by name, from the command lines of the children of `up`."""
+def children_of(workspace: Workspace) -> list[psutil.Process]:
     pid = supervisor.running_pid(workspace)
     assert pid is not None
-    return {line[-2]: child for child in psutil.Process(pid).children() if len(line := child.cmdline()) > 2}
+    return psutil.Process(pid).children()
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
@@ -83,15 +83,11 @@ class TestUp:
         assert whoami(up) == "demo/app"
         trainer = load_profile(up.profile("app")).trainer
         assert httpx.get(f"{trainer}/healthz").json()["service"] == "trainer"
-        assert (
-            sorted(" ".join(child.cmdline()[-3:-1]) for child in children_of(up).values())
-            == [
-                "registry serve",
-                "trainer serve",
-                "trainer worker",
-            ]
-            or len(psutil.Process(supervisor.running_pid(up)).children()) == 3
-        )
+        assert sorted(" ".join(child.cmdline()[-3:-1]) for child in children_of(up)) == [
+            "registry serve",
+            "trainer serve",
+            "trainer worker",
+        ]
 
     @pytest.mark.parametrize("start", [supervisor.up, supervisor.up_detached])
     def test_twice_is_refused(self, up: Workspace, start: Callable[[Workspace, Callable[[str], None]], None]) -> None:
@@ -123,7 +119,7 @@ class TestUp:
     def test_killed_takes_its_children_with_it_and_down_stops_the_rest(self, up: Workspace) -> None:
         pid = supervisor.running_pid(up)
         assert pid is not None
-        children = psutil.Process(pid).children()
+        children = children_of(up)
         assert len(children) == 3
         os.kill(pid, signal.SIGKILL)
         assert eventually(lambda: gone(children))
@@ -133,12 +129,12 @@ class TestUp:
 
     def test_ends_everything_on_ctrl_c(self, workspace: Workspace) -> None:
         supervisor.down(workspace, quiet)
-        with subprocess.Popen(command_line("up", str(workspace.root)), stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            assert any(line.startswith("up: ") for line in process.stdout)
-            children = psutil.Process(process.pid).children()
-            process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 0
+        with subprocess.Popen(command_line("up", str(workspace.root)), stdout=subprocess.PIPE, text=True) as started:
+            assert started.stdout is not None
+            assert any(line.startswith("up: ") for line in started.stdout)
+            children = psutil.Process(started.pid).children()
+            started.send_signal(signal.SIGINT)
+            assert started.wait(60) == 0
         assert gone(children)
         assert postgres.running(workspace.database) is None
         assert not workspace.database_url.exists()
@@ -167,3 +163,25 @@ class TestDown:
         said: list[str] = []
         supervisor.down(workspace, said.append)
         assert said == ["nothing was running"]
+
+
+class TestWatch:
+    SERVICES = supervisor._Services(registry=free_address(), trainer=free_address(), database_url="postgresql://given")
+
+    def test_starts_a_child_again_that_had_lived_and_gives_up_on_one_that_had_not(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        code = (
+            "import sys, time; from pathlib import Path; seen = Path(sys.argv[1]); first = not seen.exists()\n"
+            "seen.touch(); time.sleep(0.6 if first else 0); print('no more'); sys.exit(4)"
+        )
+        monkeypatch.setattr(process, "command_line", lambda *arguments: [sys.executable, "-c", code, *arguments])
+        monkeypatch.setattr(supervisor, "SHORT_LIFE_SECONDS", 0.5)
+        monkeypatch.setattr(supervisor, "_WATCH_SECONDS", 0.1)
+        children = [start_child("worker", str(tmp_path / "seen"), log=tmp_path / "log")]
+        said: list[str] = []
+        with pytest.raises(
+            ConfigurationError, match=r"the worker ended with status 4; the end of .*\nno more\nno more"
+        ):
+            supervisor._watch(Workspace(tmp_path), self.SERVICES, children, said.append)
+        assert said == ["the worker ended with status 4; starting it again"]

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from support.registry import RegistryUnderTest
-from support.versions import FOX, Steps, accepted, refused
+from support.versions import FOX, Steps, accepted, assert_insert_only, refused
 
 from sdk.spec.api import NewConcept
 from sdk.spec.ids import ConceptId
@@ -68,8 +65,6 @@ class TestRead:
 
 
 class TestEvidence:
-    @pytest.mark.parametrize("act", ["UPDATE concepts SET owner = 'demo/x'", "DELETE FROM concepts"])
-    def test_a_concept_is_never_changed_or_removed(self, registry: RegistryUnderTest, act: str) -> None:
+    def test_a_concept_is_never_changed_or_removed(self, registry: RegistryUnderTest) -> None:
         Steps(registry).concept()
-        with pytest.raises(DBAPIError, match="evidence"), registry.engine.begin() as connection:
-            connection.execute(text(act))
+        assert_insert_only(registry, "concepts")

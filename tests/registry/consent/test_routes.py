@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from support.governed import consent_record, licence_grant
 from support.registry import RegistryUnderTest
-from support.versions import FOX, Steps, accepted, refused, rules_of
+from support.versions import FOX, Steps, accepted, assert_insert_only, refused, rules_of
 
 from sdk.signing.trust import verify_checkpoint
 from sdk.spec.api import RecordAccepted, Withdrawal
@@ -122,10 +120,8 @@ class TestWithdrawal:
 
 
 class TestEvidence:
-    @pytest.mark.parametrize("table", ["consents", "consent_withdrawals", "licences"])
-    @pytest.mark.parametrize("act", ["UPDATE {} SET log_index = 0", "DELETE FROM {}"])
-    def test_rows_are_never_changed_or_removed(self, registry: RegistryUnderTest, table: str, act: str) -> None:
+    def test_rows_are_never_changed_or_removed(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)
         accepted(steps.withdraw(steps.submitted()))
-        with pytest.raises(DBAPIError, match="evidence"), registry.engine.begin() as connection:
-            connection.execute(text(act.format(table)))
+        for table in ("consents", "consent_withdrawals", "licences"):
+            assert_insert_only(registry, table)

@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from support.registry import RegistryUnderTest
-from support.versions import FOX, Steps, accepted, refused
+from support.versions import FOX, Steps, accepted, assert_insert_only, refused
 
 from sdk.spec.api import VersionSubmission
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId, parse_version_ref
 from sdk.spec.manifest import ConceptKind, encode_manifest
-from sdk.spec.statements import RejectionPredicate
+from sdk.spec.statements import RejectionPredicate, TrainingPredicate, parse_predicate, parse_statement
 from sdk.verify import verify_submission, verify_version
 
 
@@ -108,10 +108,8 @@ class TestSubmitRefuses:
         steps = Steps(registry)
         manifest = steps.manifest()
         about = {name: Digest.of(other) if other else manifest.digest for name, other in subjects.items()}
-        predicate = steps.attest(manifest)  # the good one, signed again about something else
-        from sdk.spec.statements import TrainingPredicate, parse_predicate, parse_statement
-
-        said = parse_predicate(parse_statement(predicate.payload, predicate.payload_type), TrainingPredicate)
+        good = steps.attest(manifest)
+        said = parse_predicate(parse_statement(good.payload, good.payload_type), TrainingPredicate)
         envelope = steps.sign(said, "training-service", about)
         refused(steps.submit(manifest, attestation=envelope), 422, "verification.failed", "should be about demo/fox")
 
@@ -245,12 +243,10 @@ class TestDatabaseRepeatsTheRules:
         with registry.engine.begin() as connection:
             connection.execute(text(statement))
 
-    @pytest.mark.parametrize("table", ["concept_versions", "version_consents"])
-    @pytest.mark.parametrize("act", ["UPDATE {} SET number = 9", "DELETE FROM {}"])
-    def test_versions_are_never_changed_or_removed(self, registry: RegistryUnderTest, table: str, act: str) -> None:
+    def test_versions_are_never_changed_or_removed(self, registry: RegistryUnderTest) -> None:
         Steps(registry).submitted()
-        with pytest.raises(DBAPIError, match="evidence"):
-            self.execute(registry, act.format(table))
+        for table in ("concept_versions", "version_consents"):
+            assert_insert_only(registry, table)
 
     def test_one_approved_version_a_concept(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)

@@ -29,6 +29,7 @@ from trainer.mini.train.tokenizer import build_tokenizer
 
 _logger = logging.getLogger(__name__)
 _SNR_WEIGHT_FLOOR = 0.2
+_CHECKPOINT_SECONDS = 420
 
 
 class Denoiser(nn.Module):
@@ -119,7 +120,9 @@ def train_denoiser(
         _take_weights(network, warm_start)
     network.unet.to(memory_format=torch.channels_last)
     ema = copy.deepcopy(network).requires_grad_(False)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=mine.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=mine.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+    )
     networks = {"network": network, "ema": ema}
     first = load_checkpoint(run_dir / "denoiser.safetensors", networks=networks, optimizer=optimizer)
     scheduler = build_scheduler()
@@ -138,7 +141,7 @@ def train_denoiser(
         if (step + 1) % 50 == 0:
             rate = (step + 1 - first) * mine.batch / (time.monotonic() - started)
             _logger.info("unet step %d loss %.4f mask %.3f, %.1f samples/s", step + 1, *parts, rate)
-        if progress >= 1 or time.monotonic() - saved > 180:
+        if progress >= 1 or time.monotonic() - saved > _CHECKPOINT_SECONDS:
             saved = time.monotonic()
             save_checkpoint(run_dir / "denoiser.safetensors", step=step + 1, networks=networks, optimizer=optimizer)
             if on_checkpoint is not None:
