@@ -1,4 +1,4 @@
-"""Generations as they travel, permitted and refused, and who may read them.
+"""Generations and their decisions as they travel, permitted and refused, and who may read them.
 
 Whoever policy lets read generations reads all of the tenant's; an application reads its own without asking.
 """
@@ -16,7 +16,14 @@ from registry.generations.tables import GenerationResultRow, GenerationRow, Gene
 from registry.runtime import Runtime
 from sdk.errors import NotFound
 from sdk.policy.engine import require_permit
-from sdk.spec.api import GenerationList, GenerationResult, GenerationView
+from sdk.spec.api import (
+    DecisionPage,
+    DecisionQuery,
+    GenerationList,
+    GenerationResult,
+    GenerationView,
+    RecordedDecision,
+)
 from sdk.spec.canonical import parse_wire
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.policy import PolicyContext, PolicyDomain, Role
@@ -52,6 +59,27 @@ def one(session: Session, runtime: Runtime, caller: Caller, generation: RecordId
     return _views(session, [row])[0]
 
 
+def decisions(session: Session, runtime: Runtime, caller: Caller, query: DecisionQuery) -> DecisionPage:
+    """The decisions that the caller may read, permits and refusals, oldest first.
+
+    Raises:
+        PolicyDenied: the caller may read none.
+    """
+    statement = select(GenerationRow).where(
+        GenerationRow.tenant == caller.tenant, GenerationRow.log_index > query.after
+    )
+    if (application := readable_of(runtime, caller)) is not None:
+        statement = statement.where(GenerationRow.application == application)
+    if query.since:
+        statement = statement.where(GenerationRow.decided_at >= query.since)
+    rows = session.scalars(statement.order_by(GenerationRow.log_index).limit(query.limit + 1)).all()
+    page = rows[: query.limit]
+    return DecisionPage(
+        decisions=tuple(_recorded(row) for row in page),
+        next_after=page[-1].log_index if len(rows) > query.limit else None,
+    )
+
+
 def readable_of(runtime: Runtime, caller: Caller) -> PrincipalId | None:
     """Whose generations the caller may read: its own, or everybody's (none). Raises `PolicyDenied`."""
     context = PolicyContext(
@@ -65,6 +93,15 @@ def readable_of(runtime: Runtime, caller: Caller) -> PrincipalId | None:
         return caller.principal
     require_permit(decision)
     return None
+
+
+def _recorded(row: GenerationRow) -> RecordedDecision:
+    return RecordedDecision(
+        generation=row.id,
+        log_index=row.log_index,
+        context=parse_wire(PolicyContext, row.context, f"context of {row.id}"),
+        decision=service.decision_of(row),
+    )
 
 
 def _views(session: Session, rows: Sequence[GenerationRow]) -> tuple[GenerationView, ...]:

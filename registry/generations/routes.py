@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
 
 from registry.auth import CallerDep
-from registry.generations import query, service
+from registry.generations import query as reading
+from registry.generations import service
 from registry.generations.release import release
 from registry.log.service import receipt
 from registry.runtime import RuntimeDep
 from sdk.errors import ServiceError
 from sdk.policy.engine import require_permit
-from sdk.spec.api import GenerationGrant, GenerationIntent, GenerationList, GenerationResult, GenerationView
+from sdk.spec.api import (
+    DecisionPage,
+    DecisionQuery,
+    GenerationGrant,
+    GenerationIntent,
+    GenerationList,
+    GenerationResult,
+    GenerationView,
+)
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.log_entry import LogReceipt
@@ -39,14 +50,21 @@ def open_generation(intent: GenerationIntent, runtime: RuntimeDep, caller: Calle
 def list_generations(runtime: RuntimeDep, caller: CallerDep, concept: ConceptId | None = None) -> GenerationList:
     """Generations of the caller's tenant, of one concept if one is named."""
     with runtime.transaction() as session:
-        return query.listed(session, runtime, caller, concept)
+        return reading.listed(session, runtime, caller, concept)
+
+
+@router.get("/decisions")
+def list_decisions(query: Annotated[DecisionQuery, Query()], runtime: RuntimeDep, caller: CallerDep) -> DecisionPage:
+    """Decisions with the contexts they were made on, a page at a time."""
+    with runtime.transaction() as session:
+        return reading.decisions(session, runtime, caller, query)
 
 
 @router.get("/{generation}")
 def get_generation(generation: RecordId, runtime: RuntimeDep, caller: CallerDep) -> GenerationView:
     """One generation."""
     with runtime.transaction() as session:
-        return query.one(session, runtime, caller, generation)
+        return reading.one(session, runtime, caller, generation)
 
 
 @router.get("/{generation}/artefacts/{digest}", response_class=Response)

@@ -7,6 +7,7 @@ records       concept, consent, licence
 train         train
 review        show, approve, reject, revoke
 compose       compose
+policy        policy why, test, diff, replay
 audit         audit log, audit verify, audit generations
 
 $ imprimatur --help

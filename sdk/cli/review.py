@@ -34,7 +34,7 @@ Reference = Annotated[str, typer.Argument(help="A version, such as demo/fox@1.",
 def show(reference: Reference, profile: ProfileOption = None) -> None:
     """Verify a version and show what it is, what covers it and who approved it."""
     with connected(profile) as (chosen, client):
-        version = _verified(chosen, client, reference)
+        version = verified(chosen, client, reference)
         trust = current_trust_root(client, chosen.trust_root, now=now())
     _show_version(version)
     try:
@@ -112,7 +112,7 @@ def _sign(
     send: Callable[[Client, ConceptId, int, Envelope], VersionView],
 ) -> None:
     with connected(profile) as (chosen, client):
-        version = _verified(chosen, client, reference)
+        version = verified(chosen, client, reference)
         signer = load_key_file(chosen.need("signing_key"))
         payload = encode_statement(
             predicate(version, chosen, now()), subjects={str(version.bundle.concept): version.digest}
@@ -123,7 +123,7 @@ def _sign(
     )
 
 
-def _verified(profile: Profile, client: Client, reference: str) -> VerifiedVersion:
+def verified(profile: Profile, client: Client, reference: str) -> VerifiedVersion:
     """The version, with everything verified but its approval, and the log held to what was seen before."""
     ref = named(parse_version_ref, reference)
     bundle = _fetch(client, ref)

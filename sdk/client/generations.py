@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from sdk.client.transport import Service
-from sdk.spec.api import GenerationGrant, GenerationIntent, GenerationList, GenerationResult, GenerationView
+from sdk.spec.api import (
+    DecisionPage,
+    DecisionQuery,
+    GenerationGrant,
+    GenerationIntent,
+    GenerationList,
+    GenerationResult,
+    GenerationView,
+)
 from sdk.spec.digest import Digest, verify_digest
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.log_entry import LogReceipt
@@ -26,6 +34,12 @@ class GenerationCalls:
         """GET /v1/generations, optionally of one concept."""
         params = {"concept": str(concept)} if concept else None
         return self._registry.get("/v1/generations", GenerationList, params)
+
+    def list_decisions(self, query: DecisionQuery | None = None) -> DecisionPage:
+        """GET /v1/generations/decisions, a page at a time."""
+        asked = (query or DecisionQuery()).model_dump(mode="json", exclude_none=True)
+        params = {name: str(value) for name, value in asked.items()}
+        return self._registry.get("/v1/generations/decisions", DecisionPage, params)
 
     def get_generation(self, generation: RecordId) -> GenerationView:
         """GET /v1/generations/{id}."""

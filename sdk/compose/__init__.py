@@ -2,6 +2,7 @@
 
 call     the call and the order of its steps, which is the promise
 steps    the steps, one function each
+question what it asks policy
 values   what it takes with it, reports and hands out
 
 result = sdk.compose(["demo/fox"], "a photo of {demo/fox}", purpose="advertising", territory="JP", channel="web")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdk.client import Client
+from sdk.compose.question import composition_context
 from sdk.compose.values import ComposedImage, ComposeProgress, Composer, ComposeStage, OnProgress
 from sdk.credentials.concept_use import ConceptUse, CountedApproval, UsedVersion
 from sdk.credentials.mark import PNG_MEDIA_TYPE
@@ -23,7 +24,6 @@ from sdk.generate.tokens import LearnedToken, parse_token
 from sdk.policy.bundle import parse_bundle
 from sdk.policy.cedar import CedarEngine
 from sdk.policy.engine import enforce
-from sdk.policy.facts import concept_facts
 from sdk.signing.signer import sign_envelope
 from sdk.signing.trust import TrustRoot
 from sdk.spec.api import GeneratedImage, GenerationGrant, GenerationIntent, GenerationResult
@@ -31,7 +31,7 @@ from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.log_entry import AuditEventType, LogReceipt
 from sdk.spec.manifest import ArtefactRole
-from sdk.spec.policy import PolicyContext, PolicyDomain, PolicyPrincipal, Use
+from sdk.spec.policy import PolicyPrincipal, Use
 from sdk.spec.statements import GenerationPredicate, encode_statement
 from sdk.verify import VerifiedVersion, verify_artefact, verify_receipt
 
@@ -54,24 +54,8 @@ def enforce_policy(composer: Composer, versions: Sequence[VerifiedVersion], use:
     """Decide here, on all concepts together, by the registry's bundle; return the bundle's digest."""
     who = composer.client.whoami()
     engine = CedarEngine(parse_bundle(composer.client.policies()))
-    facts = tuple(
-        concept_facts(
-            concept=version.bundle.concept,
-            number=version.bundle.number,
-            kind=version.manifest.kind,
-            status=version.bundle.status.value,
-            owner=version.bundle.owner,
-            trainer_of_record=version.manifest.training.requested_by,
-            consents=version.bundle.consents,
-            licences=version.bundle.licences,
-            at=now,
-        )
-        for version in versions
-    )
-    principal = PolicyPrincipal(id=who.principal, roles=who.roles)
-    context = PolicyContext(
-        domain=PolicyDomain.COMPOSITION, action="compose", principal=principal, concepts=facts, use=use, at=now
-    )
+    asker = PolicyPrincipal(id=who.principal, roles=who.roles)
+    context = composition_context(asker, versions, use, now)
     return enforce(engine, context).bundle
 
 

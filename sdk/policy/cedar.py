@@ -14,13 +14,16 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cached_property
+from typing import Final
 
 import cedarpy
 
-from sdk.errors import ConfigurationError
+from sdk.errors import ConfigurationError, NotFound
 from sdk.policy.bundle import RULES_SUFFIX, SCHEMA_SUFFIX, PolicyBundle
-from sdk.policy.explain import Rule, about, explain, other_concepts, parse_rules
+from sdk.policy.clauses import ClauseReader, Finding, unmet_permits, write_policy
+from sdk.policy.explain import Rule, about, explain, parse_rules
+from sdk.policy.question import encode_entities, encode_request
 from sdk.spec.digest import Digest
 from sdk.spec.policy import ConceptFacts, Decision, Effect, PolicyContext, PolicyDomain, Reason
 
@@ -34,8 +37,14 @@ class _Domain:
     """One folder of rules, parsed: handles are reused for every question."""
 
     rules: Mapping[str, Rule]
+    named: str  # the policies as Cedar JSON
     policies: cedarpy.PolicySet
     schema: cedarpy.Schema
+
+    @cached_property
+    def clauses(self) -> ClauseReader:
+        """Made when somebody first asks why; deciding does not need it."""
+        return ClauseReader(self.rules, json.loads(self.named)["staticPolicies"], self.schema)
 
 
 class CedarEngine:
@@ -49,6 +58,18 @@ class CedarEngine:
     def rules(self, domain: PolicyDomain) -> tuple[Rule, ...]:
         """The rules of `domain` as people read them, in the order they are written."""
         return tuple(self._domains[domain].rules.values())
+
+    def condition(self, rule: str) -> str:
+        """The rule called `rule` as Cedar writes it, without its annotations. Raises `NotFound`."""
+        for domain in self._domains.values():
+            if rule in domain.rules:
+                return write_policy(json.loads(domain.named)["staticPolicies"][rule])
+        raise NotFound(f"the policies {self.bundle_digest} have no rule {rule}")
+
+    def read_clauses(self, context: PolicyContext) -> tuple[tuple[ConceptFacts | None, tuple[Finding, ...]], ...]:
+        """How every rule stands towards each concept of the question, clause by clause."""
+        reader = self._domains[context.domain].clauses
+        return tuple((facts, reader.read(context, facts)) for facts in _subjects(context))
 
     def evaluate(self, context: PolicyContext) -> Decision:
         """The decision about `context`. Never raises: whatever goes wrong is a denial."""
@@ -77,72 +98,35 @@ def _load_domain(bundle: PolicyBundle, domain: PolicyDomain) -> _Domain:
     found = cedarpy.validate_policies(bundle.texts(domain.value, RULES_SUFFIX), schema)
     if not found.validation_passed:
         raise ConfigurationError(f"the {domain.value} rules do not fit their schema: {found.errors[0].error}")
-    return _Domain(rules={rule.id: rule for rule in rules}, policies=policies, schema=schema)
+    return _Domain(rules={rule.id: rule for rule in rules}, named=named, policies=policies, schema=schema)
 
 
 def _decide(domain: _Domain, context: PolicyContext) -> tuple[Effect, list[Reason]]:
-    about_records = context.domain is PolicyDomain.AUDIT_ACCESS
-    subjects: tuple[ConceptFacts | None, ...] = (None,) if about_records else context.concepts
+    subjects = _subjects(context)
     if not subjects:
         return Effect.DENY, [_engine_error(context, None, "the question names no concept")]
-    entities = cedarpy.Entities.from_json_str(json.dumps(_entities(context)), domain.schema)
+    entities = cedarpy.Entities.from_json_str(json.dumps(encode_entities(context)), domain.schema)
     answers = [_answer(domain, context, facts, entities) for facts in subjects]
     outcome = Effect.PERMIT if all(effect is Effect.PERMIT for effect, _ in answers) else Effect.DENY
     return outcome, [reason for effect, reasons in answers if effect is outcome for reason in reasons]
+
+
+def _subjects(context: PolicyContext) -> tuple[ConceptFacts | None, ...]:
+    return (None,) if context.domain is PolicyDomain.AUDIT_ACCESS else context.concepts
 
 
 def _answer(
     domain: _Domain, context: PolicyContext, facts: ConceptFacts | None, entities: cedarpy.Entities
 ) -> tuple[Effect, list[Reason]]:
     """Cedar's answer about one concept, or about the records of the tenant."""
-    result = cedarpy.is_authorized(_request(context, facts), domain.policies, entities, domain.schema)
+    result = cedarpy.is_authorized(encode_request(context, facts), domain.policies, entities, domain.schema)
     errors, fired = result.diagnostics.errors, set(result.diagnostics.reasons)
     reasons = [explain(rule, context, facts) for rule in domain.rules.values() if rule.id in fired]
     if errors or result.decision is cedarpy.Decision.NoDecision:
         return Effect.DENY, [_engine_error(context, facts, "; ".join(map(str, errors)) or "no decision")]
     if result.decision is cedarpy.Decision.Allow:
         return Effect.PERMIT, reasons
-    return Effect.DENY, reasons or [_default_deny(context, facts)]
-
-
-def _request(context: PolicyContext, facts: ConceptFacts | None) -> dict[str, Any]:
-    asked: dict[str, Any] = {}
-    if context.domain is PolicyDomain.COMPOSITION and facts:
-        asked = context.use.model_dump() if context.use else {}  # no use is an error by the schema, so a denial
-        asked["others"] = other_concepts(context, facts)
-    return {
-        "principal": _principal(str(context.principal.id)),
-        "action": {"type": "Action", "id": context.action},
-        "resource": _concept_uid(facts) if facts else _records_uid(context),
-        "context": asked,
-    }
-
-
-def _entities(context: PolicyContext) -> list[dict[str, Any]]:
-    roles = [role.value for role in context.principal.roles]
-    asker = {"uid": _principal(str(context.principal.id)), "attrs": {"roles": roles}, "parents": []}
-    records = {"uid": _records_uid(context), "attrs": {}, "parents": []}
-    return [asker, records, *(_concept_entity(facts) for facts in context.concepts)]
-
-
-def _concept_entity(facts: ConceptFacts) -> dict[str, Any]:
-    attributes = facts.model_dump(mode="json", exclude={"concept", "owner", "trainer_of_record"})
-    attributes["owner"] = {"__entity": _principal(str(facts.owner))}
-    if facts.trainer_of_record:
-        attributes["trainer_of_record"] = {"__entity": _principal(str(facts.trainer_of_record))}
-    return {"uid": _concept_uid(facts), "attrs": attributes, "parents": []}
-
-
-def _principal(name: str) -> dict[str, str]:
-    return {"type": "Principal", "id": name}
-
-
-def _concept_uid(facts: ConceptFacts) -> dict[str, str]:
-    return {"type": "Concept", "id": f"{facts.concept}@{facts.number}"}
-
-
-def _records_uid(context: PolicyContext) -> dict[str, str]:
-    return {"type": "Records", "id": str(context.principal.id.tenant)}
+    return Effect.DENY, reasons or [_default_deny(domain, context, facts)]
 
 
 def _engine_error(context: PolicyContext, facts: ConceptFacts | None, fault: str) -> Reason:
@@ -154,10 +138,11 @@ def _engine_error(context: PolicyContext, facts: ConceptFacts | None, fault: str
     )
 
 
-def _default_deny(context: PolicyContext, facts: ConceptFacts | None) -> Reason:
+def _default_deny(domain: _Domain, context: PolicyContext, facts: ConceptFacts | None) -> Reason:
+    unmet = unmet_permits(domain.clauses.read(context, facts)) or "no rule is about it"
     return Reason(
         rule=DEFAULT_DENY,
         about=about(context, facts),
-        message=f"no rule permits {context.principal.id} to {context.action}",
+        message=f"no rule permits {context.principal.id} to {context.action}: {unmet}",
         remedy="whoever maintains the policies can permit it; what no rule permits is refused",
     )

@@ -16,6 +16,7 @@ from typing import Any, Final
 import cedarpy
 
 from sdk.errors import ConfigurationError
+from sdk.policy.question import other_concepts
 from sdk.spec.policy import ConceptFacts, Effect, PolicyContext, PolicyDomain, Reason
 
 FACT_NAMES: Final = frozenset(
@@ -100,11 +101,6 @@ def explain(rule: Rule, context: PolicyContext, facts: ConceptFacts | None) -> R
 def about(context: PolicyContext, facts: ConceptFacts | None) -> str:
     """What a reason is about: the concept, or who asked when there is none."""
     return str(facts.concept if facts else context.principal.id)
-
-
-def other_concepts(context: PolicyContext, facts: ConceptFacts) -> list[str]:
-    """The other concepts of the same picture."""
-    return sorted({str(other.concept) for other in context.concepts} - {str(facts.concept)})
 
 
 def _words(context: PolicyContext, facts: ConceptFacts | None) -> dict[str, str]:

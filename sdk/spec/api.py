@@ -27,6 +27,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/revocation   Envelope -> VersionView
     POST  /v1/generations                                    GenerationIntent -> GenerationGrant
     GET   /v1/generations?concept=tenant/name                GenerationList
+    GET   /v1/generations/decisions?since=&after=&limit=     DecisionPage
     GET   /v1/generations/{id}                               GenerationView
     GET   /v1/generations/{id}/artefacts/{digest}            bytes, to the grant's application, before the result
     POST  /v1/generations/{id}/result                        GenerationResult -> LogReceipt
@@ -63,7 +64,7 @@ from sdk.spec.envelope import Base64Bytes, Envelope
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
 from sdk.spec.log_entry import AuditEventType, LogEntry, LogReceipt
 from sdk.spec.manifest import ArtefactName, ConceptKind
-from sdk.spec.policy import Decision, Role, Use
+from sdk.spec.policy import Decision, PolicyContext, Role, Use
 
 
 class Problem(WireModel):
@@ -192,6 +193,28 @@ class GenerationView(WireModel):
 
 class GenerationList(WireModel):
     generations: tuple[GenerationView, ...]
+
+
+class RecordedDecision(WireModel):
+    """A decision of record with everything that it rests on, so that anybody can decide it again."""
+
+    generation: RecordId
+    log_index: int
+    context: PolicyContext
+    decision: Decision
+
+
+class DecisionPage(WireModel):
+    decisions: tuple[RecordedDecision, ...]
+    next_after: int | None = None
+
+
+class DecisionQuery(WireModel):
+    """The filters of GET /v1/generations/decisions."""
+
+    since: AwareDatetime | None = None
+    after: int = -1  # an index in the log
+    limit: int = Field(default=200, ge=1, le=500)
 
 
 class PolicyBundleView(WireModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from support.versions import (
 from registry.approvals import service as approvals
 from registry.generations import service
 from registry.versions.withdrawal import withdraw_consent
-from sdk.spec.api import GenerationGrant, GenerationList
+from sdk.spec.api import DecisionPage, GenerationGrant, GenerationList
 from sdk.spec.canonical import parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
@@ -369,3 +370,39 @@ class TestEvidence:
         accepted(steps.post("app", f"/v1/generations/{generation}/result", steps.result(generation, fox)))
         for table in ("generation_versions", "generation_results", "artefact_releases", "generations"):
             assert_insert_only(registry, table)
+
+
+class TestDecisions:
+    def test_are_read_with_the_contexts_they_rest_on(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        fox = steps.submitted()
+        denied(steps, fox)
+        accepted(steps.review(fox))
+        accepted(steps.compose(fox))
+        page = DecisionPage.model_validate(steps.get("auditor", "/v1/generations/decisions"))
+        assert [held.decision.permitted for held in page.decisions] == [False, True]
+        assert [registry.runtime.policy.evaluate(held.context) for held in page.decisions] == [
+            held.decision for held in page.decisions
+        ]
+
+    def test_come_a_page_at_a_time_and_since_a_moment(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        fox = steps.approved()
+        for key in ("a" * 16, "b" * 16, "c" * 16):
+            accepted(steps.compose(fox, key=key))
+            registry.clock.advance(hours=1)
+        first = DecisionPage.model_validate(steps.get("auditor", "/v1/generations/decisions?limit=2"))
+        rest = steps.get("auditor", f"/v1/generations/decisions?limit=2&after={first.next_after}")
+        assert (len(first.decisions), len(rest["decisions"]), rest.get("next_after")) == (2, 1, None)
+        since = (registry.clock.now - timedelta(hours=2)).isoformat().replace("+00:00", "Z")
+        assert len(steps.get("auditor", f"/v1/generations/decisions?since={since}")["decisions"]) == 2
+
+    def test_are_for_auditors_owners_and_whoever_asked(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        accepted(steps.compose(steps.approved()))
+        read = {
+            name: len(steps.get(name, "/v1/generations/decisions")["decisions"])
+            for name in ("owner", "app", "other-app", "other-auditor")
+        }
+        assert read == {"owner": 1, "app": 1, "other-app": 0, "other-auditor": 0}
+        refused(registry.client("reviewer").get("/v1/generations/decisions"), 403, "policy.denied")

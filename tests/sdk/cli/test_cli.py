@@ -108,6 +108,7 @@ class TestHelp:
             *("whoami", "concept create", "concept list", "consent give", "consent withdraw", "licence grant"),
             *("train", "show", "approve", "reject", "revoke", "compose"),
             *("audit log", "audit verify", "audit generations"),
+            *("policy why", "policy test", "policy diff", "policy replay"),
         }
 
     @pytest.mark.parametrize("path", [("whoami",), ("approve",), ("audit", "verify"), ("compose",), ("train",)])

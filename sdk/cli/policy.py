@@ -1,0 +1,214 @@
+"""`imprimatur policy`: why a use is refused, and what a change of the rules or of terms would do. Decides nothing.
+
+`why` and `replay` read the registry; `test` and `diff` read folders only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import track
+
+from sdk.cli.connection import ProfileOption, connected, console, named, now, read_document, say, show_table
+from sdk.cli.review import verified
+from sdk.client import Client
+from sdk.errors import InputError
+from sdk.policy.bundle import load_bundle, parse_bundle
+from sdk.policy.cases import failures, load_cases
+from sdk.policy.cedar import CedarEngine
+from sdk.policy.clauses import Clause, Finding
+from sdk.policy.compare import ChangedRule, compare_bundles
+from sdk.policy.nearest import nearest_changes
+from sdk.policy.replay import ProposedTerms, Replayed, replay
+from sdk.policy.sources import sources_of
+from sdk.spec.api import DecisionQuery, RecordedDecision
+from sdk.spec.canonical import validate_wire
+from sdk.spec.ids import RecordId
+from sdk.spec.policy import Decision, Effect, PolicyContext, PolicyPrincipal, Role, Use
+from sdk.spec.terms import ConsentRecord, LicenceGrant
+from sdk.verify import VerifiedVersion
+
+commands = typer.Typer()
+_policy = typer.Typer(no_args_is_help=True, help="Ask why, and try a change of rules or terms before it is made.")
+commands.add_typer(_policy, name="policy")
+
+Folder = Annotated[Path, typer.Argument(help="A folder of policies.", metavar="FOLDER")]
+
+
+@_policy.command("why")
+def explain_decision(
+    concepts: Annotated[list[str], typer.Argument(help="Versions, such as demo/fox or demo/fox@2.", metavar="REF...")],
+    purpose: Annotated[str, typer.Option(help="What it is for, such as advertising.")],
+    territory: Annotated[str, typer.Option(help="Where: ISO 3166-1 alpha-2 such as JP, or WORLD.")],
+    channel: Annotated[str, typer.Option(help="On what, such as web.")],
+    role: Annotated[
+        list[Role] | None, typer.Option(help="Ask as somebody with this role, not your own.", show_default=False)
+    ] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Ask whether a use is permitted now: rule by rule, and the nearest change that would make it so. Records nothing."""
+    from sdk.compose.question import composition_context
+
+    use = validate_wire(Use, {"purpose": purpose, "territory": territory, "channel": channel}, "use")
+    with connected(profile) as (chosen, client):
+        versions = [verified(chosen, client, reference) for reference in concepts]
+        engine = CedarEngine(parse_bundle(client.policies()))
+        who = client.whoami()
+    asker = PolicyPrincipal(id=who.principal, roles=tuple(role or who.roles))
+    context = composition_context(asker, versions, use, now())
+    decision = engine.evaluate(context)
+    answer = "permitted" if decision.permitted else "refused"
+    say(f"{answer}: {purpose} on {channel} in {territory}, asked by {who.principal}")
+    for version, (_, findings) in zip(versions, engine.read_clauses(context), strict=True):
+        _show_findings(version, findings, decision)
+    if not decision.permitted:
+        _show_nearest(engine, context)
+
+
+@_policy.command("test")
+def run_cases(folder: Folder) -> None:
+    """Run the cases of a folder of policies against its rules. Exit status 1 when one of them fails."""
+    cases = load_cases(folder)
+    engine = CedarEngine(load_bundle(folder))
+    failed = failures(engine, cases)
+    for case, decision in failed:
+        expected = f"{case.answer.value} {' '.join(case.because)}".strip()
+        say(f"failed: {case.domain.value}: {case.name}: expected {expected}, found {_in_short(decision)}")
+    say(f"{len(cases) - len(failed)} of {len(cases)} cases hold under {engine.bundle_digest}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@_policy.command("diff")
+def compare_folders(
+    before: Annotated[Path, typer.Argument(help="The policies as they are.", metavar="BEFORE")],
+    after: Annotated[Path, typer.Argument(help="The policies as they would be.", metavar="AFTER")],
+) -> None:
+    """Show which rules are added, removed or changed, and which cases would be answered otherwise."""
+    difference = compare_bundles(before, after)
+    for changed in difference.rules:
+        _show_changed_rule(changed)
+    for each in difference.cases:
+        say(f"case: {each.case.domain.value}: {each.case.name}")
+        say(f"  {_in_short(each.before)} -> {_in_short(each.after)}")
+    say(f"{len(difference.rules)} rules differ; {len(difference.cases)} cases are answered otherwise")
+
+
+@_policy.command("replay")
+def replay_decisions(
+    folder: Annotated[
+        Path | None, typer.Argument(help="The proposed policies; those in force when left out.", metavar="[FOLDER]")
+    ] = None,
+    terms: Annotated[
+        list[str] | None,
+        typer.Option(help="Proposed terms, ID=FILE: a consent or licence id, and the record that would replace it."),
+    ] = None,
+    days: Annotated[int, typer.Option(help="Replay the decisions of this many days.", min=1, max=3650)] = 30,
+    profile: ProfileOption = None,
+) -> None:
+    """Decide the recorded decisions again under proposed policies or terms: who would gain, who would lose. Signs nothing."""
+    proposed = _read_terms(terms or [])
+    if folder is None and not proposed:
+        raise InputError("nothing is proposed; name a folder of policies, or --terms ID=FILE")
+    with connected(profile) as (_, client):
+        engine = CedarEngine(load_bundle(folder) if folder else parse_bundle(client.policies()))
+        decisions = _recorded(client, DecisionQuery(since=now() - timedelta(days=days), limit=500))
+        shown = track(decisions, "replaying", console=console(), transient=True)
+        replayed = replay(engine, shown, terms=proposed, fetch_version=client.get_version)
+    _show_replayed("Would gain", [each for each in replayed if each.gains])
+    _show_replayed("Would lose", [each for each in replayed if each.loses])
+    gain, lose = sum(each.gains for each in replayed), sum(each.loses for each in replayed)
+    say(f"{len(replayed)} decisions of {days} days under {engine.bundle_digest}: {gain} gain, {lose} lose")
+
+
+def _show_findings(version: VerifiedVersion, findings: tuple[Finding, ...], decision: Decision) -> None:
+    bundle = version.bundle
+    reasons = {reason.rule: reason for reason in decision.reasons if reason.about == bundle.concept}
+    say(f"{version.name}")
+    for finding in findings:
+        refuses = finding.fired if finding.rule.effect is Effect.DENY else not finding.fired
+        say(f"  {'no ' if refuses else 'yes'}  {finding.rule.title} ({finding.rule.id})")
+        if not refuses:
+            continue
+        if reason := reasons.get(finding.rule.id):
+            say(f"         {reason.message}")
+        for clause in finding.clauses:
+            say(f"         {_clause(clause)}")
+        for source in (s for fact in sorted(finding.reads) for s in sources_of(fact, bundle.consents, bundle.licences)):
+            say(f"         {source}")
+
+
+def _clause(clause: Clause) -> str:
+    holds = {True: "holds", False: "does not hold", None: "cannot be said"}[clause.holds]
+    facts = "; ".join(f"{name}: {value}" for name, value in clause.facts.items())
+    return f"{clause.text} {holds}" + (f" ({facts})" if facts else "")
+
+
+def _show_nearest(engine: CedarEngine, context: PolicyContext) -> None:
+    alternatives = nearest_changes(engine, context)
+    say("what would make it a yes:" if alternatives else "nothing that anybody can change would make it a yes")
+    for changes in alternatives:
+        for index, change in enumerate(changes):
+            say(f"  {'-' if index == 0 else ' and'} {change.what}: {change.who}")
+
+
+def _show_changed_rule(changed: ChangedRule) -> None:
+    say(f"{changed.change.value}: {changed.rule.id} ({changed.rule.title})")
+    for sign, rule, condition in (("-", changed.before, 0), ("+", changed.after, 1)):
+        if rule:
+            say(f"  {sign} {rule.plain}")
+            say(f"    {' '.join(changed.conditions[condition].split())}")
+
+
+def _show_replayed(title: str, replayed: list[Replayed]) -> None:
+    if not replayed:
+        say(f"{title}: nobody")
+        return
+    counted = Counter(map(_who_and_what, replayed))
+    show_table(
+        title,
+        ("application", "concepts", "use", "rules", "decisions"),
+        [(*row, str(number)) for row, number in sorted(counted.items())],
+    )
+
+
+def _who_and_what(each: Replayed) -> tuple[str, str, str, str]:
+    context = each.recorded.context
+    use = f"{context.use.purpose} on {context.use.channel} in {context.use.territory}" if context.use else "-"
+    refused = each.proposed if each.loses else each.recorded.decision
+    rules = " ".join(dict.fromkeys(reason.rule for reason in refused.reasons))
+    concepts = " ".join(f"{facts.concept}@{facts.number}" for facts in context.concepts)
+    return str(context.principal.id), concepts, use, rules
+
+
+def _in_short(decision: Decision) -> str:
+    rules = dict.fromkeys(reason.rule for reason in decision.reasons if not decision.permitted)
+    return " ".join((decision.effect.value, *rules))
+
+
+def _recorded(client: Client, query: DecisionQuery) -> list[RecordedDecision]:
+    found: list[RecordedDecision] = []
+    while True:
+        page = client.list_decisions(query)
+        found += page.decisions
+        if page.next_after is None:
+            return found
+        query = query.model_copy(update={"after": page.next_after})
+
+
+def _read_terms(given: list[str]) -> ProposedTerms:
+    return dict(map(_read_term, given))
+
+
+def _read_term(text: str) -> tuple[RecordId, ConsentRecord | LicenceGrant]:
+    name, _, path = text.partition("=")
+    record = named(RecordId, name)
+    if path and record.startswith("con_"):
+        return record, read_document(Path(path), ConsentRecord, "consent record")
+    if path and record.startswith("lic_"):
+        return record, read_document(Path(path), LicenceGrant, "licence grant")
+    raise InputError(f"expected --terms con_...=FILE or lic_...=FILE, found {text!r}")

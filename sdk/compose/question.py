@@ -1,0 +1,39 @@
+"""The question that a compose call puts to policy, from verified versions. The registry asks itself the same one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sdk.policy.facts import concept_facts
+from sdk.spec.policy import ConceptFacts, PolicyContext, PolicyDomain, PolicyPrincipal, Use
+from sdk.verify import VerifiedVersion
+
+
+def composition_context(
+    asker: PolicyPrincipal, versions: Sequence[VerifiedVersion], use: Use, at: datetime
+) -> PolicyContext:
+    """May `asker` compose `versions` in one picture for `use` at the moment `at`?"""
+    return PolicyContext(
+        domain=PolicyDomain.COMPOSITION,
+        action="compose",
+        principal=asker,
+        concepts=tuple(_facts(version, at) for version in versions),
+        use=use,
+        at=at,
+    )
+
+
+def _facts(version: VerifiedVersion, at: datetime) -> ConceptFacts:
+    bundle = version.bundle
+    return concept_facts(
+        concept=bundle.concept,
+        number=bundle.number,
+        kind=version.manifest.kind,
+        status=bundle.status.value,
+        owner=bundle.owner,
+        trainer_of_record=version.manifest.training.requested_by,
+        consents=bundle.consents,
+        licences=bundle.licences,
+        at=at,
+    )
