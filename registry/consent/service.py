@@ -3,7 +3,8 @@
 Rules:
 1. A record is known by its content: the same record given again is the same record, with the same id.
 2. Whoever decides on a consent holds it (`hold`) before reading it, so that a withdrawal comes wholly before or wholly
-   after the decision. Rows are held before the log is appended to: consents in the order of their ids, then versions.
+   after the decision. Rows are held before the log is appended to: consents in the order of their ids, then versions,
+   then licences under which something is counted.
 """
 
 from __future__ import annotations
@@ -97,6 +98,12 @@ def hold(session: Session, consents: Iterable[RecordId]) -> None:
     """Keep these consents from being withdrawn until the transaction ends (rule 2)."""
     statement = select(ConsentRow.id).where(ConsentRow.id.in_(set(consents))).order_by(ConsentRow.id)
     session.execute(statement.with_for_update(read=True)).all()
+
+
+def claim_licences(session: Session, licences: Iterable[RecordId]) -> None:
+    """Let nobody else count under these licences until the transaction ends (rule 2)."""
+    statement = select(LicenceRow.id).where(LicenceRow.id.in_(set(licences))).order_by(LicenceRow.id)
+    session.execute(statement.with_for_update(key_share=True)).all()
 
 
 def consents_of(

@@ -2,6 +2,7 @@
 
 tables      the rows
 service     the intent and its decision of record, the result
+quota       images granted under each licence
 release     artefacts, to the application that was permitted, while it is
 query       generations as they travel, and who may read them
 routes      /v1/generations

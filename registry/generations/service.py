@@ -1,11 +1,13 @@
 """The intent to generate, with the decision of record about it, and the result.
 
 The checks on an intent, in order:
-1. The same intent under the same idempotency key was permitted before: the same grant is given again.
+1. The same intent under the same idempotency key was permitted before: the same grant is given again. Attempts under
+   one key come one after the other, so that a retry that overtakes its first attempt counts nothing twice.
 2. The application decided by the policies in force here, and the versions it names exist, one for each concept, all
    learned on the base model it names.
-3. The versions and their consents are held, and policy decides on what is true at that moment. Both answers are
-   recorded with everything they rest on, and logged; a refusal is committed like a permit.
+3. The versions and their consents are held, the images granted under their licences are counted, and policy decides
+   on what is true at that moment. Both answers are recorded with everything they rest on, and logged; a refusal is
+   committed like a permit.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
+from registry.generations import quota
 from registry.generations.tables import GenerationResultRow, GenerationRow, GenerationVersionRow
 from registry.log import service as log
 from registry.runtime import Runtime
@@ -33,6 +37,8 @@ from sdk.spec.ids import RecordId
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.policy import Decision, Effect, PolicyContext, PolicyDomain
 from sdk.spec.statements import GenerationPredicate
+
+KEY_LOCK: Final = 0x1092  # of pg_advisory_xact_lock, with a hash of the key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,15 +69,21 @@ def request(session: Session, runtime: Runtime, caller: Caller, intent: Generati
     _require_usable_together(named, intent)
     held = versions.hold(session, named)  # 3
     now = runtime.clock()
+    terms = [versions.terms_of(session, version, now) for version in held]
+    granted = quota.granted_so_far(session, terms)
     context = PolicyContext(
         domain=PolicyDomain.COMPOSITION,
         action="compose",
         principal=caller.as_policy_principal,
-        concepts=tuple(version.facts(versions.terms_of(session, version, now)) for version in held),
+        concepts=tuple(version.facts(of, granted) for version, of in zip(held, terms, strict=True)),
         use=intent.use,
+        count=intent.count,
         at=now,
     )
-    return _record(session, runtime, caller, intent, held, context)
+    attempt = _record(session, runtime, caller, intent, held, context)
+    if attempt.decision.permitted:
+        quota.count(session, attempt.id, granted, intent.count)
+    return attempt
 
 
 def record_result(
@@ -146,6 +158,10 @@ def versions_of(session: Session, row: GenerationRow) -> tuple[Version, ...]:
 
 
 def _permitted_before(session: Session, caller: Caller, intent: GenerationIntent) -> Attempt | None:
+    session.execute(
+        text("SELECT pg_advisory_xact_lock(:of_keys, hashtext(:key))"),
+        {"of_keys": KEY_LOCK, "key": f"{caller.principal} {intent.idempotency_key}"},
+    )
     row = session.scalar(
         select(GenerationRow).where(
             GenerationRow.application == caller.principal,

@@ -64,6 +64,20 @@ class GenerationVersionRow(Base):
     number: Mapped[int]
 
 
+class LicenceUseRow(Base):
+    """Images that a permit counts under a licence that limits them."""
+
+    __tablename__ = "licence_uses"
+    __table_args__ = (
+        CheckConstraint("images >= 1", name="images"),
+        Index("ix_licence_uses_licence_id", "licence_id"),
+    )
+
+    generation_id: Mapped[RecordId] = mapped_column(ForeignKey("generations.id"), primary_key=True)
+    licence_id: Mapped[RecordId] = mapped_column(ForeignKey("licences.id"), primary_key=True)
+    images: Mapped[int]
+
+
 class GenerationResultRow(Base):
     """What was generated; a permitted attempt has at most one result."""
 

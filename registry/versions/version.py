@@ -6,6 +6,7 @@ moment. What holds at that moment (its status, its facts for policies) needs bot
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -16,7 +17,7 @@ from sdk.spec.api import VersionView
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope
-from sdk.spec.ids import ConceptId, PrincipalId, TenantName
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
 from sdk.spec.manifest import ConceptManifest, parse_manifest
 from sdk.spec.policy import ConceptFacts
 from sdk.spec.statements import terms_digest
@@ -77,8 +78,8 @@ class Version:
         """The status that holds under `terms`."""
         return status_at(self.stored_status, term_is_over=terms.are_over)
 
-    def facts(self, terms: Terms) -> ConceptFacts:
-        """What policies may know of it."""
+    def facts(self, terms: Terms, images_granted: Mapping[RecordId, int] | None = None) -> ConceptFacts:
+        """What policies may know of it; `images_granted` under each licence so far, where they are counted."""
         return concept_facts(
             concept=self.concept,
             number=self.number,
@@ -89,6 +90,9 @@ class Version:
             consents=terms.consents,
             licences=terms.licences,
             at=terms.at,
+            base_model=self.manifest.base_model,
+            approvals=self.approvals,
+            images_granted=images_granted or {},
         )
 
     def view(self, terms: Terms) -> VersionView:

@@ -45,6 +45,7 @@ def explain_decision(
     purpose: Annotated[str, typer.Option(help="What it is for, such as advertising.")],
     territory: Annotated[str, typer.Option(help="Where: ISO 3166-1 alpha-2 such as JP, or WORLD.")],
     channel: Annotated[str, typer.Option(help="On what, such as web.")],
+    count: Annotated[int, typer.Option(help="How many images.", min=1, max=64)] = 1,
     role: Annotated[
         list[Role] | None, typer.Option(help="Ask as somebody with this role, not your own.", show_default=False)
     ] = None,
@@ -59,7 +60,7 @@ def explain_decision(
         engine = CedarEngine(parse_bundle(client.policies()))
         who = client.whoami()
     asker = PolicyPrincipal(id=who.principal, roles=tuple(role or who.roles))
-    context = composition_context(asker, versions, use, now())
+    context = composition_context(asker, versions, use, count=count, at=now())
     decision = engine.evaluate(context)
     answer = "permitted" if decision.permitted else "refused"
     say(f"{answer}: {purpose} on {channel} in {territory}, asked by {who.principal}")

@@ -113,7 +113,7 @@ def _compose(
     require_base_model(composer.base_model, versions)
 
     on_progress(ComposeProgress(stage=ComposeStage.ENFORCE))
-    policy_bundle = enforce_policy(composer, versions, use, now)  # 3
+    policy_bundle = enforce_policy(composer, versions, use, count, now)  # 3
 
     on_progress(ComposeProgress(stage=ComposeStage.INTENT))
     intent = make_intent(versions, scene, use, sampling, count, policy_bundle)

@@ -11,15 +11,19 @@ from sdk.verify import VerifiedVersion
 
 
 def composition_context(
-    asker: PolicyPrincipal, versions: Sequence[VerifiedVersion], use: Use, at: datetime
+    asker: PolicyPrincipal, versions: Sequence[VerifiedVersion], use: Use, *, count: int, at: datetime
 ) -> PolicyContext:
-    """May `asker` compose `versions` in one picture for `use` at the moment `at`?"""
+    """May `asker` compose `count` pictures of `versions` together for `use` at the moment `at`?
+
+    What was granted under a licence before is not known here: the registry counts it when it decides.
+    """
     return PolicyContext(
         domain=PolicyDomain.COMPOSITION,
         action="compose",
         principal=asker,
         concepts=tuple(_facts(version, at) for version in versions),
         use=use,
+        count=count,
         at=at,
     )
 
@@ -36,4 +40,6 @@ def _facts(version: VerifiedVersion, at: datetime) -> ConceptFacts:
         consents=bundle.consents,
         licences=bundle.licences,
         at=at,
+        base_model=version.manifest.base_model,
+        approvals=len(version.approvers or bundle.approvals),  # of a submission they are claimed, not verified
     )

@@ -50,12 +50,14 @@ def require_base_model(directory: Path, versions: Sequence[VerifiedVersion]) -> 
             )
 
 
-def enforce_policy(composer: Composer, versions: Sequence[VerifiedVersion], use: Use, now: datetime) -> Digest:
+def enforce_policy(
+    composer: Composer, versions: Sequence[VerifiedVersion], use: Use, count: int, now: datetime
+) -> Digest:
     """Decide here, on all concepts together, by the registry's bundle; return the bundle's digest."""
     who = composer.client.whoami()
     engine = CedarEngine(parse_bundle(composer.client.policies()))
     asker = PolicyPrincipal(id=who.principal, roles=who.roles)
-    context = composition_context(asker, versions, use, now)
+    context = composition_context(asker, versions, use, count=count, at=now)
     return enforce(engine, context).bundle
 
 

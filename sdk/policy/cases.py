@@ -40,6 +40,7 @@ class _Given(WireModel):
     action: str
     who: PolicyPrincipal
     use: Use | None = None
+    count: int | None = None
     concepts: _Concepts = Field(default_factory=dict)
 
 
@@ -50,6 +51,7 @@ class _Case(WireModel):
     action: str | None = None
     who: PolicyPrincipal | None = None
     use: Use | None = None
+    count: int | None = None
     concepts: _Concepts | None = None
 
 
@@ -110,6 +112,7 @@ def _case(domain: PolicyDomain, given: _Given, case: _Case) -> PolicyCase:
         "principal": case.who or given.who,
         "concepts": [_facts(given.concepts, name, own) for name, own in changes.items()],
         "use": case.use or given.use,
+        "count": given.count if case.count is None else case.count,
         "at": _AT,
     }
     asked = validate_wire(PolicyContext, context, f"the case {case.case!r}")

@@ -168,7 +168,7 @@ def _in_words(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return ", ".join(sorted(map(str, value))) or "nothing"
+        return ", ".join(sorted(map(_in_words, value))) or "nothing"
     if isinstance(value, dict):
         return str(value.get("__entity", value).get("id", value))
     return str(value)

@@ -16,7 +16,7 @@ from typing import Any, Final
 import cedarpy
 
 from sdk.errors import ConfigurationError
-from sdk.policy.question import other_concepts
+from sdk.policy.question import other_categories, other_concepts
 from sdk.spec.policy import ConceptFacts, Effect, PolicyContext, PolicyDomain, Reason
 
 FACT_NAMES: Final = frozenset(
@@ -24,7 +24,8 @@ FACT_NAMES: Final = frozenset(
         "principal", "roles", "action",
         "concept", "version", "kind", "status", "owner", "trainer_of_record",
         "purposes", "territories", "channels", "prohibited_uses", "not_with",
-        "asked_purpose", "asked_territory", "asked_channel", "others",
+        "categories", "exclusive_in", "applications", "base_model", "base_models", "images_left", "approvals",
+        "asked_purpose", "asked_territory", "asked_channel", "asked_count", "others", "other_categories",
     }
 )  # fmt: skip
 _ALWAYS: Final = ("id", "title", "plain", "plain_ja")
@@ -112,6 +113,7 @@ def _words(context: PolicyContext, facts: ConceptFacts | None) -> dict[str, str]
         words["asked_purpose"] = context.use.purpose
         words["asked_territory"] = context.use.territory
         words["asked_channel"] = context.use.channel
+    words["asked_count"] = _number(context.count)
     return words | (_concept_words(context, facts) if facts else {})
 
 
@@ -128,8 +130,20 @@ def _concept_words(context: PolicyContext, facts: ConceptFacts) -> dict[str, str
         "channels": _listed(facts.channels),
         "prohibited_uses": _listed(facts.prohibited_uses),
         "not_with": _listed(facts.not_with),
+        "categories": _listed(facts.categories or ()),
+        "exclusive_in": _listed(facts.exclusive_in or ()),
+        "applications": _listed(facts.applications or ()),
+        "base_model": str(facts.base_model or _NONE),
+        "base_models": _listed(facts.base_models or ()),
+        "images_left": _number(facts.images_left),
+        "approvals": _number(facts.approvals),
         "others": _listed(other_concepts(context, facts)),
+        "other_categories": _listed(other_categories(context, facts)),
     }
+
+
+def _number(value: int | None) -> str:
+    return _NONE if value is None else str(value)
 
 
 def _listed(values: Sequence[str]) -> str:

@@ -1,15 +1,18 @@
 """From the consents and licences of a version to the facts that rules see. Pure; nothing decides here.
 
 Several records apply together: what is granted is what all of them grant, what is prohibited is what any of them
-prohibits. WORLD covers every territory. No record at all grants nothing.
+prohibits. WORLD covers every territory. No record at all grants nothing. A limit that no licence states is no limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
 
-from sdk.spec.ids import ConceptId, PrincipalId
+from sdk.spec.digest import Digest
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.policy import ConceptFacts
 from sdk.spec.terms import (
@@ -23,6 +26,8 @@ from sdk.spec.terms import (
     UseTerms,
 )
 
+_NOTHING_GRANTED: Final[Mapping[RecordId, int]] = MappingProxyType({})
+
 
 def concept_facts(
     *,
@@ -35,8 +40,14 @@ def concept_facts(
     consents: Sequence[ConsentEvidence],
     licences: Sequence[LicenceEvidence],
     at: datetime,
+    base_model: Digest | None = None,
+    approvals: int | None = None,
+    images_granted: Mapping[RecordId, int] = _NOTHING_GRANTED,
 ) -> ConceptFacts:
-    """The facts of one concept version at the moment `at`. Sets are sorted, so equal facts have equal digests."""
+    """The facts of one concept version at the moment `at`. Sets are sorted, so equal facts have equal digests.
+
+    `images_granted` is what was granted under each licence before; only the registry can count it.
+    """
     records = [consent.record for consent in consents]
     grants = [licence.grant for licence in licences]
     complete = bool(records) and bool(grants)
@@ -58,6 +69,13 @@ def concept_facts(
         channels=_granted_by_all([term.channels for term in terms]),
         prohibited_uses=tuple(sorted({use for grant in grants for use in grant.prohibited_uses})),
         not_with=tuple(sorted({other for grant in grants for other in grant.not_with})),
+        categories=_named_by_any([grant.categories for grant in grants]),
+        exclusive_in=_named_by_any([grant.exclusive_in for grant in grants]),
+        applications=_limited_by_all([grant.applications for grant in grants]),
+        base_model=base_model,
+        base_models=_limited_by_all([grant.base_models for grant in grants]),
+        images_left=_images_left(licences, images_granted),
+        approvals=approvals,
     )
 
 
@@ -67,6 +85,21 @@ def _is_live(consent: ConsentEvidence, at: datetime) -> bool:
 
 def _granted_by_all(grants: Sequence[Sequence[str]]) -> tuple[str, ...]:
     return tuple(sorted(set.intersection(*map(set, grants)))) if grants else ()
+
+
+def _named_by_any(named: Sequence[tuple[str, ...] | None]) -> tuple[Any, ...] | None:
+    return tuple(sorted({name for names in named for name in names or ()})) or None
+
+
+def _limited_by_all(limits: Sequence[tuple[str, ...] | None]) -> tuple[Any, ...] | None:
+    """What every limit allows; none when nothing limits, empty when the limits have nothing in common."""
+    stated = [limit for limit in limits if limit is not None]
+    return _granted_by_all(stated) if stated else None
+
+
+def _images_left(licences: Sequence[LicenceEvidence], granted: Mapping[RecordId, int]) -> int | None:
+    left = [held.grant.max_images - granted.get(held.id, 0) for held in licences if held.grant.max_images]
+    return max(0, min(left)) if left else None
 
 
 def _territories(terms: Sequence[UseTerms]) -> tuple[str, ...]:

@@ -74,6 +74,10 @@ def _of_the_asker(context: PolicyContext) -> Iterator[Change]:
         known = {value for facts in context.concepts for value in getattr(facts, granted)} - {WORLD}
         for value in sorted(known - {getattr(context.use, member, None)}):
             yield Change(what=f"ask for the {member} {value}", who=asker, apply=_asking(**{member: value}))
+    left = [facts.images_left for facts in context.concepts if facts.images_left]
+    if left and context.count and min(left) < context.count:
+        fewer = min(left)
+        yield Change(what=f"ask for {fewer} images", who=asker, apply=lambda asked: _counting(asked, fewer))
     if len(context.concepts) > 1:
         for facts in context.concepts:
             yield Change(what=f"leave {facts.concept} out of the picture", who=asker, apply=_without(facts))
@@ -93,6 +97,12 @@ def _of_others(context: PolicyContext, facts: ConceptFacts) -> Iterator[Change]:
         yield _change(facts, f"obtain a consent and a licence of {name} that grant {asked}", owner, **{granted: wider})
     lifted = tuple(sorted(set(facts.prohibited_uses) - {use.purpose, use.channel}))
     yield _change(facts, f"obtain a licence of {name} without the prohibition", owner, prohibited_uses=lifted)
+    name_it = f"obtain a licence of {name} that"
+    yield _change(facts, f"{name_it} names {context.principal.id}", owner, applications=(context.principal.id,))
+    yield _change(facts, f"{name_it} allows this base model", owner, base_models=None)
+    yield _change(facts, f"{name_it} is not exclusive", owner, exclusive_in=None)
+    yield _change(facts, f"{name_it} allows {context.count or 1} images more", owner, images_left=None)
+    yield _change(facts, f"have a second reviewer approve a version of {facts.concept}", "a reviewer", approvals=2)
     beside = {other.concept for other in context.concepts}
     kept = tuple(sorted(set(facts.not_with) - beside))
     yield _change(facts, f"obtain a licence of {name} that allows the others beside it", owner, not_with=kept)
@@ -113,6 +123,10 @@ def _asking(**members: str) -> Callable[[PolicyContext], PolicyContext]:
         return context.model_copy(update={"use": context.use.model_copy(update=members) if context.use else None})
 
     return apply
+
+
+def _counting(context: PolicyContext, count: int) -> PolicyContext:
+    return context.model_copy(update={"count": count})
 
 
 def _without(facts: ConceptFacts) -> Callable[[PolicyContext], PolicyContext]:

@@ -17,6 +17,9 @@ def encode_request(context: PolicyContext, facts: ConceptFacts | None) -> dict[s
     if context.domain is PolicyDomain.COMPOSITION and facts:
         asked = context.use.model_dump() if context.use else {}  # no use is an error by the schema, so a denial
         asked["others"] = other_concepts(context, facts)
+        asked["other_categories"] = other_categories(context, facts)
+        if context.count is not None:
+            asked["count"] = context.count
     return {
         "principal": _principal(str(context.principal.id)),
         "action": {"type": "Action", "id": context.action},
@@ -50,11 +53,21 @@ def other_concepts(context: PolicyContext, facts: ConceptFacts) -> list[str]:
     return sorted({str(other.concept) for other in context.concepts} - {str(facts.concept)})
 
 
+def other_categories(context: PolicyContext, facts: ConceptFacts) -> list[str]:
+    """What the other concepts of the same picture are in trade."""
+    others = (other for other in context.concepts if other.concept != facts.concept)
+    return sorted({category for other in others for category in other.categories or ()})
+
+
 def _concept_entity(facts: ConceptFacts) -> dict[str, Any]:
-    attributes = facts.model_dump(mode="json", exclude={"concept", "owner", "trainer_of_record"}, exclude_none=True)
+    attributes = facts.model_dump(
+        mode="json", exclude={"concept", "owner", "trainer_of_record", "applications"}, exclude_none=True
+    )
     attributes["owner"] = {"__entity": _principal(str(facts.owner))}
     if facts.trainer_of_record:
         attributes["trainer_of_record"] = {"__entity": _principal(str(facts.trainer_of_record))}
+    if facts.applications is not None:
+        attributes["applications"] = [{"__entity": _principal(str(name))} for name in facts.applications]
     return {"uid": _concept_uid(facts), "attrs": attributes, "parents": []}
 
 

@@ -1,8 +1,8 @@
 """Recorded decisions decided again under a proposed bundle or proposed terms: who would gain, who would lose.
 
 Proposed terms replace one consent or licence record in the facts of every version that rests on it: what it grants,
-prohibits and names. Status and term stay as they were at the moment of each decision, so that a replay answers what
-the proposal changes and nothing else.
+prohibits and names. Status, term and the images left stay as they were at the moment of each decision, so that a
+replay answers what the proposal changes and nothing else.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.policy import ConceptFacts, Decision, PolicyContext
 from sdk.spec.terms import ConsentEvidence, ConsentRecord, LicenceEvidence, LicenceGrant
 
-_KEPT: Final = ("consent_live", "licence_live")
+_KEPT: Final = ("consent_live", "licence_live", "images_left")
 ProposedTerms = Mapping[RecordId, ConsentRecord | LicenceGrant]
 FetchVersion = Callable[[ConceptId, int], VersionBundle]
 
@@ -104,6 +104,8 @@ class _Proposed:
             consents=[self._consent(consent) for consent in bundle.consents],
             licences=[self._licence(licence) for licence in bundle.licences],
             at=context.at,
+            base_model=held.base_model,
+            approvals=held.approvals,
         )
         return proposed.model_copy(update={name: getattr(held, name) for name in _KEPT})
 

@@ -42,6 +42,11 @@ _LICENCE: Final[dict[str, Callable[[LicenceEvidence], str]]] = {
     "resource.licence_live": lambda licence: _term(licence.grant),
     "resource.prohibited_uses": lambda licence: f"never for {_listed(licence.grant.prohibited_uses)}",
     "resource.not_with": lambda licence: f"never with {_listed(licence.grant.not_with)}",
+    "resource.categories": lambda licence: f"it is {_listed(licence.grant.categories or ())}",
+    "resource.exclusive_in": lambda licence: f"alone among {_listed(licence.grant.exclusive_in or ())}",
+    "resource.applications": lambda licence: f"for {_listed(licence.grant.applications or ('any application',))}",
+    "resource.base_models": lambda licence: f"on {_listed(licence.grant.base_models or ('any base model',))}",
+    "resource.images_left": lambda licence: f"at most {licence.grant.max_images or 'any number of'} images",
 }
 
 

@@ -78,6 +78,13 @@ class ConceptFacts(WireModel):
     channels: tuple[Vocabulary, ...] = ()
     prohibited_uses: tuple[Vocabulary, ...] = ()
     not_with: tuple[ConceptId, ...] = ()
+    categories: tuple[Vocabulary, ...] | None = None
+    exclusive_in: tuple[Vocabulary, ...] | None = None
+    applications: tuple[PrincipalId, ...] | None = None  # none: no licence limits who composes
+    base_model: Digest | None = None  # that the version was learned on
+    base_models: tuple[Digest, ...] | None = None  # none: no licence limits it
+    images_left: int | None = None  # under the tightest licence; none: no licence limits it
+    approvals: int | None = None  # reviewers who approved the version
 
 
 class PolicyContext(WireModel):
@@ -88,6 +95,7 @@ class PolicyContext(WireModel):
     principal: PolicyPrincipal
     concepts: tuple[ConceptFacts, ...] = ()
     use: Use | None = None
+    count: int | None = None  # images asked for
     at: AwareDatetime
 
     @property

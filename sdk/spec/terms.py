@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from sdk.spec.canonical import WireModel
 from sdk.spec.digest import Digest
-from sdk.spec.ids import ConceptId, RecordId
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 
 ShortText = Annotated[str, Field(min_length=1, max_length=500)]
 Territory = Annotated[str, Field(pattern=r"^(?:[A-Z]{2}|WORLD)$")]
@@ -106,6 +106,13 @@ class LicenceGrant(WireModel):
     terms: UseTerms
     prohibited_uses: tuple[Vocabulary, ...] = ()
     not_with: tuple[ConceptId, ...] = ()  # concepts that may not appear in the same picture
+    categories: tuple[Vocabulary, ...] | None = Field(
+        default=None, min_length=1
+    )  # what is shown, in trade: soft-drinks
+    exclusive_in: tuple[Vocabulary, ...] | None = Field(default=None, min_length=1)  # no other of these beside it
+    applications: tuple[PrincipalId, ...] | None = Field(default=None, min_length=1)  # none named: any of the tenant
+    base_models: tuple[Digest, ...] | None = Field(default=None, min_length=1)  # none named: any base model
+    max_images: int | None = Field(default=None, ge=1)  # images granted under it in all; none: as many as are asked for
     evidence: Evidence
 
 

@@ -9,6 +9,7 @@ import pytest
 from support.governed import FOX, NOW, consent_evidence, consent_record, licence_evidence, licence_grant, use_terms
 
 from sdk.policy.facts import concept_facts
+from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.policy import ConceptFacts
@@ -116,3 +117,36 @@ class TestGrants:
         minor = consent_evidence(consent_record(age_class=AgeClass.MINOR))
         assert facts((CONSENT, minor)).has_minor
         assert not facts().has_minor
+
+
+class TestLimits:
+    def limit(self, name: str = "a", **changes: Any) -> LicenceEvidence:
+        return licence_evidence(licence_grant(**changes), name)
+
+    def test_that_no_licence_states_are_absent_and_change_no_digest(self) -> None:
+        plain = facts()
+        assert (plain.applications, plain.base_models, plain.images_left) == (None, None, None)
+        assert (plain.categories, plain.exclusive_in) == (None, None)
+        assert not {"applications", "images_left"} & plain.model_dump(exclude_none=True).keys()
+
+    def test_of_several_licences_are_what_all_allow(self) -> None:
+        first = self.limit(applications=(PrincipalId("demo/app"), PrincipalId("demo/shop")))
+        second = self.limit("b", applications=(PrincipalId("demo/shop"),))
+        assert facts(licences=(first, LICENCE)).applications == ("demo/app", "demo/shop")
+        assert facts(licences=(first, second)).applications == ("demo/shop",)
+
+    def test_with_nothing_in_common_allow_nothing(self) -> None:
+        one, other = Digest.of(b"one"), Digest.of(b"other")
+        held = (self.limit(base_models=(one,)), self.limit("b", base_models=(other,)))
+        assert facts(licences=held).base_models == ()
+
+    def test_categories_are_those_of_any_licence(self) -> None:
+        held = (self.limit(categories=("drinks",), exclusive_in=("drinks",)), self.limit("b", categories=("cars",)))
+        assert facts(licences=held).categories == ("cars", "drinks")
+        assert facts(licences=held).exclusive_in == ("drinks",)
+
+    def test_images_left_are_those_of_the_tightest_licence(self) -> None:
+        wide, tight = self.limit(max_images=100), self.limit("b", max_images=10)
+        assert facts(licences=(wide, tight)).images_left == 10
+        assert facts(licences=(wide, tight), images_granted={wide.id: 95}).images_left == 5
+        assert facts(licences=(wide, tight), images_granted={tight.id: 12}).images_left == 0
