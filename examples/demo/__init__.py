@@ -1,8 +1,11 @@
 """The main job from start to finish: train, approve, compose, audit. Run by `make demo`.
 
-__main__  the run: arguments, order, exit status
+__main__  the run: arguments, order, exit status, summary
 story     who, what and where: the example concepts, their consent and licence, the scenes
-steps     one function a step; each checks that what should happen happened
+studio    where it happens: services, and people with profiles
+opening   the steps that make that place
+steps     the other steps, one function each; each checks that what should happen happened
+demo      what the steps share
 stage     numbering, timing and printing of steps
 page      what demo-out/index.html shows
 gallery   how it looks

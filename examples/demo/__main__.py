@@ -4,51 +4,53 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
-from examples.demo import steps
-from examples.demo.page import write_gallery
+from examples.demo import opening, steps
+from examples.demo.demo import Demo
+from examples.demo.page import TRAINING_FOLDER, write_gallery
 from examples.demo.stage import DemoFailed, Stage
 from examples.demo.story import EXAMPLES, load_story
+from examples.demo.studio import WorkspaceStudio
 from sdk.errors import ImprimaturError
 
 
 def main() -> int:
     """Run the demo; return the exit status."""
     arguments = _arguments()
+    workspace, out = arguments.workspace.absolute(), arguments.out.absolute()
     console = Console()
-    demo = steps.Demo(
-        workspace=arguments.workspace.absolute(),
-        out=arguments.out.absolute(),
-        base_model=arguments.base_model,
+    demo = Demo(
+        studio=WorkspaceStudio(workspace),
         story=load_story(),
         stage=Stage(console),
+        training_files=out / TRAINING_FOLDER,
     )
-    for folder in (demo.workspace, demo.out):
+    for folder in (workspace, out):
         shutil.rmtree(folder, ignore_errors=True)
-    demo.out.mkdir(parents=True)
+    out.mkdir(parents=True)
     try:
-        perform(demo)
+        perform(demo, workspace, arguments.base_model)
     except (DemoFailed, ImprimaturError) as exc:
-        console.print(f"[bold red]The demo failed:[/bold red] {exc}")
+        console.print("[bold red]The demo failed:[/bold red]", end=" ")
+        demo.stage.say(str(exc))
         return 1
     finally:
-        subprocess.run([str(steps.COMMAND), "down", str(demo.workspace)], capture_output=True, check=False)
-    summarise(demo, console)
+        demo.studio.command("down", str(workspace))
+    summarise(demo, write_gallery(demo, out), console)
     return 0
 
 
-def perform(demo: steps.Demo) -> None:
+def perform(demo: Demo, workspace: Path, base_model: Path | None) -> None:
     """Every step, in order."""
     stage = demo.stage
     with stage.step("Make a workspace: database, log, trust root, keys"):
-        steps.make_workspace(demo)
+        opening.make_workspace(demo, workspace, base_model)
     with stage.step("Start registry and trainer"):
-        steps.start_services(demo)
+        opening.start_services(demo, workspace)
     with stage.step("Record consent and licence"):
         steps.record_terms(demo)
     with stage.step("Train both concepts together, and submit them"):
@@ -65,16 +67,18 @@ def perform(demo: steps.Demo) -> None:
         steps.revoke(demo)
 
 
-def summarise(demo: steps.Demo, console: Console) -> None:
-    """Write the page, and say where it is and how long everything took."""
-    page = write_gallery(demo)
+def summarise(demo: Demo, page: Path, console: Console) -> None:
+    """Say how long everything took, what came of it, and where to look."""
+    console.rule("[bold]Done", align="left")
     for step in demo.stage.finished:
-        console.print(f"{step.number:3d}. {step.title}: {step.seconds:.1f} s")
-    images = sum(len(composition.images) for composition in demo.compositions.values())
-    console.print(
-        f"{images} images, {len(demo.accounts)} generations on record, {len(demo.refusals)} refusals as expected"
-    )
-    console.print(f"[bold]Look at {page}[/bold]")
+        console.print(f"{step.number:3d}. {step.title:<60}{step.seconds:7.1f} s", highlight=False)
+    console.print(f"{'':5}{'together':<60}{demo.stage.seconds:7.1f} s\n", highlight=False)
+    images = sum(len(made.composition.images) for made in demo.composed)
+    console.print(f"{images} images, each with Content Credentials that a C2PA reader trusts", highlight=False)
+    console.print(f"{len(demo.accounts)} generations and {demo.log_size} log entries, verified", highlight=False)
+    console.print(f"{len(demo.refusals)} refusals, each for the reason it should have\n", highlight=False)
+    console.print("[bold]Look at[/bold]", end=" ")
+    demo.stage.say(str(page))
 
 
 def _arguments() -> argparse.Namespace:

@@ -36,13 +36,23 @@ class Stage:
         number = len(self.finished) + 1
         self.console.rule(f"[bold]{number}. {title}", align="left")
         started = time.monotonic()
-        yield
+        try:
+            yield
+        except BaseException:
+            self.console.print(f"[red]not done[/red]: step {number} ended after {time.monotonic() - started:.1f} s\n")
+            raise
         seconds = time.monotonic() - started
         self.finished.append(FinishedStep(number=number, title=title, seconds=seconds))
         self.console.print(f"[green]done[/green] in {seconds:.1f} s\n")
 
-    def say(self, text: str) -> None:
-        self.console.print(text, highlight=False)
+    def say(self, text: str, *, style: str | None = None) -> None:
+        """Print a line of a step as it is."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True, style=style)
+
+    @property
+    def seconds(self) -> float:
+        """How long the finished steps took together."""
+        return sum(step.seconds for step in self.finished)
 
 
 def require(condition: bool, what: str) -> None:
