@@ -76,7 +76,9 @@ def e_step(
     """Estimate the masks of every picture under the embeddings `rows`. Equal arguments give equal masks."""
     maps, own = attention_maps(backbone, scene, observed, rows, compiler, config, seed=seed)
     carried = propagate(maps, own, config.propagation_power)
-    prior = label_posterior(resize(carried, crf.grid), scene.presence.to(maps.device), config.sharpness)
+    backgrounds = torch.tensor(scene.backgrounds, device=maps.device)
+    presence = scene.presence.to(maps.device)
+    prior = label_posterior(resize(carried, crf.grid), presence, backgrounds, config.sharpness)
     return refine(prior, maps, observed, crf)
 
 
@@ -168,12 +170,21 @@ def propagate(maps: Tensor, own: Tensor | None, power: int) -> Tensor:
     return flat.unflatten(-1, (side, side))
 
 
-def label_posterior(maps: Tensor, presence: Tensor, sharpness: float) -> Tensor:
-    """Softmax over present labels of `maps` [N, K, H, W] scaled to [0, 1] in each picture; absent labels get 0."""
+def label_posterior(maps: Tensor, presence: Tensor, backgrounds: Tensor, sharpness: float) -> Tensor:
+    """Softmax over present labels of `maps` [N, K, H, W], each scaled to [0, 1] in its picture; absent labels get 0.
+
+    A background's score is half its own attention, half the room that the others in `presence` [N, K] leave. Words for
+    places draw little attention, and noise stretched to full scale would claim a subject; so the attention of
+    `backgrounds` [K] is never scaled up beyond twice what the most attended label in the picture needs.
+    """
     low, high = maps.amin(dim=(2, 3), keepdim=True), maps.amax(dim=(2, 3), keepdim=True)
-    scaled = (maps - low) / (high - low).clamp_min(1e-12)
-    absent = ~presence[:, :, None, None]
-    return (sharpness * scaled).masked_fill(absent, float("-inf")).softmax(dim=1)
+    absent, behind = ~presence[:, :, None, None], backgrounds[None, :, None, None]
+    span = (high - low).masked_fill(absent, 0.0)
+    span = torch.where(behind, span.clamp_min(span.amax(dim=1, keepdim=True) / 2), span)
+    scaled = (maps - low) / span.clamp_min(1e-12)
+    claimed = scaled.masked_fill(absent | behind, 0.0).amax(dim=1, keepdim=True)
+    score = torch.where(behind, (scaled + 1 - claimed) / 2, scaled)
+    return (sharpness * score).masked_fill(absent, float("-inf")).softmax(dim=1)
 
 
 def impose_given(posterior: Tensor, observed: Observed) -> Tensor:

@@ -117,17 +117,40 @@ class TestPropagate:
         assert propagate(maps, torch.rand(1, 4, 4), 0) is maps
 
 
+BOTH = torch.ones(1, 2, dtype=torch.bool)
+NO_BACKGROUND = torch.tensor([False])
+
+
 class TestLabelPosterior:
     def test_absent_labels_get_nothing(self) -> None:
-        posterior = label_posterior(torch.rand(1, 3, 4, 4), torch.tensor([[True, False, True]]), 6.0)
+        present = torch.tensor([[True, False, True]])
+        posterior = label_posterior(torch.rand(1, 3, 4, 4), present, NO_BACKGROUND.expand(3), 6.0)
         assert posterior[0, 1].abs().max() == 0
         torch.testing.assert_close(posterior.sum(1), torch.ones(1, 4, 4))
 
     def test_a_token_that_gets_little_attention_can_still_win_where_it_peaks(self) -> None:
         strong = torch.tensor([[0.9, 0.5], [0.5, 0.5]])
         weak = torch.tensor([[0.0, 0.0], [0.0, 0.001]])
-        posterior = label_posterior(torch.stack([strong, weak])[None], torch.ones(1, 2, dtype=torch.bool), 6.0)
+        posterior = label_posterior(torch.stack([strong, weak])[None], BOTH, NO_BACKGROUND.expand(2), 6.0)
         assert posterior[0].argmax(0).tolist()[1][1] == 1
+
+    def test_a_background_takes_the_room_that_subjects_leave(self) -> None:
+        subject = torch.tensor([[0.9, 0.0], [0.0, 0.0]])
+        silent = torch.full((2, 2), 0.01)
+        posterior = label_posterior(torch.stack([subject, silent])[None], BOTH, torch.tensor([False, True]), 6.0)
+        assert posterior[0].argmax(0).tolist() == [[0, 1], [1, 1]]
+
+    def test_noise_in_a_background_does_not_claim_a_subject(self) -> None:
+        subject = torch.tensor([[0.8, 0.5], [0.0, 0.0]])
+        noise = torch.tensor([[0.01, 0.02], [0.0, 0.0]])  # its peak lies on the subject
+        posterior = label_posterior(torch.stack([subject, noise])[None], BOTH, torch.tensor([False, True]), 6.0)
+        assert posterior[0].argmax(0).tolist() == [[0, 0], [1, 1]]
+
+    def test_of_two_backgrounds_the_more_attended_wins(self) -> None:
+        left = torch.tensor([[0.2, 0.0], [0.2, 0.0]])
+        maps = torch.stack([left, left.flip(1)])[None]
+        posterior = label_posterior(maps, BOTH, torch.tensor([True, True]), 6.0)
+        assert posterior[0].argmax(0).tolist() == [[0, 1], [0, 1]]
 
 
 class TestImposeGiven:
