@@ -6,6 +6,7 @@ account       whoami
 records       concept, consent, licence
 train         train
 review        show, approve, reject, revoke
+version_text  how a version reads
 compose       compose
 policy        policy why, test, diff, replay
 audit         audit log, audit verify, audit generations

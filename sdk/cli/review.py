@@ -13,7 +13,8 @@ from typing import Annotated
 
 import typer
 
-from sdk.cli.connection import ProfileOption, connected, named, now, say, show_table
+from sdk.cli.connection import ProfileOption, connected, named, now, say
+from sdk.cli.version_text import show_version
 from sdk.client import Client
 from sdk.errors import ImprimaturError
 from sdk.profile import Profile
@@ -36,7 +37,7 @@ def show(reference: Reference, profile: ProfileOption = None) -> None:
     with connected(profile) as (chosen, client):
         version = verified(chosen, client, reference)
         trust = current_trust_root(client, chosen.trust_root, now=now())
-    _show_version(version)
+    show_version(version)
     try:
         approved = verify_version(version.bundle, ref=parse_version_ref(reference), trust=trust, now=now())
         say(f"Approved by {', '.join(approved.approvers)}; every signature and log proof holds")
@@ -137,33 +138,3 @@ def verified(profile: Profile, client: Client, reference: str) -> VerifiedVersio
 
 def _fetch(client: Client, ref: VersionRef) -> VersionBundle:
     return client.get_version(ref.concept, ref.number) if ref.number else client.resolve(ref)
-
-
-def _show_version(version: VerifiedVersion) -> None:
-    bundle, manifest = version.bundle, version.manifest
-    training = manifest.training
-    say(f"{version.name} ({manifest.kind.value}) is {bundle.status.value}, owned by {bundle.owner}")
-    say(f"  manifest    {version.digest}")
-    say(f"  token       {manifest.embedding.placeholder_token}, {manifest.embedding.vectors} vectors")
-    pictures, on = len(training.pictures), f"{training.finished_at:%Y-%m-%d}"
-    say(f"  trained     for {training.requested_by} from {pictures} pictures, {on}")
-    say(f"  submitted   log entry {bundle.submission_receipt.index}")
-    say(f"  approvals   {len(bundle.approvals)} of {bundle.approvals_required}")
-    terms = [("consent", c.id, c.status.value, c.record.terms) for c in bundle.consents] + [
-        ("licence", licence.id, licence.grant.license, licence.grant.terms) for licence in bundle.licences
-    ]
-    rows = [
-        (
-            kind,
-            str(name),
-            what,
-            " ".join(t.purposes),
-            " ".join(t.territories),
-            " ".join(t.channels),
-            f"{t.valid_until:%Y-%m-%d}",
-        )
-        for kind, name, what, t in terms
-    ]
-    show_table("Terms", ("record", "id", "status", "purposes", "territories", "channels", "until"), rows)
-    files = [(a.name, a.role.value, str(a.size)) for a in manifest.artefacts]
-    show_table("Files", ("name", "role", "bytes"), files)
