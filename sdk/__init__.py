@@ -6,6 +6,7 @@
     result.images[0].save("fox.png")
 
     compose       images or a refusal that says why          sdk.compose
+    variants      a matrix of compose calls, resumable       sdk.compose
     Client        one typed method a route                   sdk.client
     Profile       who calls, where, with which keys          sdk.profile
     errors        every error, as one tree                   sdk.errors
@@ -22,7 +23,16 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from sdk import errors
     from sdk.client import Client
-    from sdk.compose import ComposedImage, ComposeProgress, ComposeStage, Composition, compose
+    from sdk.compose import (
+        Campaign,
+        ComposedImage,
+        ComposeProgress,
+        ComposeStage,
+        Composition,
+        VariantRow,
+        compose,
+        variants,
+    )
     from sdk.credentials.read import ContentCredentials, read_credentials, verify_credentials
     from sdk.errors import ImprimaturError, NotApproved, PolicyDenied
     from sdk.profile import Profile, load_profile
@@ -30,6 +40,7 @@ if TYPE_CHECKING:
     from sdk.verify import VerifiedVersion, verify_version
 
 __all__ = [
+    "Campaign",
     "Client",
     "ComposeProgress",
     "ComposeStage",
@@ -40,17 +51,20 @@ __all__ = [
     "NotApproved",
     "PolicyDenied",
     "Profile",
+    "VariantRow",
     "VerifiedVersion",
     "compose",
     "connect",
     "errors",
     "load_profile",
     "read_credentials",
+    "variants",
     "verify_credentials",
     "verify_version",
 ]
 
 _HOMES: Final = {
+    "Campaign": "sdk.compose",
     "Client": "sdk.client",
     "ComposeProgress": "sdk.compose",
     "ComposeStage": "sdk.compose",
@@ -61,11 +75,13 @@ _HOMES: Final = {
     "NotApproved": "sdk.errors",
     "PolicyDenied": "sdk.errors",
     "Profile": "sdk.profile",
+    "VariantRow": "sdk.compose",
     "VerifiedVersion": "sdk.verify",
     "compose": "sdk.compose",
     "connect": "sdk.resolve",
     "load_profile": "sdk.profile",
     "read_credentials": "sdk.credentials.read",
+    "variants": "sdk.compose",
     "verify_credentials": "sdk.credentials.read",
     "verify_version": "sdk.verify",
 }

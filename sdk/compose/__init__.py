@@ -1,9 +1,10 @@
 """The compose call: images with learned concepts, or a refusal that says why.
 
-call     the call and the order of its steps, which is the promise
-steps    the steps, one function each
-question what it asks policy
-values   what it takes with it, reports and hands out
+call      the call and the order of its steps, which is the promise
+steps     the steps, one function each
+question  what it asks policy
+values    what it takes with it, reports and hands out
+campaign  `variants`: a matrix of calls, resumable
 
 result = sdk.compose(["demo/fox"], "a photo of {demo/fox}", purpose="advertising", territory="JP", channel="web")
 """
@@ -12,9 +13,20 @@ import sys
 from types import ModuleType
 
 from sdk.compose.call import compose
+from sdk.compose.campaign import Campaign, Outcome, VariantRow, variants
 from sdk.compose.values import ComposedImage, ComposeProgress, ComposeStage, Composition
 
-__all__ = ["ComposeProgress", "ComposeStage", "ComposedImage", "Composition", "compose"]
+__all__ = [
+    "Campaign",
+    "ComposeProgress",
+    "ComposeStage",
+    "ComposedImage",
+    "Composition",
+    "Outcome",
+    "VariantRow",
+    "compose",
+    "variants",
+]
 
 
 class _CallableModule(ModuleType):

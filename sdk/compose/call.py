@@ -13,7 +13,7 @@ nothing is handed out that was not recorded:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,7 +27,15 @@ from sdk.compose.steps import (
     record_result,
     require_base_model,
 )
-from sdk.compose.values import ComposedImage, ComposeProgress, Composer, ComposeStage, Composition, OnProgress
+from sdk.compose.values import (
+    Clock,
+    ComposedImage,
+    ComposeProgress,
+    Composer,
+    ComposeStage,
+    Composition,
+    OnProgress,
+)
 from sdk.credentials.authority import load_credential_signer
 from sdk.credentials.mark import encode_png, mark_image
 from sdk.errors import InputError
@@ -41,7 +49,8 @@ from sdk.spec.policy import Use
 from sdk.verify import verify_version
 
 
-def _utc_now() -> datetime:
+def utc_now() -> datetime:
+    """The clock of a call that is given no other."""
     return datetime.now(UTC)
 
 
@@ -61,7 +70,7 @@ def compose(
     profile: Profile | Path | None = None,
     client: Client | None = None,
     on_progress: OnProgress | None = None,
-    clock: Callable[[], datetime] = _utc_now,
+    clock: Clock = utc_now,
 ) -> Composition:
     """Generate `count` images of `scene` with approved concepts.
 
@@ -80,7 +89,7 @@ def compose(
     sampling = Sampling(
         seed=seed, steps=steps, guidance=guidance, negative_prompt=plain_text(negative_prompt or ""), size=size
     )
-    use = _checked(purpose, territory, channel, count=count, seed=seed, steps=steps)
+    use = check_use(purpose, territory, channel, count=count, seed=seed, steps=steps)
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
     connection = client or connect(chosen)
     try:
@@ -137,7 +146,7 @@ def _compose(
     )
 
 
-def _composer(profile: Profile, client: Client, clock: Callable[[], datetime]) -> Composer:
+def _composer(profile: Profile, client: Client, clock: Clock) -> Composer:
     return Composer(
         client=client,
         profile=profile,
@@ -149,7 +158,8 @@ def _composer(profile: Profile, client: Client, clock: Callable[[], datetime]) -
     )
 
 
-def _checked(purpose: str, territory: str, channel: str, *, count: int, seed: int, steps: int) -> Use:
+def check_use(purpose: str, territory: str, channel: str, *, count: int, seed: int, steps: int) -> Use:
+    """The use that is asked for. Raises `InputError` or `FormatError` for what nothing could be generated for."""
     limits = {"count": (count, 1, 64), "seed": (seed, 0, 2**53 - 1 - count), "steps": (steps, 1, 1000)}
     for name, (value, lowest, highest) in limits.items():
         if not lowest <= value <= highest:

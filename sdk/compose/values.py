@@ -49,6 +49,7 @@ class ComposeProgress:
 
 
 OnProgress = Callable[[ComposeProgress], None]
+Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,4 +95,4 @@ class Composer:
     credential_signer: CredentialSigner
     base_model: Path
     memory: LogMemory
-    clock: Callable[[], datetime]
+    clock: Clock
