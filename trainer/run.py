@@ -5,6 +5,7 @@
     <tenant>/<name>/learned_embeds.safetensors
     masks/<tenant>/<name>/<picture>.png
     samples/<tenant>/<name>/<n>.png
+    rounds/<picture>/<n>.png                the masks as they were after each round; round 0 has the class words alone
     report.json, report.html
 No job, no queue, no registry: the caller has those.
 """
@@ -26,12 +27,13 @@ from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone
 from trainer.data import TrainingSet
 from trainer.em.config import EMConfig
-from trainer.em.loop import TrainingProgress, fit
+from trainer.em.loop import TrainingPhase, TrainingProgress, fit
 from trainer.em.scene import class_word, layout_scene
 from trainer.em.state import EMState, load_state, save_state
 from trainer.export import write_embeddings, write_masks
 from trainer.quality.measures import ImageTextEncoder
 from trainer.quality.page import render_page
+from trainer.quality.plots import overlay
 from trainer.quality.report import QualityReport, assess
 
 STATE_FILE = "em_state.safetensors"
@@ -100,8 +102,13 @@ def run_training(
         on_round=lambda finished: save_state(finished, state_path),
     )
     trained = time.monotonic() - started
-    report = assess(backbone, training_set, config, state, encoder=encoder, seconds=trained)
+
+    def on_samples(drawn: int, wanted: int) -> None:
+        on_progress(_sampling(state, config, drawn, wanted))
+
+    report = assess(backbone, training_set, config, state, encoder=encoder, seconds=trained, on_samples=on_samples)
     concepts = write_concepts(out_dir, backbone, training_set, config, state, report)
+    write_rounds(out_dir, report)
     report_json, report_html = write_report(out_dir, report)
     return TrainingResult(
         concepts=concepts,
@@ -113,6 +120,18 @@ def run_training(
         converged=state.converged,
         seconds=time.monotonic() - started,
         warnings=tuple(report.values["warnings"]),
+    )
+
+
+def _sampling(state: EMState, config: EMConfig, drawn: int, wanted: int) -> TrainingProgress:
+    return TrainingProgress(
+        round=state.round,
+        rounds=config.max_rounds,
+        step=drawn,
+        steps=wanted,
+        loss=None,
+        eta_seconds=None,
+        phase=TrainingPhase.SAMPLES,
     )
 
 
@@ -159,6 +178,16 @@ def write_samples(out_dir: Path, concept: str, report: QualityReport) -> tuple[P
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(path, format="PNG")
         paths.append(path)
     return tuple(paths)
+
+
+def write_rounds(out_dir: Path, report: QualityReport) -> None:
+    """Write each picture in grey under each round's masks in colour, as the report shows them."""
+    for index, picture in enumerate(report.scene.pictures):
+        folder = out_dir / "rounds" / picture.name
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, winners in enumerate(report.state.history):
+            shown = overlay(picture.pixels, winners[index])
+            Image.fromarray(shown).save(folder / f"{number}.png", format="PNG", optimize=True)
 
 
 def write_report(out_dir: Path, report: QualityReport) -> tuple[Path, Path]:

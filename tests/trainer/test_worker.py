@@ -102,6 +102,11 @@ class TestTrainWithEm:
         names = {file.name for file in done[0].concepts[1].files}
         assert {"masks/one.png", "masks/two.png", "pictures/one.png", "pictures/two.png"} <= names
 
+    def test_shows_the_masks_of_every_round(self, done: Done) -> None:
+        folder = done[0].concepts[0].files[0].path.parents[2] / "rounds"
+        expected = {f"{name}/{number}.png" for name in ("one", "two") for number in range(done[0].rounds + 1)}
+        assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")} == expected
+
     def test_states_how_the_embedding_is_bound(self, done: Done, backbone: Backbone) -> None:
         facts = done[0].concepts[1].embedding
         assert (facts.placeholder_token, facts.vectors, facts.class_word) == ("<demo-pier>", 2, "beach")
@@ -113,6 +118,12 @@ class TestTrainWithEm:
         assert phases[0] == "prepare"
         assert phases[-2:] == ["quality", "export"]
         assert {"e-step", "m-step"} <= set(phases)
+
+    def test_counts_the_samples_while_it_draws_them(self, done: Done) -> None:
+        drawn = [(progress.step, progress.steps) for progress in done[1] if progress.phase == "quality"][1:]
+        assert drawn[0][0] == 0
+        assert drawn[-1][0] == drawn[-1][1] > 0
+        assert len(drawn) > 2
 
     def test_goes_on_from_the_newest_checkpoint_to_the_same_result(
         self, done: Done, backbone: Backbone, tmp_path: Path

@@ -42,6 +42,7 @@ class TrainingPhase(StrEnum):
     MASKS = "masks"  # E-step
     TOKENS = "tokens"  # M-step
     DONE = "done"
+    SAMPLES = "samples"  # drawing what was learned, for the report; steps are pictures
 
 
 @dataclass(frozen=True, kw_only=True)

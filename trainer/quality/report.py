@@ -6,6 +6,7 @@ It states what was measured and how, and what was not measured and why. It judge
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from trainer.em.state import EMState
 from trainer.quality.measures import ImageTextEncoder, Likeness, measure_likeness, reference_cuts
 from trainer.quality.sampling import sample_pictures
 
+TOGETHER = ""  # no concept has this name
 REPORT_FORMAT = "imprimatur.quality-report/v1"
 THING_SCENES = ("a photo of {}", "a photo of {} on a beach", "a photo of {} in the snow", "a photo of {} in a forest")
 PLACE_SCENES = ("a photo of {}", "a photo of a dog in {}", "a photo of a car in {}", "a photo of an apple in {}")
@@ -61,11 +63,12 @@ def assess(
     *,
     encoder: ImageTextEncoder | None,
     seconds: float,
+    on_samples: Callable[[int, int], None] = lambda drawn, wanted: None,
 ) -> QualityReport:
-    """Draw samples, measure what can be measured, and put it together."""
+    """Draw samples, measure what can be measured, and put it together. `on_samples` hears how many are drawn."""
     scene = layout_scene(training_set)
-    samples = {c.name: _sample(backbone, scene, state, scenes_for(c), config.seed) for c in scene.concepts}
-    together = _sample(backbone, scene, state, (joint_prompt(scene),) * 2, config.seed)
+    drawn = _draw_samples(backbone, scene, state, config.seed, on_samples)
+    samples, together = {c.name: drawn[c.name] for c in scene.concepts}, drawn[TOGETHER]
     likeness = None
     if encoder is not None:
         texts = {c.name: [plain_text(prompt, c) for prompt in samples[c.name].prompts] for c in scene.concepts}
@@ -106,6 +109,21 @@ def joint_prompt(scene: Scene) -> str:
 def plain_text(prompt: str, concept: ConceptSpec) -> str:
     """`prompt` with the class word in the concept's place."""
     return prompt.replace(f"{{{concept.name}}}", f"a {class_word(concept)}")
+
+
+def _draw_samples(
+    backbone: Backbone, scene: Scene, state: EMState, seed: int, on_samples: Callable[[int, int], None]
+) -> dict[str, SampleSet]:
+    """Each concept's samples by its name, and those of all of them under `TOGETHER`."""
+    wanted = {c.name: scenes_for(c) for c in scene.concepts} | {TOGETHER: (joint_prompt(scene),) * 2}
+    total, drawn = sum(map(len, wanted.values())), 0
+    samples = {}
+    for name, prompts in wanted.items():
+        on_samples(drawn, total)
+        samples[name] = _sample(backbone, scene, state, prompts, seed)
+        drawn += len(prompts)
+    on_samples(total, total)
+    return samples
 
 
 def _sample(backbone: Backbone, scene: Scene, state: EMState, prompts: tuple[str, ...], seed: int) -> SampleSet:
