@@ -119,7 +119,7 @@ def consents_of(
         if row is None or row.tenant != tenant:
             raise _missing(tenant, consent)
         record = parse_wire(ConsentRecord, row.content, f"consent {consent}")
-        status = _status(record, withdrawn=consent in withdrawn, at=at)
+        status = status_of(record, withdrawn=consent in withdrawn, at=at)
         found.append(ConsentEvidence(id=consent, digest=row.digest, record=record, status=status))
     return tuple(found)
 
@@ -181,7 +181,8 @@ def _require_own(caller: Caller, covers: Sequence[ConceptId]) -> None:
             raise InputError(f"{caller.principal} cannot record terms for {concept}, which is not of {caller.tenant}")
 
 
-def _status(record: ConsentRecord, *, withdrawn: bool, at: datetime) -> ConsentStatus:
+def status_of(record: ConsentRecord, *, withdrawn: bool, at: datetime) -> ConsentStatus:
+    """The status of a consent that is withdrawn, or is not, at the moment `at`."""
     if withdrawn:
         return ConsentStatus.WITHDRAWN
     return ConsentStatus.EXPIRED if at >= record.terms.valid_until else ConsentStatus.GIVEN

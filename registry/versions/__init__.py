@@ -5,6 +5,9 @@ tables        the rows
 statements    reading signed statements about a version
 submission    what the training service submits, checked and stored
 withdrawal    a consent ends, and what rests on it is suspended
+aliases       setting aliases, several at once, compare and swap
+history       what stood at a moment: statuses and aliases
+moment        a reference, as it was at a moment
 service       load, resolve, hold, transitions
-routes        submissions, lists of versions, concepts with their approved version, withdrawals
+routes        submissions, aliases, history, lists of versions, concepts with their approved version, withdrawals
 """

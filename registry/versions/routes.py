@@ -1,46 +1,69 @@
-"""Submissions and lists of versions, concepts with their approved version, and the withdrawal of a consent.
+"""Submissions and lists of versions, concepts with their approved version, aliases, what stood at a moment, and the
+withdrawal of a consent.
 
 Concepts and withdrawals are here, not in their own slices, because these answers and acts need to know versions.
 """
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from registry.auth import CallerDep
 from registry.concepts import service as concepts
-from registry.log.service import receipt
+from registry.log.service import receipt, receipts
 from registry.runtime import RuntimeDep
-from registry.versions import service
+from registry.versions import history, service
+from registry.versions.aliases import set_aliases
+from registry.versions.moment import approved_numbers, require_past, version_at
 from registry.versions.submission import submit
 from registry.versions.withdrawal import withdraw_consent
+from sdk.errors import NotFound
 from sdk.spec.api import (
+    AliasChanges,
+    AliasesSet,
+    AliasList,
     ConceptList,
     ConceptView,
+    Moment,
     RecordAccepted,
+    VersionAt,
     VersionList,
     VersionSubmission,
     VersionView,
     Withdrawal,
 )
-from sdk.spec.ids import ConceptId, RecordId
+from sdk.spec.ids import AliasName, ConceptId, RecordId, parse_version_ref
 
 router = APIRouter(prefix="/v1", tags=["versions"])
 
 
 @router.get("/concepts")
-def list_concepts(runtime: RuntimeDep, caller: CallerDep) -> ConceptList:
-    """The concepts of the caller's tenant."""
+def list_concepts(runtime: RuntimeDep, caller: CallerDep, as_of: Moment | None = None) -> ConceptList:
+    """The concepts of the caller's tenant, now or as they stood at a moment."""
     with runtime.transaction() as session:
         found = concepts.all_of(session, caller.tenant)
+        if as_of:
+            require_past(runtime, as_of)
+            approved = approved_numbers(session, caller.tenant, as_of)
+            there = (concept for concept in found if concept.created_at <= as_of)
+            return ConceptList(concepts=tuple(concept.view(approved.get(concept.id)) for concept in there))
         return ConceptList(concepts=tuple(service.concept_view(session, runtime, concept) for concept in found))
 
 
 @router.get("/concepts/{tenant}/{name}")
-def get_concept(tenant: str, name: str, runtime: RuntimeDep, caller: CallerDep) -> ConceptView:
-    """One concept."""
+def get_concept(
+    tenant: str, name: str, runtime: RuntimeDep, caller: CallerDep, as_of: Moment | None = None
+) -> ConceptView:
+    """One concept, now or as it stood at a moment."""
     with runtime.transaction() as session:
         concept = concepts.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"))
+        if as_of:
+            require_past(runtime, as_of)
+            if concept.created_at > as_of:
+                raise NotFound(f"there was no concept {concept.id} yet at {as_of.isoformat()}")
+            return concept.view(approved_numbers(session, caller.tenant, as_of, concept.id).get(concept.id))
         return service.concept_view(session, runtime, concept)
 
 
@@ -60,6 +83,47 @@ def list_versions(tenant: str, name: str, runtime: RuntimeDep, caller: CallerDep
     with runtime.transaction() as session:
         concept = concepts.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"))
         return VersionList(versions=service.views_of(session, runtime, concept))
+
+
+@router.get("/history")
+def get_history(
+    ref: Annotated[str, Query(max_length=300)], at: Moment, runtime: RuntimeDep, caller: CallerDep
+) -> VersionAt:
+    """What a reference meant at a moment, and where that version stood then."""
+    with runtime.transaction() as session:
+        return version_at(session, runtime, caller.tenant, parse_version_ref(ref), at)
+
+
+@router.post("/aliases", status_code=201)
+def post_aliases(changes: AliasChanges, runtime: RuntimeDep, caller: CallerDep) -> AliasesSet:
+    """Set aliases: all of the changes, or none."""
+    with runtime.transaction() as session:
+        aliases = set_aliases(session, runtime, caller, changes)
+    with runtime.transaction() as session:
+        proofs = receipts(session, runtime, [view.log_index for view in aliases])
+    return AliasesSet(aliases=aliases, receipts=proofs)
+
+
+@router.get("/aliases")
+def list_aliases(
+    runtime: RuntimeDep, caller: CallerDep, concept: ConceptId | None = None, as_of: Moment | None = None
+) -> AliasList:
+    """What aliases name now, or named at a moment."""
+    at = as_of or runtime.clock()
+    require_past(runtime, at)
+    with runtime.transaction() as session:
+        return AliasList(aliases=tuple(history.aliases_at(session, caller.tenant, at, concept)))
+
+
+@router.get("/concepts/{tenant}/{name}/aliases/{alias}")
+def get_alias(tenant: str, name: str, alias: AliasName, runtime: RuntimeDep, caller: CallerDep) -> AliasList:
+    """Everything that an alias ever named, oldest first."""
+    with runtime.transaction() as session:
+        concept = concepts.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"))
+        meanings = tuple(history.meanings_of(session, concept.id, alias))
+    if not meanings:
+        raise NotFound(f"{concept.id} never had an alias {alias}")
+    return AliasList(aliases=meanings)
 
 
 @router.post("/consents/{consent}/withdrawal", status_code=201)

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from registry.concepts.service import Concept
 from registry.consent import service as consent
 from registry.runtime import Runtime
+from registry.versions import history
 from registry.versions.lifecycle import VersionEvent, advance
 from registry.versions.tables import VersionRow, VersionStateRow
 from registry.versions.version import Terms, Version
@@ -80,7 +81,10 @@ def resolve(session: Session, tenant: TenantName, ref: VersionRef) -> Version:
             raise NotFound(f"manifest {ref.manifest_digest} is of another concept than {ref.concept}")
         return found
     if ref.alias:
-        raise NotFound(f"{ref.concept} has no alias {ref.alias}; give a number, a manifest digest, or nothing")
+        number = history.named_by(session, tenant, ref.concept, ref.alias)
+        if number is None:
+            raise NotFound(f"{ref} names no version; set the alias, or give a number, a manifest digest, or nothing")
+        return load(session, tenant, ref.concept, number)
     if approved := approved_version(session, tenant, ref.concept):
         return approved
     versions = versions_of(session, tenant, ref.concept)

@@ -1,4 +1,5 @@
-"""Rows of versions. A version and what it rests on are insert-only; its state is one narrow row that moves.
+"""Rows of versions. A version and what it rests on are insert-only; its state is one narrow row that moves,
+and every status it came to is kept. An alias is a row each time it is set.
 
 The database repeats the rules: one approved version a concept (a partial unique index), no way out of a final status
 (a trigger), and a version's owner and trainer of record in the key that reviews refer to (`approvals.tables`).
@@ -74,3 +75,38 @@ class VersionStateRow(Base):
     status: Mapped[str]
     approvals: Mapped[int]
     changed_at: Mapped[datetime]
+
+
+class VersionStatusRow(Base):
+    """A status that a version came to; written by the database whenever a state is, insert-only."""
+
+    __tablename__ = "version_statuses"
+    __table_args__ = (
+        ForeignKeyConstraint(["concept_id", "number"], ["concept_versions.concept_id", "concept_versions.number"]),
+        CheckConstraint(f"status IN ({STATUSES})", name="status"),
+        CheckConstraint("place >= 1", name="place"),
+    )
+
+    concept_id: Mapped[ConceptId] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    since: Mapped[datetime]
+
+
+class AliasRow(Base):
+    """What an alias names from `set_at` on, until its next row; no number: it names no version. Insert-only."""
+
+    __tablename__ = "version_aliases"
+    __table_args__ = (
+        ForeignKeyConstraint(["concept_id", "number"], ["concept_versions.concept_id", "concept_versions.number"]),
+        CheckConstraint("place >= 1", name="place"),
+    )
+
+    concept_id: Mapped[ConceptId] = mapped_column(ForeignKey("concepts.id"), primary_key=True)
+    alias: Mapped[str] = mapped_column(primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int | None]
+    set_by: Mapped[PrincipalId]
+    set_at: Mapped[datetime]
+    log_index: Mapped[int] = mapped_column(BigInteger)

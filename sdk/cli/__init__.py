@@ -7,6 +7,7 @@ records       concept, consent, licence
 train         train
 review        show, approve, reject, revoke
 version_text  how a version reads
+alias         alias set, list, history, remove
 compose       compose
 policy        policy why, test, diff, replay
 audit         audit log, audit verify, audit generations

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from sdk.cli.alias import AsOf, parse_moment, show_at
 from sdk.cli.connection import ProfileOption, connected, named, now, say
 from sdk.cli.version_text import show_version
 from sdk.client import Client
@@ -32,9 +33,12 @@ Reference = Annotated[str, typer.Argument(help="A version, such as demo/fox@1.",
 
 
 @commands.command()
-def show(reference: Reference, profile: ProfileOption = None) -> None:
-    """Verify a version and show what it is, what covers it and who approved it."""
+def show(reference: Reference, as_of: AsOf = None, profile: ProfileOption = None) -> None:
+    """Verify a version and show what it is, what covers it and who approved it; or what stood at a moment."""
     with connected(profile) as (chosen, client):
+        if as_of:
+            show_at(client, reference, parse_moment(as_of))
+            return
         version = verified(chosen, client, reference)
         trust = current_trust_root(client, chosen.trust_root, now=now())
     show_version(version)

@@ -17,12 +17,16 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     POST  /v1/licences                                       LicenceGrant -> RecordAccepted
     GET   /v1/licences/{id}                                  LicenceEvidence
     POST  /v1/concepts                                       NewConcept -> ConceptView
-    GET   /v1/concepts                                       ConceptList
-    GET   /v1/concepts/{tenant}/{name}                       ConceptView
+    GET   /v1/concepts?as_of=                                ConceptList
+    GET   /v1/concepts/{tenant}/{name}?as_of=                ConceptView
     POST  /v1/concepts/{tenant}/{name}/versions              VersionSubmission -> VersionView
     GET   /v1/concepts/{tenant}/{name}/versions              VersionList
     GET   /v1/concepts/{tenant}/{name}/versions/{number}     VersionBundle
     GET   /v1/resolve?ref=tenant/name@...                    VersionBundle
+    GET   /v1/history?ref=tenant/name@...&at=                VersionAt
+    POST  /v1/aliases                                        AliasChanges -> AliasesSet
+    GET   /v1/aliases?concept=tenant/name&as_of=             AliasList
+    GET   /v1/concepts/{tenant}/{name}/aliases/{alias}       AliasList (every meaning it had, oldest first)
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/reviews      Envelope -> VersionView
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/revocation   Envelope -> VersionView
     POST  /v1/generations                                    GenerationIntent -> GenerationGrant
@@ -52,6 +56,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -61,10 +66,14 @@ from sdk.spec.bundle import VersionStatus
 from sdk.spec.canonical import WireModel
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Base64Bytes, Envelope
-from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
+from sdk.spec.ids import AliasName, ConceptId, PrincipalId, RecordId, TenantName
 from sdk.spec.log_entry import AuditEventType, LogEntry, LogReceipt
 from sdk.spec.manifest import ArtefactName, ConceptKind
 from sdk.spec.policy import Decision, PolicyContext, Role, Use
+from sdk.spec.terms import ConsentStatus
+
+Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC))]
+"""A moment that is asked about, with its zone."""
 
 
 class Problem(WireModel):
@@ -141,6 +150,61 @@ class VersionView(WireModel):
 
 class VersionList(WireModel):
     versions: tuple[VersionView, ...]
+
+
+class VersionAt(WireModel):
+    """What a reference meant at a moment, and where that version stood then.
+
+    A claim about the past, so it is no `VersionBundle`: nothing can be composed from it. The log's entries about
+    `concept@number` and `concept@alias` prove or disprove it.
+    """
+
+    ref: str
+    at: AwareDatetime
+    concept: ConceptId
+    number: int
+    manifest: Digest
+    status: VersionStatus
+    since: AwareDatetime  # when it came to that status, or was last changed
+    aliases: tuple[AliasName, ...]  # that named it then
+    consents: dict[RecordId, ConsentStatus]  # that it rests on, as they stood then
+
+
+class AliasChange(WireModel):
+    """An alias is to name a version of its concept. Number 0 stands for no version, here and in `expected`."""
+
+    concept: ConceptId
+    alias: AliasName
+    number: int = Field(ge=0, lt=2**31)
+    expected: Annotated[int, Field(ge=0, lt=2**31)] | None = None  # what it names now; none: whatever it names
+
+
+class AliasChanges(WireModel):
+    """All of these at once, or none."""
+
+    changes: tuple[AliasChange, ...] = Field(min_length=1, max_length=64)
+
+
+class AliasView(WireModel):
+    """What an alias names from `set_at` on; number 0 when it was taken away."""
+
+    concept: ConceptId
+    alias: AliasName
+    number: int
+    set_by: PrincipalId
+    set_at: AwareDatetime
+    log_index: int
+
+
+class AliasList(WireModel):
+    aliases: tuple[AliasView, ...]
+
+
+class AliasesSet(WireModel):
+    """The aliases as they now are, with the proof of each, in the order of the changes."""
+
+    aliases: tuple[AliasView, ...]
+    receipts: tuple[LogReceipt, ...]
 
 
 class GenerationIntent(WireModel):

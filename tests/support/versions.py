@@ -51,6 +51,7 @@ _UNLOGGED = {  # logged with the row they belong to; a column to try to change
     "version_consents": "number",
     "generation_versions": "number",
     "licence_uses": "images",
+    "version_statuses": "number",
 }
 FOX = ConceptId("demo/fox")
 USE = Use(purpose="advertising", territory="JP", channel="web")

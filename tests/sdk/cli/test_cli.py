@@ -109,6 +109,7 @@ class TestHelp:
             *("train", "show", "approve", "reject", "revoke", "compose"),
             *("audit log", "audit verify", "audit generations"),
             *("policy why", "policy test", "policy diff", "policy replay"),
+            *("alias set", "alias list", "alias history", "alias remove"),
         }
 
     @pytest.mark.parametrize("path", [("whoami",), ("approve",), ("audit", "verify"), ("compose",), ("train",)])

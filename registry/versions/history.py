@@ -1,0 +1,107 @@
+"""What stood at a moment: one query a question, over rows that are only ever inserted. Nothing is written here.
+
+A moment in the past answers the same for ever. The order of two rows is their `place`, given under a lock, so that a
+clock that was set back changes nothing that came before it. Which policies were in force is not here: every decision
+carries its bundle's digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import Select, and_, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session, aliased
+
+from registry.versions.tables import AliasRow, VersionRow, VersionStatusRow
+from sdk.spec.api import AliasView
+from sdk.spec.bundle import VersionStatus
+from sdk.spec.ids import AliasName, ConceptId, TenantName
+
+
+def aliases_at(
+    session: Session, tenant: TenantName, at: datetime, concept: ConceptId | None = None
+) -> Sequence[AliasView]:
+    """What the aliases of `tenant`, or of one concept, named at the moment `at`, by name."""
+    statement = _latest_aliases(at)
+    if concept:
+        statement = statement.where(AliasRow.concept_id == concept)
+    rows = session.scalars(statement).all()
+    return [view_of(row) for row in rows if row.number is not None and row.concept_id.tenant == tenant]
+
+
+def alias_now(session: Session, concept: ConceptId, alias: AliasName) -> AliasRow | None:
+    """The newest row of an alias, if it ever was set."""
+    statement = select(AliasRow).where(AliasRow.concept_id == concept, AliasRow.alias == alias)
+    return session.scalar(statement.order_by(AliasRow.place.desc()).limit(1))
+
+
+def named_by(
+    session: Session, tenant: TenantName, concept: ConceptId, alias: AliasName, at: datetime | None = None
+) -> int | None:
+    """The number that an alias of `tenant` names now, or named at the moment `at`; none when it names none."""
+    if concept.tenant != tenant:
+        return None
+    statement = select(AliasRow.number).where(AliasRow.concept_id == concept, AliasRow.alias == alias)
+    if at:
+        statement = statement.where(AliasRow.set_at <= at)
+    return session.scalar(statement.order_by(AliasRow.place.desc()).limit(1))
+
+
+def meanings_of(session: Session, concept: ConceptId, alias: AliasName) -> Sequence[AliasView]:
+    """Everything that an alias ever named, oldest first."""
+    statement = select(AliasRow).where(AliasRow.concept_id == concept, AliasRow.alias == alias)
+    return [view_of(row) for row in session.scalars(statement.order_by(AliasRow.place))]
+
+
+def approved_at(
+    session: Session, tenant: TenantName, at: datetime, concept: ConceptId | None = None
+) -> Mapping[ConceptId, int]:
+    """The number of the version of each concept that stood approved at the moment `at`; terms are not looked at."""
+    latest = aliased(VersionStatusRow, _latest_statuses(at).subquery())
+    of_tenant = and_(VersionRow.concept_id == latest.concept_id, VersionRow.number == latest.number)
+    statement = (
+        select(latest.concept_id, latest.number)
+        .join(VersionRow, of_tenant)
+        .where(latest.status == VersionStatus.APPROVED.value, VersionRow.tenant == tenant)
+    )
+    if concept:
+        statement = statement.where(latest.concept_id == concept)
+    return dict(list(session.execute(statement)))
+
+
+def status_row_at(session: Session, concept: ConceptId, number: int, at: datetime) -> VersionStatusRow | None:
+    """The status that a version had come to by the moment `at`; none before it was submitted."""
+    statement = _latest_statuses(at).where(VersionStatusRow.concept_id == concept, VersionStatusRow.number == number)
+    return session.scalar(statement)
+
+
+def view_of(row: AliasRow) -> AliasView:
+    """What an alias came to name, as it travels."""
+    return AliasView(
+        concept=row.concept_id,
+        alias=AliasName(row.alias),
+        number=row.number or 0,
+        set_by=row.set_by,
+        set_at=row.set_at,
+        log_index=row.log_index,
+    )
+
+
+def _latest_aliases(at: datetime) -> Select[AliasRow]:
+    return (
+        select(AliasRow)
+        .ext(distinct_on(AliasRow.concept_id, AliasRow.alias))
+        .where(AliasRow.set_at <= at)
+        .order_by(AliasRow.concept_id, AliasRow.alias, AliasRow.place.desc())
+    )
+
+
+def _latest_statuses(at: datetime) -> Select[VersionStatusRow]:
+    return (
+        select(VersionStatusRow)
+        .ext(distinct_on(VersionStatusRow.concept_id, VersionStatusRow.number))
+        .where(VersionStatusRow.since <= at)
+        .order_by(VersionStatusRow.concept_id, VersionStatusRow.number, VersionStatusRow.place.desc())
+    )
