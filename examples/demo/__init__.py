@@ -7,6 +7,5 @@ opening   the steps that make that place
 steps     the other steps, one function each; each checks that what should happen happened
 demo      what the steps share
 stage     numbering, timing and printing of steps
-page      what demo-out/index.html shows
-gallery   how it looks
+page      what demo-out/index.html shows; page.html is how it looks
 """

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from examples.demo import opening, steps
 from examples.demo.demo import Demo
-from examples.demo.page import TRAINING_FOLDER, write_gallery
+from examples.demo.page import TRAINING_FOLDER, write_page
 from examples.demo.stage import DemoFailed, Stage
 from examples.demo.story import EXAMPLES, load_story
 from examples.demo.studio import WorkspaceStudio
@@ -40,7 +40,7 @@ def main() -> int:
         return 1
     finally:
         demo.studio.command("down", str(workspace))
-    summarise(demo, write_gallery(demo, out), console)
+    summarise(demo, write_page(demo, out), console)
     return 0
 
 

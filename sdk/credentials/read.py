@@ -36,6 +36,7 @@ class ContentCredentials:
     state: CredentialState
     issuer: str
     signer: str
+    actions: tuple[str, ...]  # what was done to the image, such as `c2pa.created`
     source_type: str | None
     ingredients: tuple[str, ...]  # titles of the `inputTo` ingredients
     use: ConceptUse | None
@@ -81,7 +82,8 @@ def verify_credentials(png: bytes, authorities: Sequence[str]) -> ContentCredent
 def _credentials(report: dict[str, Any]) -> ContentCredentials:
     active = report["manifests"][report["active_manifest"]]
     assertions = {assertion["label"]: assertion["data"] for assertion in active.get("assertions", [])}
-    created = [a for a in assertions.get("c2pa.actions.v2", {}).get("actions", []) if a["action"] == "c2pa.created"]
+    actions = assertions.get("c2pa.actions.v2", {}).get("actions", [])
+    created = [action for action in actions if action["action"] == "c2pa.created"]
     use = assertions.get(ASSERTION_LABEL)
     signature = active.get("signature_info", {})
     failures = report.get("validation_results", {}).get("activeManifest", {}).get("failure", [])
@@ -89,6 +91,7 @@ def _credentials(report: dict[str, Any]) -> ContentCredentials:
         state=CredentialState(report["validation_state"]),
         issuer=signature.get("issuer", ""),
         signer=signature.get("common_name", ""),
+        actions=tuple(action["action"] for action in actions),
         source_type=created[0].get("digitalSourceType") if created else None,
         ingredients=tuple(i["title"] for i in active.get("ingredients", []) if i["relationship"] == "inputTo"),
         use=None if use is None else validate_wire(ConceptUse, use, "concept-use assertion"),

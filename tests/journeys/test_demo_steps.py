@@ -3,103 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from rich.console import Console
-from support.database import DatabaseServer
-from support.studio import StudioInProcess, make_studio
+from support.demo import InProcess, OpenDemo
 from support.tampering import Answer, changed_bytes, changed_json, from_the_log_of, without_rules
-from support.tiny_backbone import make_backbone_dir
 
 from examples.demo import steps
-from examples.demo.demo import Demo
-from examples.demo.stage import DemoFailed, Stage
-from examples.demo.story import Story, load_story
+from examples.demo.stage import DemoFailed
 from sdk.errors import LogForked, ProofInvalid, SignatureInvalid, VerificationError
-from sdk.spec.api import NewConcept
-
-OpenDemo = Callable[..., "InProcess"]
-
-
-class ShortStory(Story):
-    """The example without its further scenes."""
-
-    subject_elsewhere = ()
-    place_with_others = ()
-
-
-@dataclass
-class InProcess(Demo):
-    """A demo whose studio tests may tamper with."""
-
-    studio: StudioInProcess
-
-
-@pytest.fixture(scope="module")
-def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_backbone_dir(tmp_path_factory.mktemp("base") / "sd", "sd")
-
-
-@pytest.fixture
-def submitted(postgres_server: DatabaseServer, tmp_path: Path, base_model: Path) -> Iterator[OpenDemo]:
-    """Opens a demo at the point where training has just submitted both concepts; options are those of `make_studio`."""
-    with ExitStack() as stack:
-
-        def open_demo(**options: Any) -> InProcess:
-            url = stack.enter_context(postgres_server.fresh_database())
-            return make_demo(stack.enter_context(make_studio(url, tmp_path, base_model=base_model, **options)))
-
-        yield open_demo
-
-
-@pytest.fixture
-def approved(submitted: OpenDemo) -> OpenDemo:
-    """Like `submitted`, and then both versions are approved."""
-
-    def open_demo(**options: Any) -> InProcess:
-        demo = submitted(**options)
-        for concept in demo.story.concepts:
-            demo.must("approve", demo.version(concept), role="reviewer")
-        return demo
-
-    return open_demo
-
-
-@pytest.fixture(scope="module")
-def composed(
-    postgres_server: DatabaseServer, tmp_path_factory: pytest.TempPathFactory, base_model: Path
-) -> Iterator[InProcess]:
-    """One demo that has composed, for tests that change nothing in its registry."""
-    folder = tmp_path_factory.mktemp("composed")
-    with postgres_server.fresh_database() as url, make_studio(url, folder, base_model=base_model) as studio:
-        demo = make_demo(studio)
-        steps.approve(demo)
-        steps.compose(demo)
-        yield demo
-
-
-def make_demo(studio: StudioInProcess) -> InProcess:
-    story = load_story()
-    demo = InProcess(
-        studio=studio,
-        story=ShortStory(subject=story.subject, place=story.place, pictures=story.pictures),
-        stage=Stage(Console(quiet=True)),
-        training_files=studio.folder / "training",
-        sampling_steps=1,
-    )
-    with studio.client("trainer") as trainer:
-        for concept in story.concepts:
-            trainer.create_concept(NewConcept(id=concept.id, kind=concept.kind, title=concept.title))
-    steps.record_terms(demo)
-    for concept in story.concepts:
-        studio.submit(concept.id, concept.kind, demo.consents, demo.licences)
-    return demo
 
 
 class TestNothingBroken:

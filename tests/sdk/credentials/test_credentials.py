@@ -101,6 +101,7 @@ class TestMarking:
         assert credentials.state is CredentialState.TRUSTED
         assert credentials.use == concept_use()
         assert credentials.ingredients == ("demo/fox@2", "demo/pier@2")
+        assert credentials.actions == ("c2pa.created",)
         assert credentials.source_type == DIGITAL_SOURCE_TYPE
         assert (credentials.issuer, credentials.signer) == ("Demo Studio", "demo/app")
         assert credentials.failures == ()
