@@ -6,6 +6,7 @@
     result.images[0].save("fox.png")
 
     compose       images or a refusal that says why          sdk.compose
+    acompose      the same for event loops                   sdk.compose
     variants      a matrix of compose calls, resumable       sdk.compose
     Client        one typed method a route                   sdk.client
     Profile       who calls, where, with which keys          sdk.profile
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         ComposeStage,
         Composition,
         VariantRow,
+        acompose,
         compose,
         variants,
     )
@@ -53,6 +55,7 @@ __all__ = [
     "Profile",
     "VariantRow",
     "VerifiedVersion",
+    "acompose",
     "compose",
     "connect",
     "errors",
@@ -77,6 +80,7 @@ _HOMES: Final = {
     "Profile": "sdk.profile",
     "VariantRow": "sdk.compose",
     "VerifiedVersion": "sdk.verify",
+    "acompose": "sdk.compose",
     "compose": "sdk.compose",
     "connect": "sdk.resolve",
     "load_profile": "sdk.profile",

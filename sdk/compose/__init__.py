@@ -4,6 +4,7 @@ call      the call and the order of its steps, which is the promise
 steps     the steps, one function each
 question  what it asks policy
 values    what it takes with it, reports and hands out
+aio       `acompose`: the same call for event loops
 campaign  `variants`: a matrix of calls, resumable
 
 result = sdk.compose(["demo/fox"], "a photo of {demo/fox}", purpose="advertising", territory="JP", channel="web")
@@ -12,6 +13,7 @@ result = sdk.compose(["demo/fox"], "a photo of {demo/fox}", purpose="advertising
 import sys
 from types import ModuleType
 
+from sdk.compose.aio import acompose
 from sdk.compose.call import compose
 from sdk.compose.campaign import Campaign, Outcome, VariantRow, variants
 from sdk.compose.values import ComposedImage, ComposeProgress, ComposeStage, Composition
@@ -24,6 +26,7 @@ __all__ = [
     "Composition",
     "Outcome",
     "VariantRow",
+    "acompose",
     "compose",
     "variants",
 ]

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from sdk.client import Client
 from sdk.compose.steps import (
@@ -39,7 +40,7 @@ from sdk.compose.values import (
 from sdk.credentials.authority import load_credential_signer
 from sdk.credentials.mark import encode_png, mark_image
 from sdk.errors import InputError
-from sdk.generate.pipeline import Sampling
+from sdk.generate.pipeline import Sampling, check_size
 from sdk.generate.scene import Scene, concept_of, name_concepts, parse_scene, plain_text
 from sdk.profile import Profile, load_profile
 from sdk.resolve import connect, current_trust_root, log_memory, resolve_references, watch_log
@@ -47,6 +48,8 @@ from sdk.signing.signer import load_key_file
 from sdk.spec.canonical import validate_wire
 from sdk.spec.policy import Use
 from sdk.verify import verify_version
+
+MAX_COUNT: Final = 64  # images of one call
 
 
 def utc_now() -> datetime:
@@ -89,7 +92,7 @@ def compose(
     sampling = Sampling(
         seed=seed, steps=steps, guidance=guidance, negative_prompt=plain_text(negative_prompt or ""), size=size
     )
-    use = check_use(purpose, territory, channel, count=count, seed=seed, steps=steps)
+    use = check_use(purpose, territory, channel, sampling, count)
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
     connection = client or connect(chosen)
     try:
@@ -158,12 +161,19 @@ def _composer(profile: Profile, client: Client, clock: Clock) -> Composer:
     )
 
 
-def check_use(purpose: str, territory: str, channel: str, *, count: int, seed: int, steps: int) -> Use:
-    """The use that is asked for. Raises `InputError` or `FormatError` for what nothing could be generated for."""
-    limits = {"count": (count, 1, 64), "seed": (seed, 0, 2**53 - 1 - count), "steps": (steps, 1, 1000)}
-    for name, (value, lowest, highest) in limits.items():
-        if not lowest <= value <= highest:
-            raise InputError(f"{name} is {value}; it must lie between {lowest} and {highest}")
+def check_use(purpose: str, territory: str, channel: str, sampling: Sampling, count: int) -> Use:
+    """The use that is asked for, if it can be drawn. Raises `InputError` or `FormatError`; nothing is spent yet."""
+    limits = {
+        "count": (count, int, 1, MAX_COUNT),
+        "steps": (sampling.steps, int, 1, 1000),
+        "seed": (sampling.seed, int, 0, 2**53 - 1 - MAX_COUNT),
+        "guidance": (sampling.guidance, int | float, 0, 100),
+    }
+    for name, (value, kind, lowest, highest) in limits.items():
+        if not isinstance(value, kind) or isinstance(value, bool) or not lowest <= value <= highest:
+            raise InputError(f"{name} is {value!r}; it must be a number between {lowest} and {highest}")
+    if sampling.size is not None:
+        check_size(sampling.size)
     return validate_wire(Use, {"purpose": purpose, "territory": territory, "channel": channel}, "use")
 
 

@@ -11,7 +11,7 @@ import csv
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from sdk.client import Client
 from sdk.compose.call import check_use, compose, utc_now
 from sdk.compose.values import Clock, Composition
 from sdk.errors import ConfigurationError, InputError, NotApproved, PolicyDenied
+from sdk.generate.pipeline import Sampling
 from sdk.generate.scene import concept_of, parse_scene, plain_text
 from sdk.profile import Profile, load_profile
 from sdk.resolve import connect
@@ -31,7 +32,6 @@ from sdk.spec.ids import RecordId
 from sdk.spec.log_entry import LogReceipt
 
 MANIFEST_FILE: Final = "manifest.jsonl"
-_NUMBERS: Final = ("count", "seed", "steps")
 _COLUMNS: Final = (
     *("outcome", "subject", "background", "scene", "purpose", "territory", "channel"),
     *("generation", "log_entry", "images", "versions", "reason"),
@@ -61,7 +61,7 @@ class Variant(WireModel):
     purpose: str
     territory: str
     channel: str
-    options: dict[str, Any]  # of the compose call: count, seed, steps, ...
+    options: dict[str, Any]  # of the compose call: count, seed, steps, ...; as they were given
 
     @property
     def digest(self) -> Digest:
@@ -142,10 +142,12 @@ def variants(
         InputError, SceneError: a scene, a concept or a use cannot be used; raised before anything is composed.
         Everything that `sdk.compose` raises but a refusal, which is a row. What is finished stays finished.
     """
-    options = {"count": count, "seed": seed, "steps": steps, "guidance": guidance}
-    given = {"negative_prompt": negative_prompt, "size": list(size) if size else None}
-    options |= {name: value for name, value in given.items() if value is not None}
-    matrix = _matrix(subjects, backgrounds, scenes, territories, purpose, channel, options)
+    sampling = Sampling(
+        seed=seed, steps=steps, guidance=guidance, negative_prompt=plain_text(negative_prompt or ""), size=size
+    )
+    for territory in territories:
+        check_use(purpose, territory, channel, sampling, count)
+    matrix = _matrix(subjects, backgrounds, scenes, territories, purpose, channel, asdict(sampling) | {"count": count})
     place = _open_folder(Path(folder))
     finished = {row.variant.digest: row for row in read_manifest(place) if _stands(place, row)}
     waiting = [variant for variant in matrix if variant.digest not in finished][:limit]
@@ -190,6 +192,7 @@ def _matrix(
     """Every combination, each checked; the same combination twice is one row."""
     if not (subjects and scenes and territories):
         raise InputError("a campaign needs at least one subject, one scene and one territory")
+    behind: Sequence[str | None] = backgrounds or [None]
     rows = [
         Variant(
             subject=subject,
@@ -198,22 +201,18 @@ def _matrix(
             purpose=purpose,
             territory=territory,
             channel=channel,
-            options=dict(options),
+            options={name: value for name, value in options.items() if value is not None},
         )
-        for subject, background, scene, territory in itertools.product(
-            subjects, backgrounds or [None], scenes, territories
-        )
+        for subject, background, scene, territory in itertools.product(subjects, behind, scenes, territories)
     ]
     for row in rows:
         parse_scene(row.scene, {name: concept_of(reference) for name, reference in row.concepts.items()})
-        check_use(row.purpose, row.territory, row.channel, **{name: row.options[name] for name in _NUMBERS})
-        plain_text(row.options.get("negative_prompt", ""))
     return list({row.digest: row for row in rows}.values())
 
 
 def _compose_row(variant: Variant, folder: Path, profile: Profile, client: Client, clock: Clock) -> VariantRow:
     asked: dict[str, Any] = {name: getattr(variant, name) for name in ("purpose", "territory", "channel")}
-    asked |= variant.options | ({"size": tuple(variant.options["size"])} if "size" in variant.options else {})
+    asked |= variant.options
     try:
         composed = compose(variant.concepts, variant.scene, **asked, profile=profile, client=client, clock=clock)
     except (PolicyDenied, NotApproved) as exc:

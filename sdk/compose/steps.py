@@ -6,7 +6,7 @@ Each does one thing and raises when it cannot: nothing here decides to go on aft
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from sdk.policy.engine import enforce
 from sdk.signing.signer import sign_envelope
 from sdk.signing.trust import TrustRoot
 from sdk.spec.api import GeneratedImage, GenerationGrant, GenerationIntent, GenerationResult
+from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.log_entry import AuditEventType, LogReceipt
@@ -84,7 +85,8 @@ def open_generation(composer: Composer, intent: GenerationIntent, trust: TrustRo
         raise PolicyDenied(
             f"the registry's decision about {grant.id} is not a permit under our policies", grant.decision
         )
-    _require_entry(grant.receipt, AuditEventType.GENERATION_PERMITTED, grant.id, trust)
+    evidence = {"intent": intent, "decision": grant.decision}
+    _require_entry(composer, grant.receipt, AuditEventType.GENERATION_PERMITTED, grant.id, evidence, trust)
     return grant
 
 
@@ -162,12 +164,26 @@ def record_result(
         GeneratedImage(digest=image.digest, media_type=PNG_MEDIA_TYPE, size=len(image.png)) for image in images
     )
     statement = sign_envelope(encode_statement(predicate, subjects=subjects), composer.signer)
-    receipt = composer.client.record_generation(generation, GenerationResult(images=listed, statement=statement))
-    _require_entry(receipt, AuditEventType.GENERATION_RECORDED, generation, trust)
+    result = GenerationResult(images=listed, statement=statement)
+    receipt = composer.client.record_generation(generation, result)
+    _require_entry(composer, receipt, AuditEventType.GENERATION_RECORDED, generation, {"result": result}, trust)
     return receipt
 
 
-def _require_entry(receipt: LogReceipt, event: AuditEventType, subject: RecordId, trust: TrustRoot) -> None:
+def _require_entry(
+    composer: Composer,
+    receipt: LogReceipt,
+    event: AuditEventType,
+    subject: RecordId,
+    evidence: Mapping[str, WireModel],
+    trust: TrustRoot,
+) -> None:
+    """The receipt must be for this very act, or an old or a foreign answer could stand in for it."""
     entry = verify_receipt(receipt, trust)
-    if entry.event is not event or entry.subject != subject:
+    if (entry.event, entry.subject, entry.actor) != (event, subject, composer.profile.principal):
         raise VerificationError(f"the registry's receipt is not for {event.value} of {subject}; nothing is handed out")
+    for name, value in evidence.items():
+        if entry.evidence.get(name) != Digest.of(encode_canonical(value)):
+            raise VerificationError(
+                f"the registry's receipt for {subject} is about another {name} than ours; nothing is handed out"
+            )

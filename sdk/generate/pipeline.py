@@ -175,10 +175,17 @@ def _run(encoder: Any, prompt: CompiledPrompt) -> Any:
 
 def _size(loaded: LoadedPipeline, size: tuple[int, int] | None) -> tuple[int, int]:
     own = int(loaded.pipeline.unet.config.sample_size) * int(loaded.pipeline.vae_scale_factor)
-    width, height = size or (own, own)
-    if any(side % _SIDE_UNIT or not 0 < side <= MAX_SIDE for side in (width, height)):
-        raise InputError(f"a picture's sides are multiples of {_SIDE_UNIT} up to {MAX_SIDE} pixels, found {size}")
-    return width, height
+    return check_size(size or (own, own))
+
+
+def check_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return `size` (width, height) if pipelines can draw it. Raises `InputError`."""
+    sides = size if isinstance(size, tuple) and len(size) == 2 else (0, 0)
+    if any(not isinstance(side, int) or side % _SIDE_UNIT or not 0 < side <= MAX_SIDE for side in sides):
+        raise InputError(
+            f"a size is (width, height) in multiples of {_SIDE_UNIT} up to {MAX_SIDE} pixels, found {size!r}"
+        )
+    return size
 
 
 def _device() -> str:

@@ -35,13 +35,23 @@ from sdk.spec.bundle import VersionBundle, VersionStatus
 from sdk.spec.canonical import WireModel, encode_canonical, parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope
-from sdk.spec.ids import parse_version_ref
+from sdk.spec.ids import RecordId, parse_version_ref
 from sdk.spec.log_entry import AuditEventType, parse_log_entry
 from sdk.spec.log_tiles import TILE_WIDTH, parse_tile_index
 from sdk.spec.policy import Decision, Effect, Role
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 Answer = WireModel | bytes
+
+
+def generation_id(number: int) -> RecordId:
+    """The id of the generation that is the `number`th, from 1."""
+    return record_id("gen", "abcdefghijklmnopqrstuvwxyz"[(number - 1) % 26])
+
+
+def digest_of(value: WireModel) -> Digest:
+    """The digest of a value's canonical form, as log entries name evidence."""
+    return Digest.of(encode_canonical(value))
 
 
 class FakeRegistry:
@@ -134,22 +144,32 @@ class FakeRegistry:
         if "/artefacts/" in path:
             return self.blobs[Digest(path.rpartition("/")[2])]
         if path.endswith("/result"):
-            return self._result(parse_wire(GenerationResult, request.content, "result"))
+            return self._result(RecordId(path.split("/")[-2]), parse_wire(GenerationResult, request.content, "result"))
         if method == "GET":
             return GenerationList(generations=tuple(self._view(index) for index in range(len(self.intents))))
-        self.intents.append(parse_wire(GenerationIntent, request.content, "intent"))
-        index = self.log.append(AuditEventType.GENERATION_PERMITTED, record_id("gen"), actor=self.principal)
+        intent = parse_wire(GenerationIntent, request.content, "intent")
+        self.intents.append(intent)
+        generation, decision = generation_id(len(self.intents)), self.decision()
+        evidence = {"intent": digest_of(intent), "decision": digest_of(decision)}
+        index = self.log.append(
+            AuditEventType.GENERATION_PERMITTED, generation, actor=self.principal, evidence=evidence
+        )
         return GenerationGrant(
-            id=record_id("gen"),
-            decision=self.decision(),
+            id=generation,
+            decision=decision,
             receipt=self.log.receipt(index),
             expires_at=NOW + timedelta(minutes=10),
         )
 
-    def _result(self, result: GenerationResult) -> Answer:
+    def _result(self, generation: RecordId, result: GenerationResult) -> Answer:
         verify_role(result.statement, self.trust, TrustRole.GENERATION)
         self.results.append(result)
-        index = self.log.append(AuditEventType.GENERATION_RECORDED, record_id("gen"), actor=self.principal)
+        index = self.log.append(
+            AuditEventType.GENERATION_RECORDED,
+            generation,
+            actor=self.principal,
+            evidence={"result": digest_of(result)},
+        )
         return self.log.receipt(index)
 
     def decision(self) -> Decision:
@@ -161,7 +181,7 @@ class FakeRegistry:
         events = [parse_log_entry(content).event for content in self.log.contents]
         recorded = AuditEventType.GENERATION_RECORDED in events
         return GenerationView(
-            id=record_id("gen"),
+            id=generation_id(number + 1),
             application=self.principal,
             intent=self.intents[number],
             decision=self.decision(),
