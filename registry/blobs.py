@@ -71,7 +71,7 @@ def put_blob(
 ) -> None:
     """Store the body under its digest."""
     runtime.blobs.put(verify_digest(content, digest, "uploaded blob"))
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         new = hold(session, runtime, caller=caller, digest=digest, size=len(content))
     response.status_code = 201 if new else 200
 
@@ -80,7 +80,7 @@ def put_blob(
 def get_blob(digest: Digest, runtime: RuntimeDep, caller: CallerDep) -> Response:
     """The bytes of a blob that the caller's tenant holds."""
     caller.require(*READERS)
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         held_size(session, caller.tenant, digest)
     # An upload may be anything: a browser must neither guess its type nor show it as a page of ours.
     headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}

@@ -1,7 +1,8 @@
 """The `Runtime`: everything with effects that a request needs, as one frozen value.
 
-`registry.app` is given one, tests make their own. A route function opens exactly one `runtime.transaction()`;
-services take the session and never commit.
+`registry.app` is given one, tests make their own. A route function opens exactly one `runtime.transaction(tenant)`;
+services take the session and never commit. Row security then shows it that tenant's rows and no others, whatever a
+query forgets; without a tenant it sees the log and the credentials only.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, Request
+from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from registry.settings import Settings
@@ -23,6 +25,11 @@ from sdk.policy.engine import PolicyEngine
 from sdk.signing.signer import Signer
 from sdk.signing.trust import TrustRole, TrustRoot
 from sdk.spec.envelope import Envelope
+from sdk.spec.ids import TenantName
+
+APP_ROLE: Final = "imprimatur_app"
+"""The database role of every request; `migrations.tenancy` makes it and says what it may see."""
+_WORK_FOR: Final = text("SELECT set_config('role', :role, true), set_config('imprimatur.tenant', :tenant, true)")
 
 Clock = Callable[[], datetime]
 """Returns the moment as an aware UTC `datetime`."""
@@ -51,9 +58,10 @@ class Runtime:
             raise ConfigurationError(f"the policy engine does not decide by the bundle {self.policy_bundle.digest}")
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
-        """One transaction: committed at the end of the block, rolled back when it raises."""
+    def transaction(self, tenant: TenantName | None = None) -> Iterator[Session]:
+        """One transaction for `tenant`: committed at the end of the block, rolled back when it raises."""
         with self.sessions.begin() as session:
+            session.execute(_WORK_FOR, {"role": APP_ROLE, "tenant": tenant or ""})
             yield session
 
 

@@ -28,7 +28,7 @@ router = APIRouter(prefix="/v1", tags=["approvals"])
 @router.get("/concepts/{tenant}/{name}/versions/{number}")
 def get_version(tenant: str, name: str, number: Number, runtime: RuntimeDep, caller: CallerDep) -> VersionBundle:
     """One version with all its proofs."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         version = versions.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"), number)
         return query.bundle(session, runtime, version)
 
@@ -36,7 +36,7 @@ def get_version(tenant: str, name: str, number: Number, runtime: RuntimeDep, cal
 @router.get("/resolve")
 def resolve(ref: Annotated[str, Query(max_length=300)], runtime: RuntimeDep, caller: CallerDep) -> VersionBundle:
     """The version that a reference means, with all its proofs."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         version = versions.resolve(session, caller.tenant, parse_version_ref(ref))
         return query.bundle(session, runtime, version)
 
@@ -46,7 +46,7 @@ def review(
     tenant: str, name: str, number: Number, envelope: Envelope, runtime: RuntimeDep, caller: CallerDep
 ) -> VersionView:
     """Record a signed approval or rejection."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         outcome = service.review(session, runtime, caller, ConceptId(f"{tenant}/{name}"), number, envelope)
     return _answer(outcome)
 
@@ -56,7 +56,7 @@ def revoke(
     tenant: str, name: str, number: Number, envelope: Envelope, runtime: RuntimeDep, caller: CallerDep
 ) -> VersionView:
     """Record a signed revocation."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         outcome = service.revoke(session, runtime, caller, ConceptId(f"{tenant}/{name}"), number, envelope)
     return _answer(outcome)
 

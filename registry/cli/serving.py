@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import uvicorn
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import sessionmaker
 
@@ -20,7 +21,7 @@ from registry.app import create_app
 from registry.cli.workspace import Workspace
 from registry.db import head_revision, make_engine, schema_revision
 from registry.log.query import opened_origin
-from registry.runtime import Runtime, system_clock
+from registry.runtime import APP_ROLE, Runtime, system_clock
 from registry.settings import Settings, read_settings
 from registry.storage import open_blob_store
 from sdk.errors import ConfigurationError
@@ -106,6 +107,9 @@ def read_trust_root(path: Path) -> Envelope:
         raise ConfigurationError(f"no trust root can be read at {path}: {exc.strerror}") from exc
 
 
+_MAY_WORK_AS: Final = text("SELECT pg_has_role(current_user, :role, 'SET')")
+
+
 def require_own_database(runtime: Runtime) -> None:
     """Return if the database has this code's schema and holds this trust root's log.
 
@@ -114,9 +118,10 @@ def require_own_database(runtime: Runtime) -> None:
     """
     expected, origin = head_revision(), runtime.trust_root.log_origin
     try:
-        with runtime.transaction() as session:
+        with runtime.sessions.begin() as session:
             found = schema_revision(session.connection())
             opened = opened_origin(session) if found == expected else None
+            may_serve = found != expected or session.scalar(_MAY_WORK_AS, {"role": APP_ROLE})
     except OperationalError as exc:
         raise ConfigurationError(
             "the registry's database gives no answer; is it running, and is its URL right?"
@@ -125,6 +130,8 @@ def require_own_database(runtime: Runtime) -> None:
         raise ConfigurationError(
             f"the database has schema {found}, this registry needs {expected}; run 'imprimatur up'"
         )
+    if not may_serve:
+        raise ConfigurationError(f"the database's user may not work as {APP_ROLE}; run 'GRANT {APP_ROLE} TO that_user'")
     if opened != origin:
         raise ConfigurationError(f"the database holds the log {opened}, the trust root is of {origin}; they do not fit")
 

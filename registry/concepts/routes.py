@@ -15,5 +15,5 @@ router = APIRouter(prefix="/v1/concepts", tags=["concepts"])
 @router.post("", status_code=201)
 def create_concept(new: NewConcept, runtime: RuntimeDep, caller: CallerDep) -> ConceptView:
     """Create a concept, owned by the caller."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         return service.create(session, runtime, caller, new).view(approved_number=None)

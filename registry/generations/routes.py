@@ -33,7 +33,7 @@ router = APIRouter(prefix="/v1/generations", tags=["generations"])
 @router.post("", status_code=201)
 def open_generation(intent: GenerationIntent, runtime: RuntimeDep, caller: CallerDep) -> GenerationGrant:
     """Record an intent, and decide on it."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         attempt = service.request(session, runtime, caller, intent)
     require_permit(attempt.decision)
     if attempt.expires_at is None:
@@ -49,28 +49,28 @@ def open_generation(intent: GenerationIntent, runtime: RuntimeDep, caller: Calle
 @router.get("")
 def list_generations(runtime: RuntimeDep, caller: CallerDep, concept: ConceptId | None = None) -> GenerationList:
     """Generations of the caller's tenant, of one concept if one is named."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         return reading.listed(session, runtime, caller, concept)
 
 
 @router.get("/decisions")
 def list_decisions(query: Annotated[DecisionQuery, Query()], runtime: RuntimeDep, caller: CallerDep) -> DecisionPage:
     """Decisions with the contexts they were made on, a page at a time."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         return reading.decisions(session, runtime, caller, query)
 
 
 @router.get("/{generation}")
 def get_generation(generation: RecordId, runtime: RuntimeDep, caller: CallerDep) -> GenerationView:
     """One generation."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         return reading.one(session, runtime, caller, generation)
 
 
 @router.get("/{generation}/artefacts/{digest}", response_class=Response)
 def get_artefact(generation: RecordId, digest: Digest, runtime: RuntimeDep, caller: CallerDep) -> Response:
     """An embedding or mask, to the application that was permitted to use it."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         release(session, runtime, caller, generation, digest)
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
     return Response(runtime.blobs.get(digest), media_type="application/octet-stream", headers=headers)
@@ -79,6 +79,6 @@ def get_artefact(generation: RecordId, digest: Digest, runtime: RuntimeDep, call
 @router.post("/{generation}/result", status_code=201)
 def record_result(generation: RecordId, result: GenerationResult, runtime: RuntimeDep, caller: CallerDep) -> LogReceipt:
     """Record what was generated."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         index = service.record_result(session, runtime, caller, generation, result)
     return receipt(runtime, index)

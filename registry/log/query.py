@@ -9,16 +9,28 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from registry.auth import Caller
 from registry.log.service import node_reader, tree_size
 from registry.log.tables import LogEntryRow
 from registry.log.tree import Node
+from registry.runtime import Runtime
 from sdk.errors import NotFound
+from sdk.policy.engine import enforce
 from sdk.spec.api import LoggedEntry, LogPage, LogQuery
 from sdk.spec.ids import TenantName
 from sdk.spec.log_entry import parse_log_entry
 from sdk.spec.log_tiles import TILE_HEIGHT, TILE_WIDTH, encode_entry_bundle, tile_path
+from sdk.spec.policy import PolicyContext, PolicyDomain
 
 MAX_TILE_LEVEL = 7  # 2**64 entries; tlog-tiles allows 0 to 63
+
+
+def require_reader(runtime: Runtime, caller: Caller) -> None:
+    """Return if policy lets the caller read entries. Raises `PolicyDenied`."""
+    context = PolicyContext(
+        domain=PolicyDomain.AUDIT_ACCESS, action="read_log", principal=caller.as_policy_principal, at=runtime.clock()
+    )
+    enforce(runtime.policy, context)
 
 
 def page(session: Session, tenant: TenantName, query: LogQuery) -> LogPage:

@@ -10,16 +10,14 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Response
 
-from registry.auth import Caller, CallerDep
+from registry.auth import CallerDep
 from registry.log import query as reading
 from registry.log import service
-from registry.runtime import Runtime, RuntimeDep
+from registry.runtime import RuntimeDep
 from sdk.errors import FormatError, NotFound
-from sdk.policy.engine import enforce
 from sdk.spec.api import ConsistencyProof, LogPage, LogQuery
 from sdk.spec.log_entry import LogReceipt
 from sdk.spec.log_tiles import TILE_WIDTH, parse_tile_index
-from sdk.spec.policy import PolicyContext, PolicyDomain
 
 IMMUTABLE: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 FRESH: Final = {"Cache-Control": "no-store"}
@@ -57,16 +55,16 @@ def get_tile(level: Annotated[int, Path(ge=0, le=63)], place: str, runtime: Runt
 @router.get("/entries")
 def get_entries(query: Annotated[LogQuery, Query()], runtime: RuntimeDep, caller: CallerDep) -> LogPage:
     """The entries of the caller's tenant, filtered."""
-    require_reading(runtime, caller)
-    with runtime.transaction() as session:
+    reading.require_reader(runtime, caller)
+    with runtime.transaction(caller.tenant) as session:
         return reading.page(session, caller.tenant, query)
 
 
 @router.get("/receipts/{index}")
 def get_receipt(index: Annotated[int, Path(ge=0, lt=2**62)], runtime: RuntimeDep, caller: CallerDep) -> LogReceipt:
     """Proof that an entry of the caller's tenant is in the log."""
-    require_reading(runtime, caller)
-    with runtime.transaction() as session:
+    reading.require_reader(runtime, caller)
+    with runtime.transaction(caller.tenant) as session:
         reading.require_entry_of(session, caller.tenant, index)
         return service.receipts(session, runtime, [index])[0]
 
@@ -79,16 +77,8 @@ def get_consistency(
     caller: CallerDep,
 ) -> ConsistencyProof:
     """Proof that the log of one size extends the log of another."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         return service.prove_consistency(session, old_size=old_size, new_size=new_size)
-
-
-def require_reading(runtime: Runtime, caller: Caller) -> None:
-    """Return if policy lets the caller read entries. Raises `PolicyDenied`."""
-    context = PolicyContext(
-        domain=PolicyDomain.AUDIT_ACCESS, action="read_log", principal=caller.as_policy_principal, at=runtime.clock()
-    )
-    enforce(runtime.policy, context)
 
 
 def parse_place(place: str) -> tuple[int, int]:

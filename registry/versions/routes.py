@@ -42,7 +42,7 @@ router = APIRouter(prefix="/v1", tags=["versions"])
 @router.get("/concepts")
 def list_concepts(runtime: RuntimeDep, caller: CallerDep, as_of: Moment | None = None) -> ConceptList:
     """The concepts of the caller's tenant, now or as they stood at a moment."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         found = concepts.all_of(session, caller.tenant)
         if as_of:
             require_past(runtime, as_of)
@@ -57,7 +57,7 @@ def get_concept(
     tenant: str, name: str, runtime: RuntimeDep, caller: CallerDep, as_of: Moment | None = None
 ) -> ConceptView:
     """One concept, now or as it stood at a moment."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         concept = concepts.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"))
         if as_of:
             require_past(runtime, as_of)
@@ -72,7 +72,7 @@ def submit_version(
     tenant: str, name: str, submission: VersionSubmission, runtime: RuntimeDep, caller: CallerDep
 ) -> VersionView:
     """Submit a version; the same manifest again gives the same version."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         version = submit(session, runtime, caller, ConceptId(f"{tenant}/{name}"), submission)
         return version.view(service.terms_of(session, version, runtime.clock()))
 
@@ -80,7 +80,7 @@ def submit_version(
 @router.get("/concepts/{tenant}/{name}/versions")
 def list_versions(tenant: str, name: str, runtime: RuntimeDep, caller: CallerDep) -> VersionList:
     """The versions of a concept, oldest first."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         concept = concepts.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"))
         return VersionList(versions=service.views_of(session, runtime, concept))
 
@@ -90,16 +90,16 @@ def get_history(
     ref: Annotated[str, Query(max_length=300)], at: Moment, runtime: RuntimeDep, caller: CallerDep
 ) -> VersionAt:
     """What a reference meant at a moment, and where that version stood then."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         return version_at(session, runtime, caller.tenant, parse_version_ref(ref), at)
 
 
 @router.post("/aliases", status_code=201)
 def post_aliases(changes: AliasChanges, runtime: RuntimeDep, caller: CallerDep) -> AliasesSet:
     """Set aliases: all of the changes, or none."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         aliases = set_aliases(session, runtime, caller, changes)
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         proofs = receipts(session, runtime, [view.log_index for view in aliases])
     return AliasesSet(aliases=aliases, receipts=proofs)
 
@@ -111,14 +111,14 @@ def list_aliases(
     """What aliases name now, or named at a moment."""
     at = as_of or runtime.clock()
     require_past(runtime, at)
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         return AliasList(aliases=tuple(history.aliases_at(session, caller.tenant, at, concept)))
 
 
 @router.get("/concepts/{tenant}/{name}/aliases/{alias}")
 def get_alias(tenant: str, name: str, alias: AliasName, runtime: RuntimeDep, caller: CallerDep) -> AliasList:
     """Everything that an alias ever named, oldest first."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         concept = concepts.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"))
         meanings = tuple(history.meanings_of(session, concept.id, alias))
     if not meanings:
@@ -129,6 +129,6 @@ def get_alias(tenant: str, name: str, alias: AliasName, runtime: RuntimeDep, cal
 @router.post("/consents/{consent}/withdrawal", status_code=201)
 def withdraw(consent: RecordId, withdrawal: Withdrawal, runtime: RuntimeDep, caller: CallerDep) -> RecordAccepted:
     """Withdraw a consent for good; every approved version that rests on it is suspended."""
-    with runtime.transaction() as session:
+    with runtime.transaction(caller.tenant) as session:
         withdrawn = withdraw_consent(session, runtime, caller, consent, withdrawal.reason)
     return RecordAccepted(id=withdrawn.id, digest=withdrawn.digest, receipt=receipt(runtime, withdrawn.log_index))

@@ -19,6 +19,7 @@ import registry
 from registry.db import MIGRATIONS, Base, downgrade, driver_url, head_revision, make_engine, upgrade
 from sdk.errors import ConfigurationError
 
+NO_TABLE = {"0011"}  # changes who may see rows, not which there are
 NOT_OURS = re.compile(r"(procrastinate|training)_|alembic_version$")
 MUTABLE = {"credentials"}  # last use, revocation; others are listed by their own tests
 
@@ -49,7 +50,7 @@ class TestHistory:
             with_it = tables(empty)
             downgrade(empty, f"{number - 1:04}" if number > 1 else "base")
             without = tables(empty)
-            assert without < with_it, f"{number:04} adds no table, or does not take it away again"
+            assert without < with_it or f"{number:04}" in NO_TABLE, f"{number:04} adds no table, or does not take it away again"
             upgrade(empty, f"{number:04}")
             assert tables(empty) == with_it
         downgrade(empty, "base")

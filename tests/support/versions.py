@@ -32,7 +32,7 @@ from sdk.spec.api import GeneratedImage, GenerationIntent, GenerationResult, New
 from sdk.spec.canonical import WireModel
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope
-from sdk.spec.ids import ConceptId, RecordId
+from sdk.spec.ids import ConceptId, RecordId, TenantName
 from sdk.spec.manifest import ConceptKind, ConceptManifest, encode_manifest
 from sdk.spec.policy import Use
 from sdk.spec.statements import (
@@ -313,14 +313,14 @@ def one_after_the_other(
 
 @contextmanager
 def _acted(registry: RegistryUnderTest, act: Callable[[Session], object]) -> Iterator[None]:
-    with registry.runtime.transaction() as session:
+    with registry.runtime.transaction(TenantName("demo")) as session:
         act(session)
         session.flush()
         yield
 
 
 def _in_transaction(registry: RegistryUnderTest, act: Callable[[Session], object]) -> object:
-    with registry.runtime.transaction() as session:
+    with registry.runtime.transaction(TenantName("demo")) as session:
         return act(session)
 
 

@@ -28,7 +28,7 @@ class TestMove:
     ) -> None:
         steps = Steps(registry)
         accepted(steps.review(steps.submitted(kind=ConceptKind.PERSON)))
-        with registry.runtime.transaction() as session:
+        with registry.runtime.transaction(DEMO) as session:
             loaded = service.load(session, DEMO, FOX, 1)
             assert service.move(session, registry.runtime, loaded, VersionEvent.ENDORSE) is VersionStatus.IN_REVIEW
             assert service.load(session, DEMO, FOX, 1).approvals == 2
@@ -37,7 +37,7 @@ class TestMove:
 
     def test_refuses_what_the_table_does_not_allow(self, registry: RegistryUnderTest) -> None:
         Steps(registry).submitted()
-        with registry.runtime.transaction() as session, pytest.raises(Conflict, match="suspend is not possible"):
+        with registry.runtime.transaction(DEMO) as session, pytest.raises(Conflict, match="suspend is not possible"):
             service.move(session, registry.runtime, service.load(session, DEMO, FOX, 1), VersionEvent.SUSPEND)
 
 
