@@ -40,6 +40,7 @@ from sdk.compose.values import (
 from sdk.credentials.authority import load_credential_signer
 from sdk.credentials.mark import encode_png, mark_image
 from sdk.errors import InputError
+from sdk.generate.layout import parse_layout
 from sdk.generate.pipeline import Sampling, check_size
 from sdk.generate.scene import Scene, concept_of, name_concepts, parse_scene, plain_text
 from sdk.profile import Profile, load_profile
@@ -70,6 +71,7 @@ def compose(
     guidance: float = 5.0,
     negative_prompt: str | None = None,
     size: tuple[int, int] | None = None,
+    layout: Mapping[str, Sequence[float]] | None = None,
     profile: Profile | Path | None = None,
     client: Client | None = None,
     on_progress: OnProgress | None = None,
@@ -78,7 +80,8 @@ def compose(
     """Generate `count` images of `scene` with approved concepts.
 
     `concepts` are references (`tenant/name`, or with `@number`), written in the scene as `{tenant/name}`; a mapping
-    gives them short names: `{"hero": "demo/fox"}` and `{hero}`. `profile` is who composes; `client` replaces the
+    gives them short names: `{"hero": "demo/fox"}` and `{hero}`. `layout` gives a concept a place by its name in the
+    scene: (left, top, right, bottom) in fractions of the canvas. `profile` is who composes; `client` replaces the
     connection that it describes; `clock` the time.
 
     Raises:
@@ -88,9 +91,15 @@ def compose(
         SceneError, InputError: the scene or a number cannot be used.
     """
     names = name_concepts(concepts)
-    parsed = parse_scene(scene, {name: concept_of(reference) for name, reference in names.items()})
+    placeholders = {name: concept_of(reference) for name, reference in names.items()}
+    parsed = parse_scene(scene, placeholders)
     sampling = Sampling(
-        seed=seed, steps=steps, guidance=guidance, negative_prompt=plain_text(negative_prompt or ""), size=size
+        seed=seed,
+        steps=steps,
+        guidance=guidance,
+        negative_prompt=plain_text(negative_prompt or ""),
+        size=size,
+        layout=parse_layout(layout or {}, placeholders),
     )
     use = check_use(purpose, territory, channel, sampling, count)
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)

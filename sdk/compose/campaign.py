@@ -11,7 +11,7 @@ import csv
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from sdk.client import Client
 from sdk.compose.call import check_use, compose, utc_now
 from sdk.compose.values import Clock, Composition
 from sdk.errors import ConfigurationError, InputError, NotApproved, PolicyDenied
+from sdk.generate.layout import parse_layout
 from sdk.generate.pipeline import Sampling
 from sdk.generate.scene import concept_of, parse_scene, plain_text
 from sdk.profile import Profile, load_profile
@@ -128,6 +129,7 @@ def variants(
     guidance: float = 5.0,
     negative_prompt: str | None = None,
     size: tuple[int, int] | None = None,
+    layout: Mapping[str, Sequence[float]] | None = None,
     profile: Profile | Path | None = None,
     client: Client | None = None,
     on_row: OnRow | None = None,
@@ -147,7 +149,9 @@ def variants(
     )
     for territory in territories:
         check_use(purpose, territory, channel, sampling, count)
-    matrix = _matrix(subjects, backgrounds, scenes, territories, purpose, channel, asdict(sampling) | {"count": count})
+    options: dict[str, Any] = {"count": count, "seed": seed, "steps": steps, "guidance": guidance, "size": size}
+    options |= {"negative_prompt": negative_prompt, "layout": layout}
+    matrix = _matrix(subjects, backgrounds, scenes, territories, purpose, channel, options)
     place = _open_folder(Path(folder))
     finished = {row.variant.digest: row for row in read_manifest(place) if _stands(place, row)}
     waiting = [variant for variant in matrix if variant.digest not in finished][:limit]
@@ -206,7 +210,9 @@ def _matrix(
         for subject, background, scene, territory in itertools.product(subjects, behind, scenes, territories)
     ]
     for row in rows:
-        parse_scene(row.scene, {name: concept_of(reference) for name, reference in row.concepts.items()})
+        placeholders = {name: concept_of(reference) for name, reference in row.concepts.items()}
+        parse_scene(row.scene, placeholders)
+        parse_layout(row.options.get("layout", {}), placeholders)
     return list({row.digest: row for row in rows}.values())
 
 

@@ -3,5 +3,6 @@
 base_model   the digest that names a base model; no torch
 scene        scene text with concepts in braces; no torch
 tokens       learned tokens: their names, their files, binding them for one prompt
+layout       boxes for concepts: regional prompts in cross-attention; its values need no torch
 pipeline     loading a base model once, generating under a seed
 """

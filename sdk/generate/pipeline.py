@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sdk.errors import BackboneError, ConfigurationError, InputError
 from sdk.generate.base_model import PIPELINE_INDEX, base_model_digest
+from sdk.generate.layout import Layout, coupled_regions, region_parts
 from sdk.generate.scene import Scene
 from sdk.generate.tokens import CompiledPrompt, LearnedToken, bound_tokens, compile_prompt
 from sdk.spec.digest import Digest
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 MAX_SIDE: Final = 2048  # pixels
 _SIDE_UNIT: Final = 8  # pixels; what diffusers pipelines accept
 _FAMILIES: Final = frozenset({"StableDiffusionPipeline", "StableDiffusionXLPipeline"})
-
 OnStep = Callable[[int, int], None]
 """Called after every denoising step with the image's number and the step, both from 0."""
 
@@ -62,6 +62,7 @@ class Sampling:
     guidance: float
     negative_prompt: str = ""
     size: tuple[int, int] | None = None  # width, height in pixels; the base model's own when None
+    layout: Layout = field(default_factory=dict)  # concepts that have a place of their own
 
 
 def load_pipeline(directory: Path) -> LoadedPipeline:
@@ -99,8 +100,25 @@ def generate_images(
     size = _size(loaded, sampling.size)
     with loaded.lock, torch.no_grad():
         conditions = _conditions(loaded, scene, tokens, sampling.negative_prompt)
-        for index in range(count):
-            yield _draw(loaded, conditions, sampling, size, index, on_step)
+        with _placed(loaded, scene, tokens, sampling.layout, size):
+            for index in range(count):
+                yield _draw(loaded, conditions, sampling, size, index, on_step)
+
+
+def _placed(
+    loaded: LoadedPipeline,
+    scene: Scene,
+    tokens: Mapping[ConceptId, LearnedToken],
+    layout: Layout,
+    size: tuple[int, int],
+) -> AbstractContextManager[None]:
+    import torch
+
+    if not layout:
+        return nullcontext()
+    prompts = torch.cat([_encode(loaded, parts, tokens)[0] for parts in region_parts(scene, layout)])
+    cell = int(loaded.pipeline.vae_scale_factor)
+    return coupled_regions(loaded.pipeline.unet, prompts, layout, (size[1] // cell, size[0] // cell))
 
 
 def _draw(
