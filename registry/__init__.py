@@ -6,6 +6,7 @@ db           declarative base, engine, migrations
 storage      blobs by digest
 runtime      everything with effects, as one value
 auth         credentials and callers
+idempotency  a POST sent again is done once
 blobs        who holds which blob, and its routes
 about        health, trust root, whoami, policies
 log          the append-only Merkle log everything else writes to

@@ -15,6 +15,7 @@ from registry.concepts import routes as concepts
 from registry.consent import routes as consent
 from registry.errors import install_error_handlers
 from registry.generations import routes as generations
+from registry.idempotency import IdempotencyKeys
 from registry.limits import BodyLimit
 from registry.log import routes as log
 from registry.runtime import Runtime
@@ -29,6 +30,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.runtime = runtime
     install_error_handlers(app)
     limits = runtime.settings
+    app.add_middleware(IdempotencyKeys, runtime=runtime)  # inside the limit: what is added last is outermost
     app.add_middleware(BodyLimit, max_body_bytes=limits.max_body_bytes, max_blob_bytes=limits.max_blob_bytes)
     for part in SLICES:
         app.include_router(part.router)

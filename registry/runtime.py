@@ -17,6 +17,7 @@ from fastapi import Depends, Request
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
+from registry.sealing import KeyWrapper
 from registry.settings import Settings
 from registry.storage import BlobStore
 from sdk.errors import ConfigurationError
@@ -42,12 +43,14 @@ class Runtime:
     settings: Settings
     sessions: sessionmaker[Session]
     blobs: BlobStore
+    key_wrapper: KeyWrapper
     log_signer: Signer
     trust_root: TrustRoot
     trust_root_envelope: Envelope  # the bytes that were verified, as clients get them
     policy: PolicyEngine
     policy_bundle: PolicyBundle  # what `policy` decides by
     clock: Clock
+    claim: Callable[[Session], None] | None = None  # of a request's idempotency key, in its tenant's first transaction
 
     def __post_init__(self) -> None:
         if self.log_signer.keyid not in self.trust_root.keys_for(TrustRole.LOG):
@@ -62,6 +65,8 @@ class Runtime:
         """One transaction for `tenant`: committed at the end of the block, rolled back when it raises."""
         with self.sessions.begin() as session:
             session.execute(_WORK_FOR, {"role": APP_ROLE, "tenant": tenant or ""})
+            if tenant and self.claim:
+                self.claim(session)
             yield session
 
 
@@ -71,8 +76,8 @@ def system_clock() -> datetime:
 
 
 def runtime_of(request: Request) -> Runtime:
-    """The runtime of the application that serves `request`."""
-    runtime: Runtime = request.app.state.runtime
+    """The runtime of the application that serves `request`, with the request's claim if it has one."""
+    runtime: Runtime = request.scope.get("state", {}).get("runtime") or request.app.state.runtime
     return runtime
 
 

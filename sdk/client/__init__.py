@@ -55,10 +55,12 @@ class Client(RecordCalls, VersionCalls, GenerationCalls, LogCalls, TrainingCalls
     ) -> None:
         """`transport` carries the calls to the registry and, unless `trainer_transport` is given, to the trainer."""
 
-        def service(name: str, url: str, carrier: httpx.BaseTransport | None) -> Service:
-            return Service(name, url, credential, transport=carrier, timeout=timeout, sleep=sleep)
+        def service(name: str, url: str, carrier: httpx.BaseTransport | None, *, keeps_keys: bool = False) -> Service:
+            return Service(
+                name, url, credential, transport=carrier, timeout=timeout, sleep=sleep, keeps_keys=keeps_keys
+            )
 
-        self._registry = service("registry", registry_url, transport)
+        self._registry = service("registry", registry_url, transport, keeps_keys=True)
         self._trainer = service("trainer", trainer_url, trainer_transport or transport) if trainer_url else None
 
     def close(self) -> None:

@@ -1,12 +1,13 @@
 """One service over httpx: the credential, bounded answers, retries, and problem documents turned into errors.
 
 Which routes exist is not here. Problems are RFC 9457 documents (`sdk.spec.api.Problem`); their `code` picks the
-class of `sdk.errors`. Only calls that may be repeated are retried, and only when the service gave no answer or
-said that it cannot serve now.
+class of `sdk.errors`. The credential travels over TLS, or does not leave the machine. Only calls that may be repeated
+are retried, and only when the service gave no answer or said that it cannot serve now.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -41,9 +42,12 @@ class Service:
         transport: httpx.BaseTransport | None,
         timeout: float,
         sleep: Callable[[float], None],
+        keeps_keys: bool = False,
     ) -> None:
+        """`keeps_keys` says that the service does a POST with the same `Idempotency-Key` once, however often it comes."""
         self.name = name
-        self.base_url = _checked_url(name, base_url)
+        self.base_url = _checked_url(name, base_url, plain=transport is not None)
+        self._keeps_keys = keeps_keys
         self._sleep = sleep
         self._http = httpx.Client(
             base_url=self.base_url,
@@ -73,7 +77,10 @@ class Service:
         """POST a body; `repeatable` says that the service answers the same body twice in the same way."""
         content = encode_canonical(body) if body is not None else b""
         headers = {"Content-Type": "application/json"}
-        answer = self._send("POST", path, content=content, headers=headers, limit=MAX_ANSWER_BYTES, retry=repeatable)
+        if self._keeps_keys:
+            headers["Idempotency-Key"] = secrets.token_urlsafe(24)
+        retry = repeatable or self._keeps_keys
+        answer = self._send("POST", path, content=content, headers=headers, limit=MAX_ANSWER_BYTES, retry=retry)
         return self._parse(cls, path, answer)
 
     def _send(
@@ -167,11 +174,15 @@ def _read(response: httpx.Response, limit: int, what: str) -> bytes:
     return bytes(content)
 
 
-def _checked_url(name: str, base_url: str) -> str:
+def _checked_url(name: str, base_url: str, *, plain: bool) -> str:
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as exc:
         raise ConfigurationError(f"{base_url!r} is no address of a {name}: {exc}") from exc
     if url.scheme not in ("http", "https") or not url.host:
         raise ConfigurationError(f"expected the {name}'s address such as 'http://127.0.0.1:8700', found {base_url!r}")
+    if url.scheme == "http" and url.host not in _LOOPBACK and not plain:
+        raise ConfigurationError(
+            f"{base_url} would carry your credential in the clear; use https, or http to this machine only"
+        )
     return base_url.rstrip("/")

@@ -21,7 +21,7 @@ from sdk.errors import ConfigurationError
 
 NO_TABLE = {"0011"}  # changes who may see rows, not which there are
 NOT_OURS = re.compile(r"(procrastinate|training)_|alembic_version$")
-MUTABLE = {"credentials"}  # last use, revocation; others are listed by their own tests
+MUTABLE = {"credentials", "idempotency_keys"}  # last use, revocation; others are listed by their own tests
 
 
 @pytest.fixture

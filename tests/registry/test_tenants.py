@@ -58,7 +58,9 @@ def demo(registry: RegistryUnderTest) -> Lives:
     artefact = version.manifest.artefacts[0].digest
     registry.client("app").get(f"/v1/generations/{grant['id']}/artefacts/{artefact}").raise_for_status()
     accepted(steps.post("app", f"/v1/generations/{grant['id']}/result", steps.result(grant["id"], version)))
-    accepted(steps.withdraw(version))
+    withdrawal = f"/v1/consents/{version.consent}/withdrawal"
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "k" * 16}
+    accepted(registry.client("owner").post(withdrawal, content=b'{"reason": "asked to"}', headers=headers))
     accepted(steps.revoke(version))
     return Lives(
         registry=registry,

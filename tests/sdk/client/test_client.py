@@ -132,6 +132,18 @@ VIEW = api.GenerationView(
 )
 RAW = object()
 
+ALIAS = api.AliasView(concept=FOX, alias="stable", number=1, set_by="demo/owner", set_at=NOW, log_index=1)
+AT = api.VersionAt(
+    ref="demo/fox@1",
+    at=NOW,
+    concept=FOX,
+    number=1,
+    manifest=DIGEST,
+    status="approved",
+    since=NOW,
+    aliases=("stable",),
+    consents={record_id("con"): "given"},
+)
 CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ("GET /healthz", lambda c: c.health(), api.Health(service="registry", version="1")),
     ("GET /readyz", lambda c: c.ready(), api.Health(service="registry", version="1", status="ready")),
@@ -162,6 +174,23 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         api.VersionList(versions=(VERSION,)),
     ),
     ("GET /v1/concepts/{tenant}/{name}/versions/{number}", lambda c: c.get_version(FOX, 1), WORLD.bundle()),
+    (
+        "GET /v1/history?ref=demo%2Ffox%401&at=2026-11-24T12%3A00%3A00%2B00%3A00",
+        lambda c: c.history("demo/fox@1", NOW),
+        AT,
+    ),
+    (
+        "POST /v1/aliases",
+        lambda c: c.set_aliases([api.AliasChange(concept=FOX, alias="stable", number=1)]),
+        api.AliasesSet(aliases=(ALIAS,), receipts=(WORLD.log.receipt(1),)),
+    ),
+    ("GET /v1/aliases?concept=demo%2Ffox", lambda c: c.list_aliases(concept=FOX), api.AliasList(aliases=(ALIAS,))),
+    (
+        "GET /v1/concepts/{tenant}/{name}/aliases/{alias}",
+        lambda c: c.alias_history(FOX, "stable"),
+        api.AliasList(aliases=(ALIAS,)),
+    ),
+    ("GET /v1/generations/decisions?after=-1&limit=200", lambda c: c.list_decisions(), api.DecisionPage(decisions=())),
     ("GET /v1/resolve?ref=demo%2Ffox%401", lambda c: c.resolve("demo/fox@1"), WORLD.bundle()),
     (
         "POST /v1/concepts/{tenant}/{name}/versions/{number}/reviews",
@@ -206,7 +235,7 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ("GET /v1/jobs/{id}/files", lambda c: c.job_files(record_id("job")), api.FileList(files=("a/b.png",))),
     ("GET /v1/jobs/{id}/files/{name}", lambda c: c.job_file(record_id("job"), "a/b.png"), RAW),
 ]
-PARTS = {"tenant": "demo", "name": "fox", "number": "1", "index": "1", "digest": str(DIGEST)}
+PARTS = {"alias": "stable", "tenant": "demo", "name": "fox", "number": "1", "index": "1", "digest": str(DIGEST)}
 
 
 def expected_target(route: str) -> str:
@@ -252,8 +281,18 @@ class TestRoutes:
         assert service.requests[0].url.host == "trainer.test"
 
     def test_says_what_is_missing_without_a_trainer(self) -> None:
-        with Client(REGISTRY, "imp_x") as client, pytest.raises(ConfigurationError, match="no trainer is known"):
-            client.list_jobs()
+        with Client("https://registry.test", "imp_x") as client:
+            with pytest.raises(ConfigurationError, match="no trainer is known"):
+                client.list_jobs()
+
+    def test_a_credential_leaves_the_machine_over_tls_only(self) -> None:
+        for address in ("http://127.0.0.1:8700", "http://localhost:8700", "http://[::1]:8700", "https://registry.test"):
+            Client(address, "imp_x").close()
+        for address in ("http://registry.test", "http://10.0.0.7:8700", "http://localhost.registry.test"):
+            with pytest.raises(ConfigurationError, match="in the clear"):
+                Client(address, "imp_x")
+            with pytest.raises(ConfigurationError, match="in the clear"):
+                Client("https://registry.test", "imp_x", trainer_url=address)
 
     @pytest.mark.parametrize("address", ["registry.test", "ftp://registry.test", "http://", "http://[::1"])
     def test_refuses_what_is_no_address(self, address: str) -> None:
@@ -337,8 +376,20 @@ class TestRetries:
     def test_never_repeats_what_may_not_happen_twice(self) -> None:
         service = Seen(httpx.ReadError("lost"))
         with client_of(service) as client, pytest.raises(ServiceUnavailable):
-            client.give_consent(consent_record())
+            client.create_job(REQUEST)
         assert len(service.requests) == 1
+        assert "Idempotency-Key" not in service.requests[0].headers
+
+    def test_repeats_an_act_on_the_registry_under_one_key(self) -> None:
+        keys = []
+        for _ in range(2):
+            service = Seen(httpx.ReadError("lost"))
+            with client_of(service) as client, pytest.raises(ServiceUnavailable):
+                client.give_consent(consent_record())
+            assert len(service.requests) == ATTEMPTS
+            keys.append({request.headers["Idempotency-Key"] for request in service.requests})
+        assert [len(used) for used in keys] == [1, 1]
+        assert keys[0] != keys[1]
 
     @pytest.mark.parametrize(
         "call",

@@ -1,0 +1,166 @@
+"""Idempotency keys: a POST that is sent again with the same `Idempotency-Key` is done once and answered alike.
+
+After the IETF draft "The Idempotency-Key HTTP Header Field" (httpapi, 07). The rules:
+1. A key belongs to the principal who sent it, for 24 hours, and to one request: method, path, query and body.
+2. It is claimed in the very transaction of the act. So the key is kept exactly if the act is, wherever a crash falls.
+3. What was answered is kept after that and sent again as it was, refusals that left a trace included. An act that left
+   none claims nothing, and may be tried again.
+4. If the answer was lost between the two, a repetition is refused with a Conflict: the act is done, its outcome can be
+   read, and it is not done twice.
+A credential is checked before anything is replayed. Bodies are bounded before this (`registry.limits`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import String, delete, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from registry.auth import Caller, authenticate
+from registry.db import Base
+from registry.errors import problem_response
+from registry.runtime import Runtime
+from sdk.errors import AuthenticationRequired, Conflict, ImprimaturError, InputError
+from sdk.spec.digest import Digest
+from sdk.spec.ids import PrincipalId, TenantName
+
+HEADER: Final = "Idempotency-Key"
+REPLAYED: Final = "Idempotent-Replayed"
+KEPT_FOR: Final = timedelta(hours=24)
+_KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
+
+
+class IdempotencyKeyRow(Base):
+    """A key that was used, and what was answered once that is known."""
+
+    __tablename__ = "idempotency_keys"
+
+    principal: Mapped[PrincipalId] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String, primary_key=True)
+    tenant: Mapped[TenantName]
+    request: Mapped[Digest]
+    claimed_at: Mapped[datetime]
+    status: Mapped[int | None]
+    media_type: Mapped[str | None]
+    body: Mapped[bytes | None]
+
+
+@dataclass
+class Claim:
+    """A key that waits for the act it belongs to; `registry.runtime` makes it the act's first statement."""
+
+    runtime: Runtime
+    caller: Caller
+    key: str
+    request: Digest
+    made: bool = field(default=False)
+
+    def __call__(self, session: Session) -> None:
+        """Claim the key in the act's transaction, once."""
+        if self.made:
+            return
+        now = self.runtime.clock()
+        mine = IdempotencyKeyRow.principal == self.caller.principal
+        session.execute(delete(IdempotencyKeyRow).where(mine, IdempotencyKeyRow.claimed_at < now - KEPT_FOR))
+        session.add(
+            IdempotencyKeyRow(
+                principal=self.caller.principal,
+                key=self.key,
+                tenant=self.caller.tenant,
+                request=self.request,
+                claimed_at=now,
+            )
+        )
+        session.flush()
+        self.made = True
+
+
+class IdempotencyKeys:
+    """ASGI middleware around the routes; see the module docstring."""
+
+    def __init__(self, app: ASGIApp, *, runtime: Runtime) -> None:
+        self._app = app
+        self._runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        key = Headers(scope=scope).get(HEADER) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if key is None:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        body = await request.body()
+        try:
+            found = await run_in_threadpool(self._find, request, key, body)
+        except ImprimaturError as exc:
+            found = problem_response(exc)
+        if isinstance(found, Response):
+            await found(scope, receive, send)
+        else:
+            await self._act(scope, body, send, found)
+
+    async def _act(self, scope: Scope, body: bytes, send: Send, claim: Claim | None) -> None:
+        """Let the routes answer; what they answered is kept before it is sent."""
+        messages: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def collect(message: Message) -> None:
+            messages.append(message)
+
+        if claim:
+            scope.setdefault("state", {})["runtime"] = replace(self._runtime, claim=claim)
+        await self._app(scope, receive, collect)
+        if claim and claim.made:
+            await run_in_threadpool(self._keep, claim, messages)
+        for message in messages:
+            await send(message)
+
+    def _find(self, request: Request, key: str, body: bytes) -> Response | Claim | None:
+        """The answer that is kept, else the claim to make; none when nobody is known to call: the routes will say so.
+
+        Raises:
+            InputError: the key is none, or was sent with another request.
+            Conflict: the act is done or under way, and its answer is not kept.
+        """
+        with self._runtime.transaction() as session:
+            try:
+                caller = authenticate(session, self._runtime, request.headers.get("Authorization"))
+            except AuthenticationRequired:
+                return None
+        if not _KEY.fullmatch(key):
+            raise InputError(f"{HEADER} should be 16 to 64 of A-Z a-z 0-9 _ -, found {key!r}")
+        asked = Digest.of("\n".join(["POST", request.url.path, request.url.query, ""]).encode() + body)
+        with self._runtime.transaction(caller.tenant) as session:
+            row = session.get(IdempotencyKeyRow, (caller.principal, key))
+        if row is None or row.claimed_at < self._runtime.clock() - KEPT_FOR:
+            return Claim(runtime=self._runtime, caller=caller, key=key, request=asked)
+        return _replay(row, asked)
+
+    def _keep(self, claim: Claim, messages: list[Message]) -> None:
+        start = next(message for message in messages if message["type"] == "http.response.start")
+        body = b"".join(message.get("body", b"") for message in messages)
+        statement = (
+            update(IdempotencyKeyRow)  # of no row, if the act was undone
+            .where(IdempotencyKeyRow.principal == claim.caller.principal, IdempotencyKeyRow.key == claim.key)
+            .values(status=start["status"], media_type=Headers(raw=start["headers"]).get("content-type"), body=body)
+        )
+        with self._runtime.transaction(claim.caller.tenant) as session:
+            session.execute(statement)
+
+
+def _replay(row: IdempotencyKeyRow, asked: Digest) -> Response:
+    if row.request != asked:
+        raise InputError(f"the key {row.key} was sent with another request; make a new key for each request")
+    if row.status is None:
+        raise Conflict(f"the request with key {row.key} was taken up, and its answer is not there; see what stands")
+    return Response(row.body, row.status, media_type=row.media_type, headers={REPLAYED: "true"})

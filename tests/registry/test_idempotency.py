@@ -1,0 +1,119 @@
+"""Tests of registry.idempotency: done once, answered alike, and never replayed to somebody else."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from sqlalchemy import text
+from support.registry import RegistryUnderTest
+from support.versions import FOX, Steps, accepted, refused
+
+from registry.auth import revoke_credential
+from registry.idempotency import IdempotencyKeys
+from sdk.spec.api import AliasChange, AliasChanges, NewConcept
+from sdk.spec.canonical import encode_canonical
+from sdk.spec.digest import Digest
+from sdk.spec.ids import AliasName, ConceptId
+from sdk.spec.manifest import ConceptKind
+
+KEY = "key-of-this-request"
+
+
+def create(registry: RegistryUnderTest, name: str = "fox", *, key: str = KEY, who: str = "owner") -> httpx.Response:
+    body = NewConcept(id=ConceptId(f"demo/{name}"), kind=ConceptKind.SUBJECT, title=name)
+    headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+    return registry.client(who).post("/v1/concepts", content=encode_canonical(body), headers=headers)
+
+
+class TestRepetition:
+    def test_is_done_once_and_answered_alike(self, registry: RegistryUnderTest) -> None:
+        first, again = create(registry), create(registry)
+        assert (first.status_code, first.content) == (again.status_code, again.content) == (201, first.content)
+        assert "idempotent-replayed" not in first.headers
+        assert again.headers["idempotent-replayed"] == "true"
+        assert again.headers["content-type"] == first.headers["content-type"]
+        assert Steps(registry).events("demo/fox") == [("concept:created", "demo/owner")]
+
+    def test_of_an_alias_set_twice_makes_one_entry(self, registry: RegistryUnderTest) -> None:
+        Steps(registry).approved()
+        changes = AliasChanges(changes=(AliasChange(concept=FOX, alias=AliasName("stable"), number=1, expected=0),))
+        headers = {"Content-Type": "application/json", "Idempotency-Key": KEY}
+        answers = [
+            registry.client("owner").post("/v1/aliases", content=encode_canonical(changes), headers=headers)
+            for _ in range(2)
+        ]
+        assert accepted(answers[0]) == accepted(answers[1])
+        assert len(Steps(registry).events("demo/fox@stable")) == 1
+
+    def test_with_another_body_is_refused(self, registry: RegistryUnderTest) -> None:
+        accepted(create(registry))
+        refused(create(registry, "den"), 422, "input.invalid", "sent with another request")
+
+    def test_by_another_principal_is_another_request(self, registry: RegistryUnderTest) -> None:
+        accepted(create(registry))
+        refused(create(registry, who="trainer"), 409, "resource.conflict", "exists already")
+
+    def test_after_a_day_is_a_new_request(self, registry: RegistryUnderTest) -> None:
+        accepted(create(registry))
+        registry.clock.advance(hours=25)
+        refused(create(registry), 409, "resource.conflict", "exists already")
+
+    def test_at_the_same_moment_is_done_once(self, registry: RegistryUnderTest) -> None:
+        with ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(lambda _: create(registry), range(4)))
+        assert {answer.status_code for answer in answers} <= {201, 409}
+        assert Steps(registry).events("demo/fox") == [("concept:created", "demo/owner")]
+
+
+class TestRefusals:
+    def test_that_left_no_trace_may_be_tried_again(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        version = steps.submitted()
+        changes = AliasChanges(changes=(AliasChange(concept=FOX, alias=AliasName("stable"), number=1),))
+        headers = {"Content-Type": "application/json", "Idempotency-Key": KEY}
+
+        def send() -> httpx.Response:
+            return registry.client("owner").post("/v1/aliases", content=encode_canonical(changes), headers=headers)
+
+        refused(send(), 422, "verification.not_approved")
+        accepted(steps.review(version))
+        accepted(send())
+
+    def test_that_are_on_record_are_replayed(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        version = steps.submitted()
+        body = encode_canonical(steps.approval(version, "trainer"))
+        headers = {"Content-Type": "application/json", "Idempotency-Key": KEY}
+        for _ in range(2):
+            refused(
+                registry.client("trainer").post(f"{version.path}/reviews", content=body, headers=headers),
+                403,
+                "policy.denied",
+            )
+        assert [event for event, _ in steps.events(version.name)].count("approval:refused") == 1
+
+    def test_a_key_that_is_none(self, registry: RegistryUnderTest) -> None:
+        refused(create(registry, key="short"), 422, "input.invalid", "Idempotency-Key")
+
+    def test_nothing_is_replayed_to_a_credential_that_ended(self, registry: RegistryUnderTest) -> None:
+        accepted(create(registry))
+        with registry.runtime.transaction() as session:
+            revoke_credential(session, registry.runtime, Digest.of(registry.credentials["owner"].encode()))
+        refused(create(registry), 401, "auth.required")
+
+
+class TestCrash:
+    def test_between_the_act_and_its_answer_does_nothing_twice(
+        self, registry: RegistryUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def crash(*_: object) -> None:
+            raise SystemError("the power went out")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(IdempotencyKeys, "_keep", crash)
+            assert create(registry).status_code == 500
+        refused(create(registry), 409, "resource.conflict", "see what stands")
+        with registry.engine.connect() as connection:
+            assert connection.scalar(text("SELECT count(*) FROM concepts")) == 1
