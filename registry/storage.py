@@ -1,6 +1,7 @@
 """Blobs: bytes by digest, in a folder or an object store (obstore). Content is hashed again whenever it is read.
 
-Who may read a blob is not known here; that is `registry.blobs`. Deleting is not offered.
+Everything is sealed before it comes here (`registry.sealing`), so a digest here is of ciphertext. Who may read a blob is
+not known here; that is `registry.blobs` and `registry.versions.sealed`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ class BlobStore(Protocol):
 
     def size(self, digest: Digest) -> int:
         """Bytes stored under `digest`, without reading them. Raises `NotFound`."""
+
+    def remove(self, digest: Digest) -> None:
+        """Let go of what is stored under `digest`; nothing happens when that is nothing."""
 
 
 class ObjectBlobStore:
@@ -77,6 +81,14 @@ class ObjectBlobStore:
         except (OSError, BaseError) as exc:
             raise ServiceUnavailable(f"blob {digest} could not be looked up: {type(exc).__name__}") from exc
 
+    def remove(self, digest: Digest) -> None:
+        try:
+            self._store.delete(_path(digest))
+        except FileNotFoundError:
+            return
+        except (OSError, BaseError) as exc:
+            raise ServiceUnavailable(f"blob {digest} could not be removed: {type(exc).__name__}; try again") from exc
+
 
 def open_blob_store(location: str) -> BlobStore:
     """The store at a folder path or an object-store URL (`s3://`, `gs://`, `az://`, `memory:///`).
@@ -99,4 +111,4 @@ def _path(digest: Digest) -> str:
 
 
 def _missing(digest: Digest) -> NotFound:
-    return NotFound(f"no blob {digest} is stored; upload it with PUT /v1/blobs/{digest}")
+    return NotFound(f"no blob {digest} is stored; restore it from a backup, or upload the content again")

@@ -23,6 +23,7 @@ from registry.cli.workspace import KEY_ROLES, PRINCIPALS, SHIPPED_BASE_MODEL, Ad
 from registry.db import upgrade
 from registry.issuance import issue_credential, open_log
 from registry.runtime import Runtime, system_clock
+from registry.sealing import write_key_file
 from registry.settings import Settings
 from sdk.credentials.authority import create_authority
 from sdk.errors import ConfigurationError
@@ -83,6 +84,7 @@ def _require_free(workspace: Workspace, plan: Plan) -> None:
 def _fill(workspace: Workspace, plan: Plan) -> None:
     _make_folders(workspace)
     keys = {name: generate_key_file(workspace.key(name)) for name in KEY_ROLES}
+    write_key_file(workspace.key_encryption_key)
     authority = create_authority(
         workspace.content_credentials, organization=plan.tenant, signer_name=f"{plan.tenant}/app", now=system_clock()
     )
@@ -141,6 +143,7 @@ def _settings(workspace: Workspace, database_url: str) -> Settings:
         database_url=database_url,
         blobs=str(workspace.root / "blobs"),
         log_key=workspace.key("log"),
+        key_encryption_key=workspace.key_encryption_key,
         trust_root=workspace.trust_root,
     )
 

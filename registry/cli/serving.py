@@ -22,6 +22,7 @@ from registry.cli.workspace import Workspace
 from registry.db import head_revision, make_engine, schema_revision
 from registry.log.query import opened_origin
 from registry.runtime import APP_ROLE, Runtime, system_clock
+from registry.sealing import file_key_wrapper
 from registry.settings import Settings, read_settings
 from registry.storage import open_blob_store
 from sdk.errors import ConfigurationError
@@ -88,6 +89,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             settings=settings,
             sessions=sessionmaker(engine, expire_on_commit=False),
             blobs=open_blob_store(settings.blobs),
+            key_wrapper=file_key_wrapper(settings.key_encryption_key),
             log_signer=load_key_file(settings.log_key),
             trust_root=verify_trust_root(envelope, now=system_clock()),
             trust_root_envelope=envelope,

@@ -30,6 +30,7 @@ from registry.app import create_app
 from registry.db import make_engine
 from registry.issuance import issue_credential, open_log
 from registry.runtime import Runtime
+from registry.sealing import AesKeyWrapper
 from registry.settings import Settings
 from registry.storage import ObjectBlobStore
 from sdk.policy.bundle import load_bundle
@@ -43,6 +44,7 @@ POLICIES = Path(__file__).resolve().parents[2] / "policies"
 START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 ORIGIN = "imprimatur.test/demo"
 BASE_URL = "http://registry.test"
+KEY_ENCRYPTION_KEY = hashlib.sha256(b"test key-encryption key").digest()
 
 ROLES: dict[str, tuple[str, frozenset[Role]]] = {
     "trainer": ("demo/trainer", frozenset({Role.TRAINER, Role.OWNER})),
@@ -127,6 +129,7 @@ def make_test_registry(
             settings=replace(settings or Settings(), database_url=database_url),
             sessions=sessionmaker(engine, expire_on_commit=False),
             blobs=ObjectBlobStore(MemoryStore()),
+            key_wrapper=AesKeyWrapper(lambda: KEY_ENCRYPTION_KEY),
             log_signer=keys["log"],
             trust_root=trust_root,
             trust_root_envelope=sign_trust_root(trust_root, keys["root"]),
