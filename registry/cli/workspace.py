@@ -2,7 +2,7 @@
 
 DIR/imprimatur.toml        settings of registry and trainer; written last, so a folder without it is no workspace
 DIR/trust-root.json        the signed trust root (canonical JSON envelope)
-DIR/keys/                  signing keys, 0600; content-credentials/ holds the C2PA authority and the app's certificate
+DIR/keys/                  signing keys and the key-encryption key, 0600; content-credentials/ holds the C2PA authority and the app's certificate
 DIR/profiles/              one TOML file a principal, 0600: it holds the credential
 DIR/postgres/data/         the embedded database; DIR/postgres/url is its address while it runs
 DIR/blobs/ pictures/ jobs/ logs/
@@ -61,6 +61,10 @@ class Workspace:
     @property
     def keys(self) -> Path:
         return self.root / "keys"
+
+    @property
+    def key_encryption_key(self) -> Path:
+        return self.keys / "key-encryption.key"
 
     @property
     def content_credentials(self) -> Path:
