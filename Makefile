@@ -7,7 +7,7 @@ DEMO_WORKSPACE ?= demo-workspace
 DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format clean light-install mini-train mini-eval
+.PHONY: help setup demo test check format clean light-install fuzz-api mini-train mini-eval
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -36,6 +36,9 @@ check: setup ## static checks only
 format: setup ## format and sort imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+fuzz-api: setup ## hold the registry to its OpenAPI document with many generated requests (FUZZ_EXAMPLES each)
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(BIN)/python -m pytest -p no:randomly tests/registry/test_api_fuzz.py
 
 light-install: setup ## install without extras into a fresh environment; `import sdk` must not need torch
 	$(BIN)/python tests/light_install.py

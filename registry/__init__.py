@@ -12,6 +12,7 @@ about        health, trust root, whoami, policies
 log          the append-only Merkle log everything else writes to
 issuance     opening the log, issuing credentials
 concepts, consent, versions, approvals, generations      slices: routes, service, tables
+openapi      the document of the API
 app          the application
 cli          `imprimatur init | up | down | registry serve`
 

@@ -32,6 +32,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     POST  /v1/generations                                    GenerationIntent -> GenerationGrant
     GET   /v1/generations?concept=tenant/name                GenerationList
     GET   /v1/generations/decisions?since=&after=&limit=     DecisionPage
+    GET   /v1/generations/licences/{id}                      LicenceCount
     GET   /v1/generations/{id}                               GenerationView
     GET   /v1/generations/{id}/artefacts/{digest}            bytes, to the grant's application, before the result
     POST  /v1/generations/{id}/result                        GenerationResult -> LogReceipt
@@ -74,6 +75,10 @@ from sdk.spec.terms import ConsentStatus
 
 Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC))]
 """A moment that is asked about, with its zone."""
+AfterIndex = Annotated[int, Field(ge=-1, lt=2**62)]
+"""The index in the log after which a page begins."""
+PlainText = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+"""Text that a database column can hold: PostgreSQL has no NUL in texts."""
 
 
 class Problem(WireModel):
@@ -108,13 +113,13 @@ class RecordAccepted(WireModel):
 
 
 class Withdrawal(WireModel):
-    reason: str = Field(min_length=1, max_length=2000)
+    reason: PlainText = Field(min_length=1, max_length=2000)
 
 
 class NewConcept(WireModel):
     id: ConceptId
     kind: ConceptKind
-    title: str = Field(min_length=1, max_length=200)
+    title: PlainText = Field(min_length=1, max_length=200)
 
 
 class ConceptView(WireModel):
@@ -273,11 +278,19 @@ class DecisionPage(WireModel):
     next_after: int | None = None
 
 
+class LicenceCount(WireModel):
+    """Images granted under a licence so far; `limit` is what it allows in all, absent when it does not say."""
+
+    licence: RecordId
+    granted: int
+    limit: int | None = None
+
+
 class DecisionQuery(WireModel):
     """The filters of GET /v1/generations/decisions."""
 
-    since: AwareDatetime | None = None
-    after: int = -1  # an index in the log
+    since: Moment | None = None
+    after: AfterIndex = -1
     limit: int = Field(default=200, ge=1, le=500)
 
 
@@ -308,9 +321,9 @@ class LogQuery(WireModel):
     """The filters of GET /v1/log/entries."""
 
     event: AuditEventType | None = None
-    subject: str | None = None
+    subject: Annotated[PlainText, Field(max_length=300)] | None = None
     actor: PrincipalId | None = None
-    after: int = -1
+    after: AfterIndex = -1
     limit: int = Field(default=100, ge=1, le=1000)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from support.registry import RegistryUnderTest
 
 from sdk.spec import api
@@ -29,3 +30,26 @@ class TestRoutes:
         response = registry.client("app").delete("/v1/whoami")
         assert (response.status_code, response.headers["content-type"]) == (405, "application/problem+json")
         assert response.headers["allow"] == "GET"
+
+
+class TestBounds:
+    @pytest.mark.parametrize(
+        ("name", "path"),
+        [
+            ("auditor", "/v1/generations/decisions?after=9223372036854775808"),
+            ("auditor", "/v1/generations/decisions?since=0001-01-01T00:00:00%2B14:00"),
+            ("auditor", "/v1/log/entries?after=9223372036854775808"),
+            ("auditor", "/v1/log/entries?subject=%00"),
+            ("app", "/v1/concepts?as_of=0001-01-01T00:00:00%2B14:00"),
+        ],
+    )
+    def test_what_a_column_cannot_hold_is_refused(self, registry: RegistryUnderTest, name: str, path: str) -> None:
+        answer = registry.client(name).get(path)
+        assert (answer.status_code, answer.json()["code"]) == (422, "input.invalid")
+
+    def test_so_is_a_text_with_a_nul(self, registry: RegistryUnderTest) -> None:
+        body = b'{"id": "demo/fox", "kind": "subject", "title": "a\\u0000b"}'
+        answer = registry.client("owner").post(
+            "/v1/concepts", content=body, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code == 422
