@@ -23,6 +23,7 @@ from sdk.spec.log_entry import AuditEventType
 
 SCENE = "a photo of {demo/fox}"
 USE = {"purpose": "advertising", "territory": "JP", "channel": "web"}
+AS_OPTIONS = ("--purpose", "advertising", "--territory", "JP", "--channel", "web", "--steps", "2", "--count", "2")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,36 @@
+"""`imprimatur compose`: files, refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.governed import record_id
+from support.workshop import AS_OPTIONS, SCENE, Workshop
+
+from sdk.cli.application import run
+from sdk.credentials.read import verify_credentials
+from sdk.spec.digest import Digest
+
+
+class TestComposeCommand:
+    def test_saves_the_recorded_files(self, app: Workshop, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        out = tmp_path / "new" / "folder"
+        assert run(["compose", "demo/fox", "--scene", SCENE, *AS_OPTIONS, "--out", str(out)]) == 0
+        saved = sorted(out.iterdir())
+        assert [Digest.of(path.read_bytes()) for path in saved] == [i.digest for i in app.registry.results[0].images]
+        assert verify_credentials(saved[0].read_bytes(), [app.authority]).use
+        assert f"generation {record_id('gen')} is recorded" in capsys.readouterr().out
+
+    def test_a_refusal_is_one_line(self, app: Workshop, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        options = [*AS_OPTIONS, "--territory", "US", "--out", str(tmp_path / "out")]
+        assert run(["compose", "demo/fox", "--scene", SCENE, *options]) == 1
+        err = capsys.readouterr().err
+        assert "compose is refused" in err
+        assert err.count("\n") == 1
+        assert list((tmp_path / "out").iterdir()) == []
+
+    def test_says_where_it_cannot_write(self, app: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
+        options = [*AS_OPTIONS, "--out", str(app.profile.path / "folder")]
+        assert run(["compose", "demo/fox", "--scene", SCENE, *options]) == 1
+        assert "cannot be written" in capsys.readouterr().err
