@@ -14,9 +14,11 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from registry.auth import Caller
 from registry.consent import service as consent
 from registry.generations.tables import LicenceUseRow
 from registry.versions.version import Terms
+from sdk.spec.api import LicenceCount
 from sdk.spec.ids import RecordId
 
 
@@ -29,6 +31,13 @@ def granted_so_far(session: Session, terms: Iterable[Terms]) -> Mapping[RecordId
     counted = select(LicenceUseRow.licence_id, func.sum(LicenceUseRow.images)).group_by(LicenceUseRow.licence_id)
     rows = session.execute(counted.where(LicenceUseRow.licence_id.in_(limited))).all()
     return dict.fromkeys(limited, 0) | {licence: int(images) for licence, images in rows}
+
+
+def images_under(session: Session, caller: Caller, licence: RecordId) -> LicenceCount:
+    """The images granted under a licence of the caller's tenant so far. Raises `NotFound`."""
+    (held,) = consent.licences_of(session, caller.tenant, [licence])
+    counted = select(func.coalesce(func.sum(LicenceUseRow.images), 0)).where(LicenceUseRow.licence_id == licence)
+    return LicenceCount(licence=licence, granted=session.scalar(counted) or 0, limit=held.grant.max_images)
 
 
 def count(session: Session, generation: RecordId, licences: Iterable[RecordId], images: int) -> None:

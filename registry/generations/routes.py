@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 
 from registry.auth import CallerDep
 from registry.generations import query as reading
-from registry.generations import service
+from registry.generations import quota, service
 from registry.generations.release import release
 from registry.log.service import receipt
 from registry.runtime import RuntimeDep
@@ -22,6 +22,7 @@ from sdk.spec.api import (
     GenerationList,
     GenerationResult,
     GenerationView,
+    LicenceCount,
 )
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, RecordId
@@ -60,6 +61,13 @@ def list_decisions(query: Annotated[DecisionQuery, Query()], runtime: RuntimeDep
         return reading.decisions(session, runtime, caller, query)
 
 
+@router.get("/licences/{licence}")
+def count_images(licence: RecordId, runtime: RuntimeDep, caller: CallerDep) -> LicenceCount:
+    """How many images were granted under a licence."""
+    with runtime.transaction(caller.tenant) as session:
+        return quota.images_under(session, caller, licence)
+
+
 @router.get("/{generation}")
 def get_generation(generation: RecordId, runtime: RuntimeDep, caller: CallerDep) -> GenerationView:
     """One generation."""
@@ -71,9 +79,9 @@ def get_generation(generation: RecordId, runtime: RuntimeDep, caller: CallerDep)
 def get_artefact(generation: RecordId, digest: Digest, runtime: RuntimeDep, caller: CallerDep) -> Response:
     """An embedding or mask, to the application that was permitted to use it."""
     with runtime.transaction(caller.tenant) as session:
-        release(session, runtime, caller, generation, digest)
+        artefact = release(session, runtime, caller, generation, digest)
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-    return Response(runtime.blobs.get(digest), media_type="application/octet-stream", headers=headers)
+    return Response(artefact.open(runtime.blobs), media_type="application/octet-stream", headers=headers)
 
 
 @router.post("/{generation}/result", status_code=201)

@@ -59,8 +59,9 @@ def explain_decision(
         versions = [verified(chosen, client, reference) for reference in concepts]
         engine = CedarEngine(parse_bundle(client.policies()))
         who = client.whoami()
+        granted = _images_granted(client, versions)
     asker = PolicyPrincipal(id=who.principal, roles=tuple(role or who.roles))
-    context = composition_context(asker, versions, use, count=count, at=now())
+    context = composition_context(asker, versions, use, count=count, at=now(), images_granted=granted)
     decision = engine.evaluate(context)
     answer = "permitted" if decision.permitted else "refused"
     say(f"{answer}: {purpose} on {channel} in {territory}, asked by {who.principal}")
@@ -124,6 +125,11 @@ def replay_decisions(
     _show_replayed("Would lose", [each for each in replayed if each.loses])
     gain, lose = sum(each.gains for each in replayed), sum(each.loses for each in replayed)
     say(f"{len(replayed)} decisions of {days} days under {engine.bundle_digest}: {gain} gain, {lose} lose")
+
+
+def _images_granted(client: Client, versions: list[VerifiedVersion]) -> dict[RecordId, int]:
+    held = (licence for version in versions for licence in version.bundle.licences)
+    return {licence.id: client.count_images(licence.id).granted for licence in held if licence.grant.max_images}
 
 
 def _show_findings(version: VerifiedVersion, findings: tuple[Finding, ...], decision: Decision) -> None:

@@ -11,6 +11,7 @@ from sdk.spec.api import (
     GenerationList,
     GenerationResult,
     GenerationView,
+    LicenceCount,
 )
 from sdk.spec.digest import Digest, verify_digest
 from sdk.spec.ids import ConceptId, RecordId
@@ -40,6 +41,10 @@ class GenerationCalls:
         asked = (query or DecisionQuery()).model_dump(mode="json", exclude_none=True)
         params = {name: str(value) for name, value in asked.items()}
         return self._registry.get("/v1/generations/decisions", DecisionPage, params)
+
+    def count_images(self, licence: RecordId) -> LicenceCount:
+        """GET /v1/generations/licences/{id}: images granted under a licence."""
+        return self._registry.get(f"/v1/generations/licences/{licence}", LicenceCount)
 
     def get_generation(self, generation: RecordId) -> GenerationView:
         """GET /v1/generations/{id}."""

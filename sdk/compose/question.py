@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sdk.policy.facts import concept_facts
+from sdk.spec.ids import RecordId
 from sdk.spec.policy import ConceptFacts, PolicyContext, PolicyDomain, PolicyPrincipal, Use
 from sdk.verify import VerifiedVersion
 
 
 def composition_context(
-    asker: PolicyPrincipal, versions: Sequence[VerifiedVersion], use: Use, *, count: int, at: datetime
+    asker: PolicyPrincipal,
+    versions: Sequence[VerifiedVersion],
+    use: Use,
+    *,
+    count: int,
+    at: datetime,
+    images_granted: Mapping[RecordId, int] | None = None,
 ) -> PolicyContext:
     """May `asker` compose `count` pictures of `versions` together for `use` at the moment `at`?
 
-    What was granted under a licence before is not known here: the registry counts it when it decides.
+    `images_granted` under each licence so far is the registry's to count; a compose call leaves it to the decision of
+    record.
     """
     return PolicyContext(
         domain=PolicyDomain.COMPOSITION,
         action="compose",
         principal=asker,
-        concepts=tuple(_facts(version, at) for version in versions),
+        concepts=tuple(_facts(version, at, images_granted or {}) for version in versions),
         use=use,
         count=count,
         at=at,
     )
 
 
-def _facts(version: VerifiedVersion, at: datetime) -> ConceptFacts:
+def _facts(version: VerifiedVersion, at: datetime, images_granted: Mapping[RecordId, int]) -> ConceptFacts:
     bundle = version.bundle
     return concept_facts(
         concept=bundle.concept,
@@ -42,4 +50,5 @@ def _facts(version: VerifiedVersion, at: datetime) -> ConceptFacts:
         at=at,
         base_model=version.manifest.base_model,
         approvals=len(version.approvers or bundle.approvals),  # of a submission they are claimed, not verified
+        images_granted=images_granted,
     )

@@ -191,6 +191,9 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ),
     ("GET", "/v1/generations"): of_its_own("/v1/generations", "other-auditor"),
     ("GET", "/v1/generations/decisions"): of_its_own("/v1/generations/decisions", "other-auditor"),
+    ("GET", "/v1/generations/licences/{licence}"): hidden(
+        lambda demo: f"/v1/generations/licences/{demo.version.manifest.licences[0]}"
+    ),
     ("GET", "/v1/generations/{generation}"): hidden(
         lambda demo: f"/v1/generations/{demo.generation}", name="other-auditor"
     ),

@@ -76,6 +76,18 @@ class TestQuota:
         assert counted(registry) == 0
 
 
+class TestCount:
+    def test_is_read_by_the_licences_tenant_only(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        (fox,) = limited(steps, 5)
+        path = f"/v1/generations/licences/{fox.manifest.licences[0]}"
+        assert steps.get("reviewer", path) == {"licence": fox.manifest.licences[0], "granted": 0, "limit": 5}
+        accepted(steps.compose(fox, count=3))
+        assert steps.get("app", path)["granted"] == 3
+        refused(registry.client("other-owner").get(path), 404, "resource.not_found")
+        refused(registry.client(None).get(path), 401, "auth.required")
+
+
 class TestTogether:
     def test_permits_at_the_same_moment_never_exceed_the_licence(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)

@@ -17,7 +17,7 @@ from sdk.client import Client
 from sdk.spec.api import DecisionQuery
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.envelope import encode_envelope
-from sdk.spec.ids import ConceptId
+from sdk.spec.ids import ConceptId, RecordId
 
 SHRINE = ConceptId("demo/shrine")
 ASKED = ["--purpose", "advertising", "--channel", "web"]
@@ -115,6 +115,19 @@ class TestWhy:
         assert "give demo/reviewer the role app: an administrator" in shown
         _, shown = command("why", "demo/fox", *ASKED, "--territory", "JP", "--role", "app", name="reviewer")
         assert shown.startswith("permitted")
+
+    def test_images_granted_before_are_counted(self, registry: RegistryUnderTest, command: Command) -> None:
+        steps = Steps(registry)
+        steps.concept()
+        licence = RecordId(steps.licence(ConceptId("demo/fox"), max_images=5)["id"])
+        fox = steps.approved(licences=(licence,))
+        accepted(steps.compose(fox, count=3))
+        _, shown = command("why", "demo/fox", *ASKED, "--territory", "JP", "--count", "2")
+        assert shown.startswith("permitted")
+        _, shown = command("why", "demo/fox", *ASKED, "--territory", "JP", "--count", "3")
+        assert "asked for 3 images; the licences of demo/fox@1 allow 2 more" in shown
+        assert "says at most 5 images (document" in shown
+        assert "- ask for 2 images: demo/app, who asks" in shown
 
     def test_asking_records_nothing(self, registry: RegistryUnderTest, command: Command) -> None:
         steps = Steps(registry)
