@@ -7,7 +7,7 @@ DEMO_WORKSPACE ?= demo-workspace
 DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format clean light-install fuzz-api mini-train mini-eval
+.PHONY: help setup demo test check format clean light-install crash fuzz-api mini-train mini-eval
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -39,6 +39,9 @@ format: setup ## format and sort imports
 
 fuzz-api: setup ## hold the registry to its OpenAPI document with many generated requests (FUZZ_EXAMPLES each)
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(BIN)/python -m pytest -p no:randomly tests/registry/test_api_fuzz.py
+
+crash: setup ## kill -9 the registry and PostgreSQL 100 times under load; no acknowledged act may be lost
+	CRASH_KILLS=$${CRASH_KILLS:-100} $(BIN)/python -m pytest -s -p no:randomly tests/crash
 
 light-install: setup ## install without extras into a fresh environment; `import sdk` must not need torch
 	$(BIN)/python tests/light_install.py

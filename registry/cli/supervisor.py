@@ -5,8 +5,9 @@
 2. Checks that both ports are free.
 3. Starts the embedded database, writes its address, migrates.
 4. Starts registry, trainer and worker; waits until both services answer /healthz.
-5. Watches: a database or a child that died is started again, but a child that lived shortly would only die again: then
-   everything is stopped, and its last words are shown.
+5. Watches: a database or a child that died is started again. A service that lived shortly would only die again: then
+   everything is stopped, and its last words are shown. The worker takes nobody with it: while the services
+   go on answering it is started again, after waits that double with every short life.
 6. On SIGINT or SIGTERM stops the children, then the database.
 """
 
@@ -38,6 +39,8 @@ from sdk.errors import ConfigurationError
 READY_SECONDS: Final = 120.0  # seconds both services have to answer
 DOWN_SECONDS: Final = 90.0  # seconds `down` waits
 SHORT_LIFE_SECONDS: Final = 10.0  # a child that lived for less is not started again
+LONGEST_WAIT_SECONDS: Final = 300.0  # between two starts of a worker that keeps dying
+WORKER: Final = "worker"
 _TICK_SECONDS: Final = 0.25
 _WATCH_SECONDS: Final = 1.0
 
@@ -204,7 +207,7 @@ def _start_children(workspace: Workspace, stack: ExitStack) -> list[Child]:
     for name, arguments in (
         ("registry", ("registry", "serve", root)),
         ("trainer", ("trainer", "serve", root)),
-        ("worker", ("trainer", "worker", root)),
+        (WORKER, ("trainer", "worker", root)),
     ):
         children.append(start_child(name, *arguments, log=logs / f"{name}.log"))
     return children
@@ -226,16 +229,21 @@ def _wait_for_health(address: Address, name: str, children: list[Child]) -> None
 
 
 def _watch(workspace: Workspace, services: _Services, children: list[Child], say: Say) -> None:
+    wait = SHORT_LIFE_SECONDS  # from one start of the worker to the next
     while True:
         time.sleep(_WATCH_SECONDS)
         if not services.database_url and postgres.running(workspace.database) is None:
             say("the database died; starting it again")
             postgres.start(workspace.database)
         for place, child in enumerate(children):
-            if child.ended and time.monotonic() - child.started >= SHORT_LIFE_SECONDS:
+            due = wait if child.name == WORKER else SHORT_LIFE_SECONDS
+            old_enough = time.monotonic() - child.started >= due
+            if child.ended and old_enough:
                 say(f"the {child.name} ended with status {child.process.returncode}; starting it again")
                 children[place] = start_child(child.name, *child.arguments, log=child.log)
-        _require_alive(children)
+            if child.name == WORKER and old_enough:
+                wait = min(wait * 2, LONGEST_WAIT_SECONDS) if child.ended else SHORT_LIFE_SECONDS
+        _require_alive([child for child in children if child.name != WORKER])
 
 
 def _require_alive(children: list[Child]) -> None:

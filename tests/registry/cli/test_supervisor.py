@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -178,10 +179,37 @@ class TestWatch:
         monkeypatch.setattr(process, "command_line", lambda *arguments: [sys.executable, "-c", code, *arguments])
         monkeypatch.setattr(supervisor, "SHORT_LIFE_SECONDS", 0.5)
         monkeypatch.setattr(supervisor, "_WATCH_SECONDS", 0.1)
-        children = [start_child("worker", str(tmp_path / "seen"), log=tmp_path / "log")]
+        children = [start_child("trainer", str(tmp_path / "seen"), log=tmp_path / "log")]
         said: list[str] = []
         with pytest.raises(
-            ConfigurationError, match=r"the worker ended with status 4; the end of .*\nno more\nno more"
+            ConfigurationError, match=r"the trainer ended with status 4; the end of .*\nno more\nno more"
         ):
             supervisor._watch(Workspace(tmp_path), self.SERVICES, children, said.append)
-        assert said == ["the worker ended with status 4; starting it again"]
+        assert said == ["the trainer ended with status 4; starting it again"]
+
+    def test_a_worker_that_keeps_dying_takes_nobody_with_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        died = {"worker": "pass", "registry": "import time; time.sleep(60)"}
+        monkeypatch.setattr(process, "command_line", lambda name: [sys.executable, "-c", died[name]])
+        monkeypatch.setattr(supervisor, "SHORT_LIFE_SECONDS", 0.2)
+        monkeypatch.setattr(supervisor, "_WATCH_SECONDS", 0.05)
+        children = [start_child(name, name, log=tmp_path / name) for name in ("registry", "worker")]
+        starts = [time.monotonic()]
+
+        def say(text: str) -> None:
+            assert text == "the worker ended with status 0; starting it again"
+            starts.append(time.monotonic())
+            if len(starts) == 4:
+                raise KeyboardInterrupt
+
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                supervisor._watch(Workspace(tmp_path), self.SERVICES, children, say)
+            assert not children[0].ended
+            waits = [later - earlier for earlier, later in pairwise(starts)]
+            assert waits[0] >= 0.2
+            assert waits[1] >= 0.4
+            assert waits[2] >= 0.8
+        finally:
+            process.stop_children(children)
