@@ -5,6 +5,7 @@ steps     the steps, one function each
 question  what it asks policy
 values    what it takes with it, reports and hands out
 aio       `acompose`: the same call for event loops
+rows      the rows of a campaign, and the file that remembers them
 campaign  `variants`: a matrix of calls, resumable
 
 result = sdk.compose(["demo/fox"], "a photo of {demo/fox}", purpose="advertising", territory="JP", channel="web")
@@ -15,7 +16,8 @@ from types import ModuleType
 
 from sdk.compose.aio import acompose
 from sdk.compose.call import compose
-from sdk.compose.campaign import Campaign, Outcome, VariantRow, variants
+from sdk.compose.campaign import variants
+from sdk.compose.rows import Campaign, Outcome, VariantRow
 from sdk.compose.values import ComposedImage, ComposeProgress, ComposeStage, Composition
 
 __all__ = [

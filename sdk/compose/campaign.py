@@ -7,107 +7,31 @@ campaign that was stopped goes on where it stopped, and rows that were refused a
 
 from __future__ import annotations
 
-import csv
 import itertools
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
-
-from pydantic import AwareDatetime
+from typing import Any
 
 from sdk.client import Client
 from sdk.compose.call import check_use, compose, utc_now
+from sdk.compose.rows import (
+    Campaign,
+    Outcome,
+    SavedImage,
+    Variant,
+    VariantRow,
+    append_row,
+    open_folder,
+    read_manifest,
+    stands,
+)
 from sdk.compose.values import Clock, Composition
-from sdk.errors import ConfigurationError, InputError, NotApproved, PolicyDenied
+from sdk.errors import InputError, NotApproved, PolicyDenied
 from sdk.generate.layout import parse_layout
 from sdk.generate.pipeline import Sampling
 from sdk.generate.scene import concept_of, parse_scene, plain_text
 from sdk.profile import Profile, load_profile
 from sdk.resolve import connect
-from sdk.spec.canonical import WireModel, encode_canonical, parse_wire
-from sdk.spec.digest import Digest
-from sdk.spec.ids import RecordId
-from sdk.spec.log_entry import LogReceipt
-
-MANIFEST_FILE: Final = "manifest.jsonl"
-_COLUMNS: Final = (
-    *("outcome", "subject", "background", "scene", "purpose", "territory", "channel"),
-    *("generation", "log_entry", "images", "versions", "reason"),
-)
-
-
-class Outcome(StrEnum):
-    """What became of a row."""
-
-    COMPOSED = "composed"
-    REFUSED = "refused"  # by policy, or because a version is not approved; asked again the next time
-
-
-class SavedImage(WireModel):
-    """An image file of a row, in the campaign's folder."""
-
-    file: str
-    digest: Digest
-
-
-class Variant(WireModel):
-    """One row of the matrix: what is asked for."""
-
-    subject: str
-    background: str | None = None
-    scene: str  # {subject} and {background} stand for the concepts
-    purpose: str
-    territory: str
-    channel: str
-    options: dict[str, Any]  # of the compose call: count, seed, steps, ...; as they were given
-
-    @property
-    def digest(self) -> Digest:
-        return Digest.of(encode_canonical(self))
-
-    @property
-    def concepts(self) -> dict[str, str]:
-        """The compose call's concepts by their names in the scene."""
-        named = {"subject": self.subject, "background": self.background}
-        return {name: reference for name, reference in named.items() if reference}
-
-
-class VariantRow(WireModel):
-    """A line of the manifest: a row and what became of it."""
-
-    variant: Variant
-    outcome: Outcome
-    at: AwareDatetime
-    images: tuple[SavedImage, ...] = ()
-    versions: tuple[str, ...] = ()
-    generation: RecordId | None = None
-    receipt: LogReceipt | None = None  # proves that the result is recorded
-    reason: str | None = None  # of a refusal
-
-
-@dataclass(frozen=True, kw_only=True)
-class Campaign:
-    """The rows of a matrix that were decided so far, in its order, and how many there are in all."""
-
-    folder: Path
-    rows: tuple[VariantRow, ...]
-    total: int
-
-    @property
-    def complete(self) -> bool:
-        """Whether every row is composed."""
-        return sum(row.outcome is Outcome.COMPOSED for row in self.rows) == self.total
-
-    def write_csv(self, path: Path | str) -> None:
-        """Write one line a row, for a spreadsheet."""
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, _COLUMNS)
-            writer.writeheader()
-            writer.writerows(map(_as_columns, self.rows))
-
 
 OnRow = Callable[[VariantRow, int, int], None]
 """Called after every row with the row, how many are decided, and how many there are."""
@@ -138,7 +62,7 @@ def variants(
     """Compose every combination into `folder`; what is finished there is not composed again.
 
     Scenes speak of `{subject}` and `{background}`; without backgrounds, of `{subject}` alone. `limit` composes at most
-    so many rows in this call: a batch. The other options are those of `sdk.compose`.
+    so many rows in this call: a batch, new rows before refused ones. The other options are those of `sdk.compose`.
 
     Raises:
         InputError, SceneError: a scene, a concept or a use cannot be used; raised before anything is composed.
@@ -152,36 +76,25 @@ def variants(
     options: dict[str, Any] = {"count": count, "seed": seed, "steps": steps, "guidance": guidance, "size": size}
     options |= {"negative_prompt": negative_prompt, "layout": layout}
     matrix = _matrix(subjects, backgrounds, scenes, territories, purpose, channel, options)
-    place = _open_folder(Path(folder))
-    finished = {row.variant.digest: row for row in read_manifest(place) if _stands(place, row)}
-    waiting = [variant for variant in matrix if variant.digest not in finished][:limit]
+    place = open_folder(Path(folder))
+    decided = {row.variant.digest: row for row in read_manifest(place) if stands(place, row)}
+    refused = {digest for digest, row in decided.items() if row.outcome is Outcome.REFUSED}
+    new = [variant for variant in matrix if variant.digest not in decided]
+    waiting = [*new, *(variant for variant in matrix if variant.digest in refused)][:limit]
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
     connection = client or connect(chosen)
     try:
         for variant in waiting:
             row = _compose_row(variant, place, chosen, connection, clock)
-            _append(place, row)
-            finished[variant.digest] = row
+            append_row(place, row)
+            decided[variant.digest] = row
             if on_row:
-                on_row(row, len(finished), len(matrix))
+                on_row(row, sum(variant.digest in decided for variant in matrix), len(matrix))
     finally:
         if client is None:
             connection.close()
-    rows = tuple(finished[variant.digest] for variant in matrix if variant.digest in finished)
+    rows = tuple(decided[variant.digest] for variant in matrix if variant.digest in decided)
     return Campaign(folder=place, rows=rows, total=len(matrix))
-
-
-def read_manifest(folder: Path) -> tuple[VariantRow, ...]:
-    """The rows in a folder's manifest; of a row that was asked again, the last line counts.
-
-    A last line without its end was being written when the program stopped, and is no row. Raises `FormatError`.
-    """
-    path = folder / MANIFEST_FILE
-    if not path.exists():
-        return ()
-    lines = path.read_bytes().split(b"\n")[:-1]
-    rows = [parse_wire(VariantRow, line, f"{path} line {number}") for number, line in enumerate(lines, 1)]
-    return tuple({row.variant.digest: row for row in rows}.values())
 
 
 def _matrix(
@@ -241,43 +154,3 @@ def _save(variant: Variant, folder: Path, composed: Composition) -> tuple[SavedI
         image.save(folder / name)
         saved.append(SavedImage(file=name, digest=image.digest))
     return tuple(saved)
-
-
-def _stands(folder: Path, row: VariantRow) -> bool:
-    """Whether a row is composed and its files are the ones that were recorded."""
-    return row.outcome is Outcome.COMPOSED and all(
-        (folder / image.file).is_file() and Digest.of((folder / image.file).read_bytes()) == image.digest
-        for image in row.images
-    )
-
-
-def _append(folder: Path, row: VariantRow) -> None:
-    with open(folder / MANIFEST_FILE, "ab") as file:
-        file.write(encode_canonical(row) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _open_folder(folder: Path) -> Path:
-    """Make the folder, and take a half-written last line off its manifest."""
-    path = folder / MANIFEST_FILE
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            content = path.read_bytes()
-            os.truncate(path, content.rfind(b"\n") + 1)
-    except OSError as exc:
-        raise ConfigurationError(f"the campaign cannot be written to {folder}: {exc.strerror}") from exc
-    return folder
-
-
-def _as_columns(row: VariantRow) -> dict[str, Any]:
-    asked = {name: getattr(row.variant, name) for name in _COLUMNS[1:7]}
-    return asked | {
-        "outcome": row.outcome.value,
-        "generation": row.generation,
-        "log_entry": row.receipt.index if row.receipt else None,
-        "images": " ".join(image.file for image in row.images),
-        "versions": " ".join(row.versions),
-        "reason": row.reason,
-    }

@@ -13,7 +13,7 @@ from support.workshop import Workshop, make_workshop
 
 import sdk
 from sdk.compose import Campaign, Outcome, VariantRow, variants
-from sdk.compose.campaign import MANIFEST_FILE, read_manifest
+from sdk.compose.rows import MANIFEST_FILE, read_manifest
 from sdk.credentials.read import verify_credentials
 from sdk.errors import ConfigurationError, FormatError, InputError, NotApproved, SceneError, ServiceUnavailable
 from sdk.spec.digest import Digest
@@ -139,6 +139,12 @@ class TestRefusals:
         assert workshop.registry.asked.count("GET /v1/resolve") == asked + 2
         assert len(again.rows) == 4
         assert len(read_manifest(again.folder)) == 4
+
+    def test_wait_behind_rows_that_were_never_asked(self, workshop: Workshop) -> None:
+        first = run(workshop, territories=["US", "JP"], limit=1)
+        second = run(workshop, territories=["US", "JP"], limit=1)
+        assert [row.outcome for row in first.rows] == [Outcome.REFUSED]
+        assert [row.outcome for row in second.rows] == [Outcome.REFUSED, Outcome.COMPOSED]
 
     def test_leave_no_image(self, workshop: Workshop) -> None:
         campaign = run(workshop, territories=["US"])
