@@ -4,12 +4,13 @@
     <jobs>/<job id>/attempt-<n>/out       what the training writes; its TrainingCheckpoint lies here too, not served
 
 Each attempt has its own folder, so that an attempt which was given up but still runs harms nothing; a later attempt
-takes the newest TrainingCheckpoint over.
+takes the newest TrainingCheckpoint over. Once the job has succeeded only the folder with its files is kept.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -36,17 +37,20 @@ def earlier_attempts(jobs: Path, job: RecordId, attempt: int) -> tuple[Path, ...
     return tuple(folder for number, folder in _attempts(jobs, job) if number < attempt)
 
 
+def remove_spent(jobs: Path, job: RecordId) -> None:
+    """Remove the folders of a job that succeeded, except the one whose files are served. What cannot go now stays."""
+    kept = False
+    for _, folder in _attempts(jobs, job):
+        if kept or not _served_in(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            kept = True
+
+
 def list_files(jobs: Path, job: RecordId) -> tuple[str, ...]:
     """The names of what the newest attempt wrote, sorted; empty when none wrote anything."""
-    for _, folder in _attempts(jobs, job):
-        out = folder / OUT
-        names = (
-            path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file() and not path.is_symlink()
-        )
-        served = tuple(sorted(name for name in names if _is_served(name)))
-        if served:
-            return served
-    return ()
+    listings = (_served_in(folder) for _, folder in _attempts(jobs, job))
+    return next((names for names in listings if names), ())
 
 
 def find_file(jobs: Path, job: RecordId, name: str) -> Path:
@@ -56,6 +60,12 @@ def find_file(jobs: Path, job: RecordId, name: str) -> Path:
             if (folder / OUT / name).is_file():
                 return folder / OUT / name
     raise NotFound(f"job {job} has no file {name!r}; list its files first")
+
+
+def _served_in(folder: Path) -> tuple[str, ...]:
+    out = folder / OUT
+    names = (path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file() and not path.is_symlink())
+    return tuple(sorted(name for name in names if _is_served(name)))
 
 
 def _is_served(name: str) -> bool:

@@ -7,7 +7,7 @@ guarded by the fencing token, and the next attempt goes on:
     2. Unless an earlier attempt settled the manifests: train, from the newest TrainingCheckpoint of any attempt;
        upload the artefacts; settle the manifests.
     3. Attest and submit each manifest that is no version yet.
-    4. The job has succeeded.
+    4. The job has succeeded; the folders that are no longer needed are removed.
 
 How an attempt ends: stopped from outside (cancelled, or handed back because the worker stops), a service is away
 (handed back, tried again later), or an error that the next attempt would meet again (failed, with a line people can
@@ -24,7 +24,7 @@ from sdk.signing.signer import Signer
 from sdk.spec.api import JobProgress
 from sdk.spec.ids import RecordId
 from trainer.jobs import service, submission
-from trainer.jobs.files import attempt_folder, earlier_attempts
+from trainer.jobs.files import attempt_folder, earlier_attempts, remove_spent
 from trainer.jobs.pictures import PictureStore
 from trainer.jobs.ports import RegistryPort, Train, Trained, TrainingOrder
 from trainer.jobs.progress import Reporter, StopReason, TrainingStopped
@@ -86,6 +86,7 @@ def _carry_out(
                 service.note_version(session, attempt, settled.concept, version)
     with runtime.transaction() as session:
         service.succeed(session, attempt, at=runtime.clock())
+    remove_spent(runtime.settings.jobs, attempt.job)
     _logger.info("job %s: attempt %d succeeded", attempt.job, attempt.number)
 
 

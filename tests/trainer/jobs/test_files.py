@@ -8,7 +8,7 @@ import pytest
 
 from sdk.errors import NotFound
 from sdk.spec.ids import RecordId
-from trainer.jobs.files import CHECKPOINT_FILE, attempt_folder, earlier_attempts, find_file, list_files
+from trainer.jobs.files import CHECKPOINT_FILE, attempt_folder, earlier_attempts, find_file, list_files, remove_spent
 
 JOB = RecordId("job_" + "a" * 26)
 
@@ -69,3 +69,18 @@ class TestEarlierAttempts:
             "attempt-2",
             "attempt-1",
         ]
+
+
+class TestRemoveSpent:
+    def test_keeps_the_folder_whose_files_are_served_and_no_other(self, tmp_path: Path) -> None:
+        write(tmp_path, 1, f"out/{CHECKPOINT_FILE}")
+        write(tmp_path, 2, "out/report.html", "second")
+        write(tmp_path, 3, "inputs/0/one.png")  # the files were settled before, so it wrote none
+        write(tmp_path, 1, "out/report.html", "first")
+        remove_spent(tmp_path, JOB)
+        assert [folder.name for folder in (tmp_path / JOB).iterdir()] == ["attempt-2"]
+        assert find_file(tmp_path, JOB, "report.html").read_text() == "second"
+
+    def test_of_a_job_without_folders_does_nothing(self, tmp_path: Path) -> None:
+        remove_spent(tmp_path, JOB)
+        assert list(tmp_path.iterdir()) == []
