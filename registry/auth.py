@@ -124,7 +124,12 @@ def authenticate(session: Session, runtime: Runtime, header: str | None) -> Call
     match = _BEARER.fullmatch(header)
     if not match:
         raise AuthenticationRequired(f"the Authorization header holds no credential of this registry; {_HOW}")
-    row = session.get(CredentialRow, Digest.of(match[1].encode()))
+    return caller_of_credential(session, runtime, Digest.of(match[1].encode()))
+
+
+def caller_of_credential(session: Session, runtime: Runtime, digest: Digest) -> Caller:
+    """The caller that the credential with this digest proves, now. Raises `AuthenticationRequired`."""
+    row = session.get(CredentialRow, digest)
     if row is None:
         raise AuthenticationRequired(f"the credential is unknown to this registry; {_HOW}")
     now = runtime.clock()

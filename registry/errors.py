@@ -1,13 +1,13 @@
 """From errors to RFC 9457 problem documents: one table from classes of `sdk.errors` to HTTP statuses.
 
-The registry raises the SDK's own classes. What it did not foresee is answered with 500 and no detail; the detail is
+What an error amounts to is decided here for every answer; the console only shows it as a page (`ErrorAnswer`). The registry raises the SDK's own classes. What it did not foresee is answered with 500 and no detail; the detail is
 in the service's log. A lost database, a lock that is not given and a deadlock are 503: trying again is safe.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -65,16 +65,24 @@ _CLASS_OF_STATUS: Final[Mapping[int, type[ImprimaturError]]] = {
 _UNIQUE_VIOLATIONS: Final = frozenset({"23505", "23P01"})  # unique_violation, exclusion_violation
 _logger = logging.getLogger(__name__)
 
+ErrorAnswer = Callable[[Request, ImprimaturError, int], Response]
+"""Makes the response that tells of an error with an HTTP status."""
 
-def install_error_handlers(app: FastAPI) -> None:
-    """Make `app` answer every error with a problem document."""
-    app.add_exception_handler(ImprimaturError, _on_known)
-    app.add_exception_handler(RequestValidationError, _on_invalid_request)
-    app.add_exception_handler(HTTPException, _on_http)
+
+def problem_answer(request: Request, error: ImprimaturError, status: int) -> Response:
+    """The `ErrorAnswer` of the API."""
+    return problem_response(error, status=status)
+
+
+def install_error_handlers(app: FastAPI, answer: ErrorAnswer = problem_answer) -> None:
+    """Make `app` answer every error by `answer`: with a problem document, unless told otherwise."""
+    app.add_exception_handler(ImprimaturError, _handler(_on_known, answer))
+    app.add_exception_handler(RequestValidationError, _handler(_on_invalid_request, answer))
+    app.add_exception_handler(HTTPException, _handler(_on_http, answer))
     for lost in (OperationalError, InterfaceError, PoolTimeout):
-        app.add_exception_handler(lost, _on_database_away)
-    app.add_exception_handler(DBAPIError, _on_database_error)
-    app.add_exception_handler(Exception, _on_unforeseen)
+        app.add_exception_handler(lost, _handler(_on_database_away, answer))
+    app.add_exception_handler(DBAPIError, _handler(_on_database_error, answer))
+    app.add_exception_handler(Exception, _handler(_on_unforeseen, answer))
 
 
 def status_of(error: ImprimaturError) -> int:
@@ -98,47 +106,58 @@ def problem_response(error: ImprimaturError, *, status: int | None = None) -> Re
     return Response(content, status_code=code, media_type=PROBLEM_MEDIA_TYPE, headers=headers)
 
 
-def _on_known(request: Request, exc: Exception) -> Response:
+def _handler(
+    translate: Callable[[Request, Exception], ImprimaturError], answer: ErrorAnswer
+) -> Callable[[Request, Exception], Response]:
+    def handle(request: Request, exc: Exception) -> Response:
+        error = translate(request, exc)
+        if not isinstance(exc, HTTPException):
+            return answer(request, error, status_of(error))
+        response = answer(request, error, exc.status_code)
+        response.headers.update(exc.headers or {})
+        return response
+
+    return handle
+
+
+def _on_known(request: Request, exc: Exception) -> ImprimaturError:
     assert isinstance(exc, ImprimaturError)
     if status_of(exc) == HTTPStatus.INTERNAL_SERVER_ERROR:
         _logger.error("%s %s failed", request.method, request.url.path, exc_info=exc)
-    return problem_response(exc)
+    return exc
 
 
-def _on_invalid_request(request: Request, exc: Exception) -> Response:
+def _on_invalid_request(request: Request, exc: Exception) -> ImprimaturError:
     assert isinstance(exc, RequestValidationError)
     fault = exc.errors()[0]
     place = ".".join(str(part) for part in fault["loc"])
-    return problem_response(InputError(f"{request.method} {request.url.path}: {place}: {fault['msg']}"))
+    return InputError(f"{request.method} {request.url.path}: {place}: {fault['msg']}")
 
 
-def _on_http(request: Request, exc: Exception) -> Response:
+def _on_http(request: Request, exc: Exception) -> ImprimaturError:
     assert isinstance(exc, HTTPException)
     cls = _CLASS_OF_STATUS.get(exc.status_code, ServiceError)
-    error = cls(f"{request.method} {request.url.path}: {exc.detail}")
-    response = problem_response(error, status=exc.status_code)
-    response.headers.update(exc.headers or {})
-    return response
+    return cls(f"{request.method} {request.url.path}: {exc.detail}")
 
 
-def _on_database_away(request: Request, exc: Exception) -> Response:
+def _on_database_away(request: Request, exc: Exception) -> ImprimaturError:
     _logger.warning("%s %s: the database did not serve: %s", request.method, request.url.path, type(exc).__name__)
-    return problem_response(ServiceUnavailable("the registry's database cannot serve now; try again in a moment"))
+    return ServiceUnavailable("the registry's database cannot serve now; try again in a moment")
 
 
-def _on_database_error(request: Request, exc: Exception) -> Response:
+def _on_database_error(request: Request, exc: Exception) -> ImprimaturError:
     assert isinstance(exc, DBAPIError)
     if exc.connection_invalidated:
         return _on_database_away(request, exc)
     if isinstance(exc, IntegrityError) and getattr(exc.orig, "sqlstate", None) in _UNIQUE_VIOLATIONS:
-        return problem_response(Conflict("the same was recorded at the same moment; ask again to see what stands"))
+        return Conflict("the same was recorded at the same moment; ask again to see what stands")
     return _on_unforeseen(request, exc)
 
 
-def _on_unforeseen(request: Request, exc: Exception) -> Response:
+def _on_unforeseen(request: Request, exc: Exception) -> ImprimaturError:
     # The statement's parameters may hold what must not be logged, so only the class and the place are.
     _logger.error("%s %s: unforeseen %s", request.method, request.url.path, type(exc).__name__, exc_info=_place(exc))
-    return problem_response(ServiceError("the registry failed in a way it did not foresee; its log says where"))
+    return ServiceError("the registry failed in a way it did not foresee; its log says where")
 
 
 def _place(exc: Exception) -> Exception:

@@ -43,6 +43,7 @@ class Settings:
     database_overflow: int = 10  # connections opened beyond those under load
     database_wait_seconds: int = 10  # seconds to wait for a connection or a lock, then 503
     credential_days: int = 365  # days until an issued credential expires
+    console_session_minutes: int = 480  # minutes until a browser has to sign in again
     last_used_seconds: int = 60  # seconds between two notes that a credential was used
     grant_seconds: int = 600  # seconds an application may fetch artefacts for a permitted generation
     person_approvals: int = 2  # distinct reviewers a version of a person needs; anything else needs one

@@ -1,17 +1,46 @@
-"""A version with all its proofs, as a verifier needs it. Read in a transaction that appends nothing."""
+"""A version with all its proofs, as a verifier needs it; its reviews and revocation in words, as people do.
+
+Read in a transaction that appends nothing. Words come from statements that were verified when they were recorded.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry.approvals.tables import ReviewRow, Verdict
+from registry.approvals import service
+from registry.approvals.tables import ReviewRow, RevocationRow, Verdict
+from registry.auth import Caller
 from registry.log.service import receipts
 from registry.runtime import Runtime
 from registry.versions import service as versions
-from registry.versions.version import Version
+from registry.versions.version import Terms, Version
 from sdk.spec.bundle import ApprovalEvidence, VersionBundle
 from sdk.spec.envelope import parse_envelope
+from sdk.spec.ids import PrincipalId
+from sdk.spec.policy import Decision
+from sdk.spec.statements import (
+    ApprovalPredicate,
+    RejectionPredicate,
+    RevocationPredicate,
+    parse_predicate,
+    parse_statement,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """An approval, a rejection or a revocation, as a person reads it."""
+
+    act: str  # a `Verdict`, or "revoke"
+    by: PrincipalId
+    words: str
+    at: datetime
+    log_index: int
 
 
 def bundle(session: Session, runtime: Runtime, version: Version) -> VersionBundle:
@@ -44,3 +73,34 @@ def bundle(session: Session, runtime: Runtime, version: Version) -> VersionBundl
         licences=terms.licences,
         checkpoint=submitted.checkpoint,
     )
+
+
+def acts_on(session: Session, version: Version) -> Sequence[Act]:
+    """Everything that was signed about `version`, oldest first."""
+    same = (ReviewRow.concept_id == version.concept, ReviewRow.number == version.number)
+    rows = session.scalars(select(ReviewRow).where(*same).order_by(ReviewRow.log_index))
+    acts = [
+        Act(act=row.verdict, by=row.reviewer, words=_words(row.envelope), at=row.reviewed_at, log_index=row.log_index)
+        for row in rows
+    ]
+    if ended := session.get(RevocationRow, (version.concept, version.number)):
+        words = _words(ended.envelope)
+        acts.append(Act(act="revoke", by=ended.revoked_by, words=words, at=ended.revoked_at, log_index=ended.log_index))
+    return acts
+
+
+def foresee(runtime: Runtime, caller: Caller, version: Version, terms: Terms) -> Decision:
+    """What policy would say if the caller sent an approval now. Nothing is recorded."""
+    return runtime.policy.evaluate(service.context_of(caller, version, terms, Verdict.APPROVE.value))
+
+
+def _words(content: bytes) -> str:
+    envelope = parse_envelope(content)
+    statement = parse_statement(envelope.payload, envelope.payload_type)
+    match statement.predicate_type:
+        case ApprovalPredicate.predicate_type:
+            return parse_predicate(statement, ApprovalPredicate).comment
+        case RejectionPredicate.predicate_type:
+            return parse_predicate(statement, RejectionPredicate).reason
+        case _:
+            return parse_predicate(statement, RevocationPredicate).reason

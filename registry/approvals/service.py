@@ -96,6 +96,17 @@ def revoke(
     return Outcome(decision=decision, view=_view(session, runtime, version))
 
 
+def context_of(caller: Caller, version: Version, terms: Terms, action: str) -> PolicyContext:
+    """The question whether the caller may `action` the version."""
+    return PolicyContext(
+        domain=PolicyDomain.APPROVAL,
+        action=action,
+        principal=caller.as_policy_principal,
+        concepts=(version.facts(terms),),
+        at=terms.at,
+    )
+
+
 def _verdict(envelope: Envelope) -> Verdict:
     """What the statement claims to be; nothing is believed of it yet."""
     claimed = parse_statement(envelope.payload, envelope.payload_type).predicate_type
@@ -115,13 +126,7 @@ def _decide(
     session: Session, runtime: Runtime, caller: Caller, version: Version, terms: Terms, action: str
 ) -> Decision:
     """Policy's decision; a refusal is logged in the caller's transaction, which must then be committed."""
-    context = PolicyContext(
-        domain=PolicyDomain.APPROVAL,
-        action=action,
-        principal=caller.as_policy_principal,
-        concepts=(version.facts(terms),),
-        at=terms.at,
-    )
+    context = context_of(caller, version, terms, action)
     decision = runtime.policy.evaluate(context)
     if decision.permitted:
         return decision

@@ -42,7 +42,7 @@ def listed(session: Session, runtime: Runtime, caller: Caller, concept: ConceptI
         named = select(GenerationVersionRow.generation_id).where(GenerationVersionRow.concept_id == concept)
         statement = statement.where(GenerationRow.id.in_(named))
     rows = session.scalars(statement.order_by(GenerationRow.log_index)).all()
-    return GenerationList(generations=_views(session, rows))
+    return GenerationList(generations=views_of(session, rows))
 
 
 def one(session: Session, runtime: Runtime, caller: Caller, generation: RecordId) -> GenerationView:
@@ -56,7 +56,7 @@ def one(session: Session, runtime: Runtime, caller: Caller, generation: RecordId
     row = session.get(GenerationRow, generation)
     if row is None or row.tenant != caller.tenant or application not in (None, row.application):
         raise NotFound(f"there is no generation {generation} that {caller.principal} may read")
-    return _views(session, [row])[0]
+    return views_of(session, [row])[0]
 
 
 def decisions(session: Session, runtime: Runtime, caller: Caller, query: DecisionQuery) -> DecisionPage:
@@ -104,7 +104,8 @@ def _recorded(row: GenerationRow) -> RecordedDecision:
     )
 
 
-def _views(session: Session, rows: Sequence[GenerationRow]) -> tuple[GenerationView, ...]:
+def views_of(session: Session, rows: Sequence[GenerationRow]) -> tuple[GenerationView, ...]:
+    """These generations as they travel, in the order given."""
     ids = [row.id for row in rows]
     names: dict[RecordId, list[str]] = {generation: [] for generation in ids}
     statement = select(GenerationVersionRow).where(GenerationVersionRow.generation_id.in_(ids))

@@ -24,6 +24,7 @@ class AuditEventType(StrEnum):
 
     LOG_OPENED = "log:opened"  # entry 0: the trust root in force
     CREDENTIAL_ISSUED = "credential:issued"
+    SESSION_OPENED = "session:opened"  # somebody signed in to the console
     CONCEPT_CREATED = "concept:created"
     CONSENT_GIVEN = "consent:given"
     CONSENT_WITHDRAWN = "consent:withdrawn"

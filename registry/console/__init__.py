@@ -1,0 +1,17 @@
+"""The console: web pages for reviewers and auditors, rendered here, without scripts. Everything is read through the
+services that the API uses; nothing is decided or signed here.
+
+    tables      signed-in browsers
+    sessions    opening, recognising and closing a session; form tokens
+    language    Japanese or English
+    words       what the pages say, in both
+    pages       templates, and the headers on everything that leaves
+    view        one page request: who looks, in which language, with which navigation
+    changes     what differs between two versions
+    sign_in     /console/sign-in, /console/sign-out
+    concepts    concepts and their versions
+    review      the queue, a version, its pictures and report
+    generations who generated what, and what was refused
+    log         entries, proofs, checkpoint
+    app         the pages together, with their error page
+"""

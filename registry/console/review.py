@@ -1,0 +1,111 @@
+"""What reviewers read: the queue, a version with everything an approval is about, its pictures and its report.
+
+A verdict is signed with the reviewer's own key, which never comes here: the page names the command that signs it, with
+the digest that the reader has just seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Response
+
+from registry.approvals import query as approvals
+from registry.blobs import READERS
+from registry.concepts import service as concepts
+from registry.console.changes import changes_between
+from registry.console.pages import FILE_CSP, REPORT_CSP, guarded
+from registry.console.view import QUEUE_READERS, ViewDep
+from registry.versions import reading, service
+from registry.versions.preview import preview
+from sdk.errors import NotFound
+from sdk.spec.digest import Digest
+from sdk.spec.ids import ConceptId
+from sdk.spec.manifest import ArtefactDescriptor, ArtefactRole, ConceptManifest
+from sdk.spec.policy import Role
+
+Number = Annotated[int, Path(ge=1, lt=2**31)]
+PICTURE_TYPES: Final[Mapping[bytes, str]] = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+HTML: Final = "text/html"
+
+router = APIRouter()
+
+
+@router.get("/queue")
+def show_queue(view: ViewDep) -> Response:
+    """The versions that wait for reviewers, longest first."""
+    view.caller.require(*QUEUE_READERS)
+    now = view.runtime.clock()
+    with view.runtime.transaction(view.caller.tenant) as session:
+        found = reading.waiting(session, view.caller.tenant)
+        waiting = [(version, version.status(service.terms_of(session, version, now))) for version in found]
+    return view.page("queue.html", waiting=waiting, now=now)
+
+
+@router.get("/concepts/{tenant}/{name}/versions/{number}")
+def show_version(tenant: str, name: str, number: Number, view: ViewDep) -> Response:
+    """Everything that an approval of this version would be about."""
+    view.caller.require(*READERS)
+    runtime, caller = view.runtime, view.caller
+    with runtime.transaction(caller.tenant) as session:
+        version = service.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"), number)
+        concept = concepts.load(session, caller.tenant, version.concept)
+        terms = service.terms_of(session, version, runtime.clock())
+        earlier = reading.approved_before(session, version)
+        acts = approvals.acts_on(session, version)
+    waiting = version.stored_status in reading.WAITING
+    foreseen = approvals.foresee(runtime, caller, version, terms) if Role.REVIEWER in caller.roles else None
+    return view.page(
+        "version.html",
+        version=version,
+        manifest=version.manifest,
+        concept=concept,
+        status=version.status(terms),
+        terms=terms,
+        acts=acts,
+        waiting=waiting,
+        foreseen=foreseen if waiting and caller.principal not in {act.by for act in acts} else None,
+        earlier=earlier,
+        changes=changes_between(earlier.manifest, version.manifest) if earlier else (),
+        pictures=_with_masks(version.manifest),
+        samples=version.manifest.by_role(ArtefactRole.SAMPLE),
+        report=_report(version.manifest),
+    )
+
+
+@router.get("/concepts/{tenant}/{name}/versions/{number}/files/{digest}")
+def show_file(tenant: str, name: str, number: Number, digest: Digest, view: ViewDep) -> Response:
+    """A picture or the report of a version, shut in: whatever it is, it can do nothing in the reader's browser."""
+    view.caller.require(*READERS)
+    with view.runtime.transaction(view.caller.tenant) as session:
+        version = service.load(session, view.caller.tenant, ConceptId(f"{tenant}/{name}"), number)
+        artefact, found = preview(session, view.runtime, view.caller, version, digest)
+    content = found.open(view.runtime.blobs)
+    if artefact.role is ArtefactRole.REPORT and artefact.media_type == HTML:
+        return guarded(Response(content, media_type=f"{HTML}; charset=utf-8"), REPORT_CSP)
+    return guarded(Response(content, media_type=_picture_type(content, artefact)), FILE_CSP)
+
+
+def _picture_type(content: bytes, artefact: ArtefactDescriptor) -> str:
+    """What the bytes are, whatever the manifest calls them; only pictures are shown."""
+    for start, media_type in PICTURE_TYPES.items():
+        if content.startswith(start):
+            return media_type
+    raise NotFound(f"{artefact.name} is neither a PNG nor a JPEG picture, so it is not shown; read it with the API")
+
+
+def _with_masks(manifest: ConceptManifest) -> tuple[tuple[ArtefactDescriptor | None, ArtefactDescriptor | None], ...]:
+    """Training pictures beside their masks, by file name; either may be missing."""
+    pictures = {_base(artefact): artefact for artefact in manifest.by_role(ArtefactRole.TRAINING_PICTURE)}
+    masks = {_base(artefact): artefact for artefact in manifest.by_role(ArtefactRole.MASK)}
+    return tuple((pictures.get(name), masks.get(name)) for name in dict.fromkeys([*pictures, *masks]))
+
+
+def _base(artefact: ArtefactDescriptor) -> str:
+    return artefact.name.rpartition("/")[2]
+
+
+def _report(manifest: ConceptManifest) -> ArtefactDescriptor | None:
+    reports = manifest.by_role(ArtefactRole.REPORT)
+    return next((artefact for artefact in reports if artefact.media_type == HTML), None)
