@@ -38,9 +38,11 @@ _TERRITORY = "composition.territory"
 
 def record_terms(demo: Demo) -> None:
     with demo.studio.client("trainer") as client:
-        agreement = client.put_blob(agreement_text(demo.story))
-        consent = client.give_consent(consent_record(demo.story, agreement))
-        licence = client.grant_licence(licence_grant(demo.story, agreement))
+        agreement, given, granted = client.put_blob(agreement_text()), consent_record(), licence_grant()
+        require(
+            given.evidence.document == granted.evidence.document == agreement, "the records are of another agreement"
+        )
+        consent, licence = client.give_consent(given), client.grant_licence(granted)
     demo.consents.append(consent.id)
     demo.licences.append(licence.id)
     demo.stage.say(f"consent {consent.id}: log entry {consent.receipt.index}")

@@ -16,7 +16,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from sdk.cli import account, alias, audit, compose, policy, records, review, train
-from sdk.cli.connection import CliState, complain
+from sdk.cli.connection import CliState, complain, say
 from sdk.errors import ImprimaturError
 
 ENTRY_POINT_GROUP: Final = "imprimatur.commands"
@@ -58,8 +58,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             obj=state,
         )
     except TyperException as exc:  # wrongly called: what was wrong, or the help
-        print(exc.format_message(), file=sys.stderr)
-        return exc.exit_code
+        return _wrongly_called(exc)
     except (Abort, KeyboardInterrupt):
         complain("stopped")
         return _INTERRUPTED
@@ -70,6 +69,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return status if isinstance(status, int) else 0
 
 
+def _wrongly_called(error: TyperException) -> int:
+    message = error.format_message().replace("Value error, ", "").strip()
+    if message:  # none when a group was called alone: its help has been shown
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "imprimatur"
+        complain(f"{message.rstrip('.')}; see '{command} --help'")
+    return error.exit_code
+
+
 def _failed(state: CliState, message: str) -> int:
     if state.debug:
         raise
@@ -77,10 +85,19 @@ def _failed(state: CliState, message: str) -> int:
     return 1
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        say(f"imprimatur {importlib.metadata.version('imprimatur')}")
+        raise typer.Exit
+
+
 def _options(
     context: typer.Context,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error, and log what happens.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
     """A governed registry of learned visual concepts: train, approve, compose, audit."""

@@ -36,7 +36,7 @@ def compose(
     from sdk.compose import compose as compose_images
 
     _make_folder(out)
-    with connected(profile) as (chosen, client), Progress(console=console()) as progress:
+    with connected(profile) as (chosen, client), Progress(console=console(), transient=True) as progress:
         bar = progress.add_task("resolve", total=None)
 
         def show(at: ComposeProgress) -> None:

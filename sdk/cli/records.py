@@ -10,7 +10,7 @@ import typer
 from sdk.cli.connection import ProfileOption, connected, named, read_document, say, show_table
 from sdk.spec.api import NewConcept, RecordAccepted
 from sdk.spec.canonical import validate_wire
-from sdk.spec.ids import RecordId
+from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.terms import ConsentRecord, LicenceGrant
 
@@ -31,7 +31,7 @@ def create_concept(
     profile: ProfileOption = None,
 ) -> None:
     """Name a concept. It has no version until one is trained."""
-    wanted = validate_wire(NewConcept, {"id": concept, "kind": kind, "title": title}, "concept")
+    wanted = validate_wire(NewConcept, {"id": named(ConceptId, concept), "kind": kind, "title": title}, "concept")
     with connected(profile) as (_, client):
         made = client.create_concept(wanted)
         say(f"{made.id} is named ({made.kind.value}: {made.title}), owned by {made.owner}")
@@ -50,7 +50,9 @@ def list_concepts(profile: ProfileOption = None) -> None:
 
 @_consent.command("give")
 def give_consent(
-    file: Annotated[Path, typer.Argument(help="A consent record as JSON.", metavar="FILE")],
+    file: Annotated[
+        Path, typer.Argument(help="A consent record as JSON, such as examples/consent.json.", metavar="FILE")
+    ],
     profile: ProfileOption = None,
 ) -> None:
     """Record a consent. Prints its id, which training refers to."""
@@ -73,7 +75,9 @@ def withdraw_consent(
 
 @_licence.command("grant")
 def grant_licence(
-    file: Annotated[Path, typer.Argument(help="A licence grant as JSON.", metavar="FILE")],
+    file: Annotated[
+        Path, typer.Argument(help="A licence grant as JSON, such as examples/licence.json.", metavar="FILE")
+    ],
     profile: ProfileOption = None,
 ) -> None:
     """Record a licence. Prints its id, which training refers to."""

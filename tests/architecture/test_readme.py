@@ -42,3 +42,8 @@ class TestReadme:
         paths = re.findall(r"\]\((?!https?:)([^)#]+)", README)
         assert paths
         assert [path for path in paths if not (ROOT / path).exists()] == []
+
+    def test_example_files_that_commands_take_exist(self) -> None:
+        named = set(re.findall(r"^\$ imprimatur .*?(examples/\S+)", README, re.MULTILINE))
+        assert len(named) >= 3
+        assert [path for path in named if not (ROOT / path).exists()] == []

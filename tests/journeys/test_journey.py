@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from support.database import DatabaseServer
-from support.governed import consent_record, licence_grant, use_terms
 from support.prompt_trainer import QUICK, prompt_trainer
 from support.studio import StudioInProcess, make_studio
 
@@ -24,9 +22,7 @@ from examples.demo.story import EXAMPLES
 from sdk.compose import Composition
 from sdk.credentials.read import verify_credentials
 from sdk.errors import NotApproved, PolicyDenied
-from sdk.spec.canonical import encode_canonical
 from sdk.spec.ids import ConceptId
-from sdk.spec.terms import UseTerms
 
 FOX, LAVENDER = ConceptId("demo/fox"), ConceptId("demo/lavender")
 TOGETHER = "a photo of {demo/fox} at {demo/lavender}"
@@ -39,10 +35,6 @@ def studio(postgres_server: DatabaseServer, tmp_path: Path) -> Iterator[StudioIn
     with postgres_server.fresh_database() as url, make_studio(url, tmp_path) as made:
         with prompt_trainer(made, url) as with_trainer:
             yield with_trainer
-
-
-def terms() -> UseTerms:
-    return use_terms(valid_from=datetime(2026, 1, 1, tzinfo=UTC), valid_until=datetime(2099, 1, 1, tzinfo=UTC))
 
 
 def typed(studio: StudioInProcess, role: str, *words: str) -> str:
@@ -62,15 +54,9 @@ def turned_away(studio: StudioInProcess, role: str, *words: str) -> str:
 
 def record_terms(studio: StudioInProcess) -> tuple[str, str]:
     """The trainer puts consent and licence on file; returns their ids."""
-    ids = []
-    for words, record in (
-        (("consent", "give"), consent_record(FOX, LAVENDER, terms=terms())),
-        (("licence", "grant"), licence_grant(FOX, LAVENDER, terms=terms())),
-    ):
-        file = studio.folder / f"{words[0]}.json"
-        file.write_bytes(encode_canonical(record))
-        ids.append(typed(studio, "trainer", *words, str(file)).split()[1])
-    return ids[0], ids[1]
+    consent = typed(studio, "trainer", "consent", "give", str(EXAMPLES / "consent.json"))
+    licence = typed(studio, "trainer", "licence", "grant", str(EXAMPLES / "licence.json"))
+    return consent.split()[1], licence.split()[1]
 
 
 def train(studio: StudioInProcess, consent: str, licence: str) -> str:

@@ -78,10 +78,40 @@ class TestErrors:
         with pytest.raises(ConfigurationError):
             run(["--debug", "whoami", "--profile", str(tmp_path / "none.toml")])
 
-    def test_wrong_calls_are_status_2(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run(["no-such-command"]) == 2
-        assert run(["approve"]) == 2
-        assert "Traceback" not in capsys.readouterr().err
+    @pytest.mark.parametrize(
+        ("words", "says", "see"),
+        [
+            (["no-such-command"], "No such command 'no-such-command'", "imprimatur --help"),
+            (["approve"], "Missing argument 'TENANT/NAME@N'", "imprimatur approve --help"),
+            (["concept", "create", "demo/fox"], "Missing option '--kind'", "imprimatur concept create --help"),
+            (
+                ["audit", "log", "--event", "x"],
+                "Invalid value for '--event': 'x' is not",
+                "imprimatur audit log --help",
+            ),
+            (["compose", "--counts", "1"], "No such option: --counts", "imprimatur compose --help"),
+        ],
+        ids=lambda value: value[0] if isinstance(value, list) else "",
+    )
+    def test_wrong_calls_are_one_line_and_status_2(
+        self, words: list[str], says: str, see: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(words) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert shown.err.startswith(f"error: {says}")
+        assert shown.err.endswith(f"see '{see}'\n")
+        assert shown.err.count("\n") == 1
+
+    def test_a_group_alone_shows_its_help(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(["audit"]) == 2
+        shown = capsys.readouterr()
+        assert "Usage: imprimatur audit" in shown.out + shown.err
+        assert "error:" not in shown.err
+
+    def test_says_its_version(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(["--version"]) == 0
+        assert capsys.readouterr().out == f"imprimatur {importlib.metadata.version('imprimatur')}\n"
 
     def test_the_unexpected_is_one_line_too(
         self, app: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -25,7 +25,8 @@ class TestComposeCommand:
     def test_a_refusal_is_one_line(self, app: Workshop, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         options = [*AS_OPTIONS, "--territory", "US", "--out", str(tmp_path / "out")]
         assert run(["compose", "demo/fox", "--scene", SCENE, *options]) == 1
-        err = capsys.readouterr().err
+        out, err = capsys.readouterr()
+        assert out.strip() == ""
         assert "compose is refused" in err
         assert err.count("\n") == 1
         assert list((tmp_path / "out").iterdir()) == []

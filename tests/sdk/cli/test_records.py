@@ -35,7 +35,7 @@ class TestRecords:
 
     def test_refuses_a_concept_id_that_is_none(self, studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(["concept", "create", "fox", "--kind", "subject", "--title", "Fox"]) == 1
-        assert "concept: id" in capsys.readouterr().err
+        assert "expected a concept id such as 'acme/fox', found 'fox'" in capsys.readouterr().err
         assert studio.named == []
 
     def test_names_a_concept(self, studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:

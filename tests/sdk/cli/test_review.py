@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.governed import World
+from support.governed import World, licence_evidence, licence_grant
 from support.workshop import Workshop
 
 from sdk.cli.application import run
@@ -62,6 +62,16 @@ class TestReview:
             "Approved by demo/reviewer",
         ):
             assert expected in out
+
+    def test_show_lists_what_a_licence_narrows(self, reviewer: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
+        world: World = reviewer.registry.worlds["demo/fox"]
+        narrow = licence_grant(prohibited_uses=("political",), not_with=("demo/owl",), max_images=500)
+        world.licences = (licence_evidence(narrow),)
+        reviewer.registry.status["demo/fox"] = VersionStatus.SUBMITTED
+        assert run(["show", "demo/fox@1"]) == 0
+        out = capsys.readouterr().out
+        for limit in ("never for   political", "never with  demo/owl", "images      at most 500"):
+            assert limit in out
 
     def test_show_says_why_a_version_cannot_be_used(
         self, reviewer: Workshop, capsys: pytest.CaptureFixture[str]
