@@ -1,34 +1,41 @@
-"""Who holds which blob, and the routes for uploading and reading them. The bytes are kept by `registry.storage`.
+"""Uploads: documents of records, and artefacts on their way into a version. All are ciphertext in `registry.storage`.
 
-The store knows content only by its digest, whoever put it there. A tenant may read what a principal of that tenant
-has put, so knowing a digest is not enough: the bytes have to be brought once by each tenant.
+An upload is sealed under a data key of its own before it is stored, and known by the digest of its plaintext, to the
+tenant that brought it alone: knowing a digest is not enough, the bytes have to be brought once by each tenant.
+What people bring are documents, such as the agreement that a consent names: they are kept, and read by those who review.
+What only a training service brought are artefacts: they go out by no route. A version that takes one seals it anew, for
+itself (`registry.versions.sealed`); what was not brought again for `upload_days` is forgotten, and its key destroyed.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from fastapi import APIRouter, Depends, Request, Response
-from sqlalchemy import BigInteger
+from sqlalchemy import BigInteger, Index, delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry.auth import Caller, CallerDep
 from registry.db import Base
 from registry.runtime import Runtime, RuntimeDep
+from registry.sealing import WrappedKey, new_key, seal, unseal
 from sdk.errors import NotFound
 from sdk.spec.digest import Digest, verify_digest
 from sdk.spec.ids import PrincipalId, TenantName
 from sdk.spec.policy import Role
 
 UPLOADERS = (Role.OWNER, Role.TRAINER, Role.TRAINING_SERVICE)
+"""Who brings uploads."""
 READERS = (Role.REVIEWER, Role.OWNER, Role.TRAINER, Role.TRAINING_SERVICE, Role.AUDITOR)
+"""Who reads documents, and looks at the files of versions (`registry.versions.preview`)."""
 
 router = APIRouter(prefix="/v1/blobs", tags=["blobs"])
 
 
 class BlobHolderRow(Base):
-    """A tenant holds a blob; inserted only."""
+    """A tenant has brought a content; inserted only."""
 
     __tablename__ = "blob_holders"
 
@@ -39,25 +46,113 @@ class BlobHolderRow(Base):
     put_at: Mapped[datetime]
 
 
-def hold(session: Session, runtime: Runtime, *, caller: Caller, digest: Digest, size: int) -> bool:
-    """Note that the caller's tenant holds a blob; whether that is new."""
-    statement = insert(BlobHolderRow).values(
-        digest=digest, tenant=caller.tenant, size=size, put_by=caller.principal, put_at=runtime.clock()
-    )
-    statement = statement.on_conflict_do_nothing(index_elements=["digest", "tenant"])
-    return session.scalar(statement.returning(BlobHolderRow.size)) is not None
+class BlobUploadRow(Base):
+    """A sealed upload with its wrapped key. No evidence: deleting the row destroys the upload."""
+
+    __tablename__ = "blob_uploads"
+    __table_args__ = (Index("ix_blob_uploads_tenant_put_at", "tenant", "put_at"),)
+
+    tenant: Mapped[TenantName] = mapped_column(primary_key=True)
+    digest: Mapped[Digest] = mapped_column(primary_key=True)
+    stored: Mapped[Digest]  # of the ciphertext
+    wrapped_key: Mapped[bytes]
+    wrapped_by: Mapped[str]
+    document: Mapped[bool]  # somebody other than a training service brought it
+    put_at: Mapped[datetime]
+
+
+def store_upload(runtime: Runtime, caller: Caller, digest: Digest, content: bytes) -> bool:
+    """Seal and keep an upload; whether it was not there before. Old uploads of the tenant are forgotten."""
+    document = Role.TRAINING_SERVICE not in caller.roles
+    with runtime.transaction(caller.tenant) as session:
+        forgotten = _forget_old(session, runtime, caller.tenant)
+        _hold(session, runtime, caller=caller, digest=digest, size=len(content))
+        known = session.get(BlobUploadRow, (caller.tenant, digest), with_for_update=True)
+        new = known is None or not runtime.blobs.has(known.stored)
+        if new:
+            document = document or (known is not None and known.document)
+            _seal(session, runtime, caller.tenant, digest, content, document=document)
+        elif known:
+            known.put_at = runtime.clock()
+            known.document = known.document or document
+    for stored in forgotten:
+        runtime.blobs.remove(stored)
+    return new
+
+
+def open_document(session: Session, runtime: Runtime, tenant: TenantName, digest: Digest) -> bytes:
+    """The content of a document. Raises `NotFound` like `open_upload`, and for an artefact, which has other doors."""
+    row = session.get(BlobUploadRow, (tenant, digest))
+    if row is not None and not row.document:
+        raise NotFound(
+            f"{digest} is no document but an artefact; it is read as a file of its version, or under a grant"
+        )
+    return open_upload(session, runtime, tenant, digest)
+
+
+def open_upload(session: Session, runtime: Runtime, tenant: TenantName, digest: Digest) -> bytes:
+    """The content of an upload, which is kept until the transaction ends.
+
+    Raises:
+        NotFound: the tenant has brought no such content, or it was forgotten.
+    """
+    row = session.get(BlobUploadRow, (tenant, digest), with_for_update={"read": True})
+    if row is None:
+        raise _missing(tenant, digest)
+    about = _about(tenant, digest)
+    data_key = runtime.key_wrapper.unwrap(WrappedKey(wrapped=row.wrapped_key, wrapped_by=row.wrapped_by), about)
+    return verify_digest(unseal(runtime.blobs.get(row.stored), data_key, about), digest, "upload as it was sealed")
 
 
 def held_size(session: Session, tenant: TenantName, digest: Digest) -> int:
-    """Bytes of a blob that `tenant` holds.
+    """Bytes of a content that `tenant` has brought.
 
     Raises:
-        NotFound: nobody of this tenant has put it.
+        NotFound: nobody of this tenant has.
     """
     row = session.get(BlobHolderRow, (digest, tenant))
     if row is None:
-        raise NotFound(f"{tenant} holds no blob {digest}; upload it with PUT /v1/blobs/{digest}")
+        raise _missing(tenant, digest)
     return row.size
+
+
+def _hold(session: Session, runtime: Runtime, *, caller: Caller, digest: Digest, size: int) -> None:
+    statement = insert(BlobHolderRow).values(
+        digest=digest, tenant=caller.tenant, size=size, put_by=caller.principal, put_at=runtime.clock()
+    )
+    session.execute(statement.on_conflict_do_nothing(index_elements=["digest", "tenant"]))
+
+
+def _seal(
+    session: Session, runtime: Runtime, tenant: TenantName, digest: Digest, content: bytes, *, document: bool
+) -> None:
+    data_key, about = new_key(), _about(tenant, digest)
+    key = runtime.key_wrapper.wrap(data_key, about)
+    kept = {
+        "stored": runtime.blobs.put(seal(content, data_key, about)),
+        "wrapped_key": key.wrapped,
+        "wrapped_by": key.wrapped_by,
+        "document": document,
+        "put_at": runtime.clock(),
+    }
+    statement = insert(BlobUploadRow).values(tenant=tenant, digest=digest, **kept)
+    session.execute(statement.on_conflict_do_update(index_elements=["tenant", "digest"], set_=kept))
+
+
+def _forget_old(session: Session, runtime: Runtime, tenant: TenantName) -> Sequence[Digest]:
+    end = runtime.clock() - timedelta(days=runtime.settings.upload_days)
+    old = delete(BlobUploadRow).where(
+        BlobUploadRow.tenant == tenant, BlobUploadRow.put_at < end, BlobUploadRow.document.is_(False)
+    )
+    return session.scalars(old.returning(BlobUploadRow.stored)).all()
+
+
+def _about(tenant: TenantName, digest: Digest) -> bytes:
+    return f"upload\n{tenant}\n{digest}".encode()
+
+
+def _missing(tenant: TenantName, digest: Digest) -> NotFound:
+    return NotFound(f"{tenant} holds no blob {digest}; upload it with PUT /v1/blobs/{digest}")
 
 
 async def _upload(request: Request, caller: CallerDep) -> bytes:
@@ -69,19 +164,17 @@ async def _upload(request: Request, caller: CallerDep) -> bytes:
 def put_blob(
     digest: Digest, runtime: RuntimeDep, caller: CallerDep, response: Response, content: bytes = Depends(_upload)
 ) -> None:
-    """Store the body under its digest."""
-    runtime.blobs.put(verify_digest(content, digest, "uploaded blob"))
-    with runtime.transaction(caller.tenant) as session:
-        new = hold(session, runtime, caller=caller, digest=digest, size=len(content))
+    """Store the body, which must have this digest."""
+    new = store_upload(runtime, caller, digest, verify_digest(content, digest, "uploaded blob"))
     response.status_code = 201 if new else 200
 
 
 @router.get("/{digest}", response_class=Response)
 def get_blob(digest: Digest, runtime: RuntimeDep, caller: CallerDep) -> Response:
-    """The bytes of a blob that the caller's tenant holds."""
+    """The bytes of a document that the caller's tenant has brought."""
     caller.require(*READERS)
     with runtime.transaction(caller.tenant) as session:
-        held_size(session, caller.tenant, digest)
+        content = open_document(session, runtime, caller.tenant, digest)
     # An upload may be anything: a browser must neither guess its type nor show it as a page of ours.
     headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}
-    return Response(runtime.blobs.get(digest), media_type="application/octet-stream", headers=headers)
+    return Response(content, media_type="application/octet-stream", headers=headers)

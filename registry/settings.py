@@ -23,7 +23,7 @@ from sdk.errors import ConfigurationError
 
 SHIPPED_POLICIES: Final = Path(__file__).resolve().parent.parent / "policies"
 _TEXTS: Final = frozenset({"host", "database_url", "blobs"})
-_PATHS: Final = frozenset({"log_key", "trust_root", "policies"})
+_PATHS: Final = frozenset({"log_key", "key_encryption_key", "trust_root", "policies"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,12 @@ class Settings:
     database_url: str = ""  # empty: none given, the workspace's embedded server is meant
     blobs: str = "blobs"  # folder or object-store URL
     log_key: Path = Path("keys/log.pem")
+    key_encryption_key: Path = Path("keys/key-encryption.key")  # wraps the data keys of uploads and versions
     trust_root: Path = Path("trust-root.json")
     policies: Path = SHIPPED_POLICIES
     max_body_bytes: int = 2 * 1024 * 1024  # bytes; any JSON body
     max_blob_bytes: int = 64 * 1024 * 1024  # bytes; one uploaded blob
+    upload_days: int = 7  # days until an upload that no version took is forgotten
     database_connections: int = 10  # connections kept open
     database_overflow: int = 10  # connections opened beyond those under load
     database_wait_seconds: int = 10  # seconds to wait for a connection or a lock, then 503

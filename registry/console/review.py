@@ -18,7 +18,7 @@ from registry.console.changes import changes_between
 from registry.console.pages import FILE_CSP, REPORT_CSP, guarded
 from registry.console.view import QUEUE_READERS, ViewDep
 from registry.versions import reading, service
-from registry.versions.version import Version
+from registry.versions.preview import preview
 from sdk.errors import NotFound
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId
@@ -26,7 +26,6 @@ from sdk.spec.manifest import ArtefactDescriptor, ArtefactRole, ConceptManifest
 from sdk.spec.policy import Role
 
 Number = Annotated[int, Path(ge=1, lt=2**31)]
-SHOWN: Final = (ArtefactRole.MASK, ArtefactRole.SAMPLE, ArtefactRole.TRAINING_PICTURE, ArtefactRole.REPORT)
 PICTURE_TYPES: Final[Mapping[bytes, str]] = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 HTML: Final = "text/html"
 
@@ -81,18 +80,11 @@ def show_file(tenant: str, name: str, number: Number, digest: Digest, view: View
     view.caller.require(*READERS)
     with view.runtime.transaction(view.caller.tenant) as session:
         version = service.load(session, view.caller.tenant, ConceptId(f"{tenant}/{name}"), number)
-    artefact = _shown(version, digest)
-    content = view.runtime.blobs.get(digest)
+        artefact, found = preview(session, view.runtime, view.caller, version, digest)
+    content = found.open(view.runtime.blobs)
     if artefact.role is ArtefactRole.REPORT and artefact.media_type == HTML:
         return guarded(Response(content, media_type=f"{HTML}; charset=utf-8"), REPORT_CSP)
     return guarded(Response(content, media_type=_picture_type(content, artefact)), FILE_CSP)
-
-
-def _shown(version: Version, digest: Digest) -> ArtefactDescriptor:
-    for artefact in version.manifest.artefacts:
-        if artefact.digest == digest and artefact.role in SHOWN:
-            return artefact
-    raise NotFound(f"{version.name} has no picture or report {digest}; its manifest lists what it has")
 
 
 def _picture_type(content: bytes, artefact: ArtefactDescriptor) -> str:

@@ -4,7 +4,8 @@ An embedding or mask is handed out only:
 1. to the application that was permitted the generation,
 2. before the grant expires and before the result is recorded,
 3. if it is of a version in that grant, and that version is still approved.
-The first time each is handed out is logged, and committed before the bytes leave.
+The first time each is handed out is logged, and committed before the bytes leave. Until then they are ciphertext
+(`registry.versions.sealed`): there is no way to them around these checks.
 """
 
 from __future__ import annotations
@@ -16,20 +17,22 @@ from registry.generations import service
 from registry.generations.tables import ArtefactReleaseRow, GenerationResultRow, GenerationRow
 from registry.log import service as log
 from registry.runtime import Runtime
+from registry.versions import sealed
 from registry.versions import service as versions
+from registry.versions.sealed import SealedArtefact
 from registry.versions.version import Version
 from sdk.errors import Conflict, NotApproved, NotFound, PermissionDenied
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
 from sdk.spec.log_entry import AuditEventType
-from sdk.spec.manifest import ArtefactRole
+from sdk.spec.manifest import ArtefactDescriptor, ArtefactRole
 
 RELEASED = (ArtefactRole.EMBEDDING, ArtefactRole.MASK)
 
 
-def release(session: Session, runtime: Runtime, caller: Caller, generation: RecordId, digest: Digest) -> None:
-    """Return once the caller may have the artefact and that is logged.
+def release(session: Session, runtime: Runtime, caller: Caller, generation: RecordId, digest: Digest) -> SealedArtefact:
+    """The artefact, once the caller may have it and that is logged; to be opened after the transaction.
 
     Raises:
         NotFound: no such generation of the caller, or no such artefact of its versions (1, 3).
@@ -38,13 +41,15 @@ def release(session: Session, runtime: Runtime, caller: Caller, generation: Reco
     """
     row = service.hold(session, caller, generation)
     _require_open(session, runtime, row)
-    version = _version_with(service.versions_of(session, row), digest, generation)
+    version, artefact = _version_with(service.versions_of(session, row), digest, generation)
     (version,) = versions.hold(session, [version])
     status = version.status(versions.terms_of(session, version, runtime.clock()))
     if status is not VersionStatus.APPROVED:
         raise NotApproved(f"{version.name} became {status.value} after {generation} was permitted; compose again")
+    found = sealed.find(session, runtime, version, artefact)
     if session.get(ArtefactReleaseRow, (generation, digest)) is None:
         _note(session, runtime, caller, generation, version, digest)
+    return found
 
 
 def _require_open(session: Session, runtime: Runtime, row: GenerationRow) -> None:
@@ -54,10 +59,13 @@ def _require_open(session: Session, runtime: Runtime, row: GenerationRow) -> Non
         raise PermissionDenied(f"the grant of {row.id} expired at {row.expires_at}; record a new intent")
 
 
-def _version_with(named: tuple[Version, ...], digest: Digest, generation: RecordId) -> Version:
+def _version_with(
+    named: tuple[Version, ...], digest: Digest, generation: RecordId
+) -> tuple[Version, ArtefactDescriptor]:
     for version in named:
-        if any(a.digest == digest and a.role in RELEASED for a in version.manifest.artefacts):
-            return version
+        for artefact in version.manifest.artefacts:
+            if artefact.digest == digest and artefact.role in RELEASED:
+                return version, artefact
     raise NotFound(f"{generation} has no embedding or mask {digest}; fetch what the manifests of its versions name")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from registry.auth import CallerDep
 from registry.concepts import service as concepts
@@ -17,6 +17,7 @@ from registry.runtime import RuntimeDep
 from registry.versions import history, service
 from registry.versions.aliases import set_aliases
 from registry.versions.moment import approved_numbers, require_past, version_at
+from registry.versions.preview import preview
 from registry.versions.submission import submit
 from registry.versions.withdrawal import withdraw_consent
 from sdk.errors import NotFound
@@ -34,7 +35,10 @@ from sdk.spec.api import (
     VersionView,
     Withdrawal,
 )
+from sdk.spec.digest import Digest
 from sdk.spec.ids import AliasName, ConceptId, RecordId, parse_version_ref
+
+Number = Annotated[int, Path(ge=1, lt=2**31)]
 
 router = APIRouter(prefix="/v1", tags=["versions"])
 
@@ -83,6 +87,23 @@ def list_versions(tenant: str, name: str, runtime: RuntimeDep, caller: CallerDep
     with runtime.transaction(caller.tenant) as session:
         concept = concepts.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"))
         return VersionList(versions=service.views_of(session, runtime, concept))
+
+
+@router.get("/concepts/{tenant}/{name}/versions/{number}/files/{digest}", response_class=Response)
+def get_file(
+    tenant: str, name: str, number: Number, digest: Digest, runtime: RuntimeDep, caller: CallerDep
+) -> Response:
+    """A mask, sample, training picture or report of a version, for whoever reviews it; an embedding is none of these."""
+    with runtime.transaction(caller.tenant) as session:
+        version = service.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"), number)
+        _, found = preview(session, runtime, caller, version, digest)
+    # A file may be anything: a browser must neither guess its type nor show it as a page of ours.
+    headers = {
+        "X-Content-Type-Options": "nosniff",
+        "Content-Disposition": "attachment",
+        "Cache-Control": "no-store",
+    }
+    return Response(found.open(runtime.blobs), media_type="application/octet-stream", headers=headers)
 
 
 @router.get("/history")

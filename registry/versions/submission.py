@@ -6,6 +6,7 @@ The checks, in order:
 3. The caller signed the attestation with a key trusted for training; it is about this manifest, and says the same.
 4. Every artefact is held by the tenant, with the size that the manifest says.
 5. Every consent and licence is on record, live, and names the concept; whoever asked for the training is of the tenant.
+Then its files are sealed under the version's own data key, and the version is stored.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from registry.concepts.service import Concept
 from registry.consent import service as consent
 from registry.log import service as log
 from registry.runtime import Runtime
-from registry.versions import service
+from registry.versions import sealed, service
 from registry.versions.statements import read_statement, require_subject
 from registry.versions.tables import VersionConsentRow, VersionRow, VersionStateRow
 from registry.versions.version import Terms, Version
@@ -57,7 +58,10 @@ def submit(
     _verify_attestation(runtime, caller, submission.attestation, manifest)  # 3
     _require_artefacts(session, caller, manifest)  # 4
     _require_terms(session, runtime, caller, concept, manifest)  # 5
-    return _store(session, runtime, caller, concept, manifest, submission)
+    files = sealed.seal_uploads(session, runtime, caller, manifest)  # before the log is held
+    version = _store(session, runtime, caller, concept, manifest, submission)
+    sealed.keep(session, version.concept, version.number, files)
+    return version
 
 
 def _verify_attestation(runtime: Runtime, caller: Caller, envelope: Envelope, manifest: ConceptManifest) -> None:

@@ -94,6 +94,48 @@ class VersionStatusRow(Base):
     since: Mapped[datetime]
 
 
+class VersionKeyRow(Base):
+    """The wrapped data key of a version's files. No evidence: deleting the row destroys the files."""
+
+    __tablename__ = "version_keys"
+    __table_args__ = (
+        ForeignKeyConstraint(["concept_id", "number"], ["concept_versions.concept_id", "concept_versions.number"]),
+    )
+
+    concept_id: Mapped[ConceptId] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    wrapped_key: Mapped[bytes]
+    wrapped_by: Mapped[str]
+
+
+class SealedArtefactRow(Base):
+    """Where the ciphertext of a version's file is stored. Insert-only."""
+
+    __tablename__ = "sealed_artefacts"
+    __table_args__ = (
+        ForeignKeyConstraint(["concept_id", "number"], ["concept_versions.concept_id", "concept_versions.number"]),
+    )
+
+    concept_id: Mapped[ConceptId] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    stored: Mapped[Digest]
+
+
+class VersionPreviewRow(Base):
+    """A reader looked at the files of a version for the first time. Insert-only."""
+
+    __tablename__ = "version_previews"
+    __table_args__ = (
+        ForeignKeyConstraint(["concept_id", "number"], ["concept_versions.concept_id", "concept_versions.number"]),
+    )
+
+    concept_id: Mapped[ConceptId] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    reader: Mapped[PrincipalId] = mapped_column(primary_key=True)
+    first_at: Mapped[datetime]
+
+
 class AliasRow(Base):
     """What an alias names from `set_at` on, until its next row; no number: it names no version. Insert-only."""
 

@@ -42,7 +42,7 @@ class RecordCalls:
         return digest
 
     def get_blob(self, digest: Digest) -> bytes:
-        """GET /v1/blobs/{digest}. Raises `DigestMismatch` when other bytes come back."""
+        """GET /v1/blobs/{digest}: a document. Raises `DigestMismatch` when other bytes come back."""
         return verify_digest(self._registry.get_bytes(f"/v1/blobs/{digest}"), digest, f"blob {digest}")
 
     def give_consent(self, record: ConsentRecord) -> RecordAccepted:

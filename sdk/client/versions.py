@@ -20,6 +20,7 @@ from sdk.spec.api import (
     VersionView,
 )
 from sdk.spec.bundle import VersionBundle
+from sdk.spec.digest import Digest, verify_digest
 from sdk.spec.envelope import Envelope
 from sdk.spec.ids import AliasName, ConceptId, VersionRef, parse_version_ref
 
@@ -57,6 +58,11 @@ class VersionCalls:
         """GET /v1/resolve: the version that a reference means; its proofs are still to be verified."""
         parsed = parse_version_ref(ref) if isinstance(ref, str) else ref
         return self._registry.get("/v1/resolve", VersionBundle, {"ref": str(parsed)})
+
+    def get_file(self, concept: ConceptId, number: int, digest: Digest) -> bytes:
+        """GET .../files/{digest}: a picture or report to review. Raises `DigestMismatch` when other bytes come back."""
+        content = self._registry.get_bytes(f"/v1/concepts/{concept}/versions/{number}/files/{digest}")
+        return verify_digest(content, digest, f"file {digest} of {concept}@{number}")
 
     def history(self, ref: VersionRef | str, at: datetime) -> VersionAt:
         """GET /v1/history: what a reference meant at a moment. A claim of the registry, which its log can disprove."""

@@ -10,7 +10,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/trust-root                                     Envelope (of a TrustRoot)
     GET   /v1/whoami                                         WhoAmI
     PUT   /v1/blobs/{digest}                                 bytes -> 201, or 200 when already there
-    GET   /v1/blobs/{digest}                                 bytes (reviewer, trainer, auditor)
+    GET   /v1/blobs/{digest}                                 bytes of a document (reviewer, owner, trainer, auditor)
     POST  /v1/consents                                       ConsentRecord -> RecordAccepted
     GET   /v1/consents/{id}                                  ConsentEvidence
     POST  /v1/consents/{id}/withdrawal                       Withdrawal -> RecordAccepted
@@ -22,6 +22,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     POST  /v1/concepts/{tenant}/{name}/versions              VersionSubmission -> VersionView
     GET   /v1/concepts/{tenant}/{name}/versions              VersionList
     GET   /v1/concepts/{tenant}/{name}/versions/{number}     VersionBundle
+    GET   /v1/concepts/{tenant}/{name}/versions/{number}/files/{digest}   bytes of a picture or report (reviewers)
     GET   /v1/resolve?ref=tenant/name@...                    VersionBundle
     GET   /v1/history?ref=tenant/name@...&at=                VersionAt
     POST  /v1/aliases                                        AliasChanges -> AliasesSet

@@ -37,6 +37,7 @@ class AuditEventType(StrEnum):
     VERSION_SUPERSEDED = "version:superseded"
     VERSION_SUSPENDED = "version:suspended"
     VERSION_REVOKED = "version:revoked"
+    VERSION_PREVIEWED = "version:previewed"  # somebody looks at its pictures or report for the first time
     ALIAS_SET = "alias:set"  # an alias names another version, or none
     ARTEFACT_RELEASED = "artefact:released"
     GENERATION_PERMITTED = "generation:permitted"  # the intent, before anything is generated

@@ -1,4 +1,4 @@
-"""Uploading and reading blobs: the digest must fit, the size is bounded, tenants do not see each other's."""
+"""Uploading blobs: the digest must fit, the size is bounded, they are sealed at once, tenants do not see each other's."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 from support.database import DatabaseServer
-from support.registry import RegistryUnderTest, make_test_registry
+from support.registry import ROLES, RegistryUnderTest, make_test_registry
 
+from registry.blobs import open_upload
 from registry.limits import BLOBS_PREFIX
 from registry.settings import Settings
+from sdk.errors import NotFound, ServiceError
 from sdk.spec.digest import Digest
+from sdk.spec.ids import TenantName
 
 CONTENT = b"<script>a picture</script>"
 PATH = f"{BLOBS_PREFIX}{Digest.of(CONTENT)}"
@@ -43,9 +47,9 @@ class TestUpload:
         assert response.status_code == 422
 
 
-class TestReading:
+class TestReadingDocuments:
     def test_gives_the_bytes_and_keeps_browsers_from_guessing(self, registry: RegistryUnderTest) -> None:
-        registry.client("training-service").put(PATH, content=CONTENT)
+        registry.client("owner").put(PATH, content=CONTENT)
         response = registry.client("reviewer").get(PATH)
         assert response.content == CONTENT
         assert response.headers["x-content-type-options"] == "nosniff"
@@ -53,15 +57,84 @@ class TestReading:
         assert response.headers["content-type"] == "application/octet-stream"
 
     def test_is_refused_to_applications(self, registry: RegistryUnderTest) -> None:
-        registry.client("training-service").put(PATH, content=CONTENT)
+        registry.client("owner").put(PATH, content=CONTENT)
         assert registry.client("app").get(PATH).status_code == 403
 
-    def test_of_another_tenants_blob_finds_nothing_until_it_is_brought(self, registry: RegistryUnderTest) -> None:
-        registry.client("training-service").put(PATH, content=CONTENT)
+    def test_of_another_tenants_finds_nothing_until_it_is_brought(self, registry: RegistryUnderTest) -> None:
+        registry.client("owner").put(PATH, content=CONTENT)
         other = registry.client("other-owner")
         assert other.get(PATH).status_code == 404
         assert other.put(PATH, content=CONTENT).status_code == 201
         assert other.get(PATH).content == CONTENT
+
+    def test_finds_no_artefact_until_somebody_else_has_the_bytes_too(self, registry: RegistryUnderTest) -> None:
+        registry.client("training-service").put(PATH, content=CONTENT)
+        for name in ROLES:
+            answer = registry.client(name).get(PATH)
+            assert answer.status_code in (403, 404)
+            assert CONTENT not in answer.content
+        assert registry.client("owner").put(PATH, content=CONTENT).status_code == 200
+        registry.client("training-service").put(PATH, content=CONTENT)
+        assert registry.client("reviewer").get(PATH).content == CONTENT
+
+    def test_is_possible_for_ever(self, registry: RegistryUnderTest) -> None:
+        registry.client("owner").put(PATH, content=CONTENT)
+        registry.clock.advance(days=300)
+        registry.client("training-service").put(f"{BLOBS_PREFIX}{Digest.of(b'new')}", content=b"new")
+        assert registry.client("auditor").get(PATH).content == CONTENT
+
+
+class TestUploadAtRest:
+    def test_is_ciphertext_from_the_first_moment(self, registry: RegistryUnderTest) -> None:
+        registry.client("training-service").put(PATH, content=CONTENT)
+        assert not registry.runtime.blobs.has(Digest.of(CONTENT))
+        assert CONTENT not in registry.runtime.blobs.get(stored_of(registry))
+        assert opened(registry, "demo") == CONTENT
+
+    def test_of_another_tenant_is_not_there_until_it_is_brought(self, registry: RegistryUnderTest) -> None:
+        registry.client("training-service").put(PATH, content=CONTENT)
+        with pytest.raises(NotFound, match="upload it"):
+            opened(registry, "other")
+        assert registry.client("other-owner").put(PATH, content=CONTENT).status_code == 201
+        assert opened(registry, "other") == CONTENT
+
+    def test_does_not_open_for_another_tenant_whose_row_points_to_it(self, registry: RegistryUnderTest) -> None:
+        registry.client("training-service").put(PATH, content=CONTENT)
+        with registry.engine.begin() as connection:
+            connection.execute(text("UPDATE blob_uploads SET tenant = 'other'"))
+        with pytest.raises(ServiceError, match="does not open"):
+            opened(registry, "other")
+
+    def test_is_forgotten_with_its_key_when_no_version_takes_it(self, registry: RegistryUnderTest) -> None:
+        registry.client("training-service").put(PATH, content=CONTENT)
+        stored = stored_of(registry)
+        registry.clock.advance(days=8)
+        registry.client("training-service").put(f"{BLOBS_PREFIX}{Digest.of(b'new')}", content=b"new")
+        assert not registry.runtime.blobs.has(stored)
+        with pytest.raises(NotFound):
+            opened(registry, "demo")
+
+    def test_stays_when_it_is_brought_again_in_time(self, registry: RegistryUnderTest) -> None:
+        for _ in range(3):
+            registry.client("training-service").put(PATH, content=CONTENT)
+            registry.clock.advance(days=6)
+        assert opened(registry, "demo") == CONTENT
+
+    def test_is_mended_by_a_new_upload_when_its_ciphertext_is_lost(self, registry: RegistryUnderTest) -> None:
+        registry.client("training-service").put(PATH, content=CONTENT)
+        registry.runtime.blobs.remove(stored_of(registry))
+        assert registry.client("training-service").put(PATH, content=CONTENT).status_code == 201
+        assert opened(registry, "demo") == CONTENT
+
+
+def stored_of(registry: RegistryUnderTest) -> Digest:
+    with registry.engine.connect() as connection:
+        return Digest(connection.scalar(text("SELECT stored FROM blob_uploads")))
+
+
+def opened(registry: RegistryUnderTest, tenant: str) -> bytes:
+    with registry.runtime.transaction(TenantName(tenant)) as session:
+        return open_upload(session, registry.runtime, TenantName(tenant), Digest.of(CONTENT))
 
 
 class TestLimits:

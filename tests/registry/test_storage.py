@@ -28,6 +28,11 @@ class TestBlobStore:
         assert store.put(CONTENT) == store.put(CONTENT)
         assert store.get(store.put(b"")) == b""
 
+    def test_lets_go_of_what_is_removed(self, store: BlobStore) -> None:
+        store.remove(store.put(CONTENT))
+        assert not store.has(DIGEST)
+        store.remove(DIGEST)
+
     def test_says_what_is_missing(self, store: BlobStore) -> None:
         assert not store.has(DIGEST)
         for look in (store.get, store.size):

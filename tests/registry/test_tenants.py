@@ -23,9 +23,10 @@ from sdk.spec.api import AliasChange, AliasChanges, NewConcept, Withdrawal
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.ids import AliasName, ConceptId, TenantName
-from sdk.spec.manifest import ConceptKind
+from sdk.spec.manifest import ArtefactRole, ConceptKind
 
 DEMO, OTHER = TenantName("demo"), TenantName("other")
+MASK: Final = b"a mask"
 UNISOLATED: Final = {"credentials", "console_sessions", "log_entries", "log_nodes"}  # see migrations 0011, 0012
 
 
@@ -38,6 +39,7 @@ class Lives:
     version: Submitted
     licence: str
     generation: str
+    mask: Digest
     log_index: int
 
     def ask(self, method: str, path: str, name: str = "other-owner", body: bytes | None = None) -> httpx.Response:
@@ -50,7 +52,8 @@ def demo(registry: RegistryUnderTest) -> Lives:
     """Tenant demo with a row in every table."""
     steps = Steps(registry)
     licence = steps.licence(steps.concept(), terms=steps.terms(), max_images=100)
-    version = steps.submitted(licences=(licence["id"],))
+    version = steps.submitted(licences=(licence["id"],), files={ArtefactRole.MASK: MASK})
+    registry.client("reviewer").get(f"{version.path}/files/{Digest.of(MASK)}").raise_for_status()
     accepted(steps.review(version))
     changes = (AliasChange(concept=FOX, alias=AliasName("stable"), number=1),)
     accepted(steps.post("owner", "/v1/aliases", AliasChanges(changes=changes)))
@@ -68,6 +71,7 @@ def demo(registry: RegistryUnderTest) -> Lives:
         version=version,
         licence=licence["id"],
         generation=grant["id"],
+        mask=Digest.of(MASK),
         log_index=len(steps.events()) - 1,
     )
 
@@ -180,6 +184,9 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ),
     ("POST", "/v1/concepts/{tenant}/{name}/versions/{number}/revocation"): hidden(
         lambda demo: f"{demo.version.path}/revocation", _revocation, "other-reviewer"
+    ),
+    ("GET", "/v1/concepts/{tenant}/{name}/versions/{number}/files/{digest}"): hidden(
+        lambda demo: f"{demo.version.path}/files/{demo.mask}", name="other-reviewer"
     ),
     ("GET", "/v1/concepts/{tenant}/{name}/aliases/{alias}"): hidden(lambda demo: f"/v1/concepts/{FOX}/aliases/stable"),
     ("GET", "/v1/resolve"): hidden(lambda demo: f"/v1/resolve?ref={FOX}@stable"),

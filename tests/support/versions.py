@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ from sdk.spec.canonical import WireModel
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope
 from sdk.spec.ids import ConceptId, RecordId, TenantName
-from sdk.spec.manifest import ConceptKind, ConceptManifest, encode_manifest
+from sdk.spec.manifest import ArtefactDescriptor, ArtefactRole, ConceptKind, ConceptManifest, encode_manifest
 from sdk.spec.policy import Use
 from sdk.spec.statements import (
     ApprovalPredicate,
@@ -52,6 +52,8 @@ _UNLOGGED = {  # logged with the row they belong to; a column to try to change
     "generation_versions": "number",
     "licence_uses": "images",
     "version_statuses": "number",
+    "sealed_artefacts": "number",
+    "version_previews": "number",
 }
 FOX = ConceptId("demo/fox")
 USE = Use(purpose="advertising", territory="JP", channel="web")
@@ -113,16 +115,20 @@ class Steps:
         *,
         kind: ConceptKind = ConceptKind.SUBJECT,
         embedding: bytes = b"e",
+        files: Mapping[ArtefactRole, bytes] | None = None,
         **changes: Any,
     ) -> ConceptManifest:
-        """A manifest whose artefact is uploaded and whose records are on file."""
+        """A manifest whose artefacts are uploaded and whose records are on file; `files` come after the embedding."""
         self.concept(concept, kind)
-        self.upload(embedding)
+        for content in (embedding, *(files or {}).values()):
+            self.upload(content)
         records = {
             "consents": (RecordId(self.consent(concept)["id"]),),
             "licences": (RecordId(self.licence(concept)["id"]),),
         }
-        return make_manifest(embedding, **{"concept": concept, "kind": kind} | records | changes)
+        made = make_manifest(embedding, **{"concept": concept, "kind": kind} | records | changes)
+        more = tuple(_described(role, content) for role, content in (files or {}).items())
+        return made.model_copy(update={"artefacts": made.artefacts + more})
 
     def upload(self, content: bytes) -> Digest:
         digest = Digest.of(content)
@@ -254,6 +260,16 @@ class Steps:
         params = {"limit": 1000} | ({"subject": subject} if subject else {})
         page = accepted(self.registry.client("auditor").get("/v1/log/entries", params=params))
         return [(logged["entry"]["event"], logged["entry"]["actor"]) for logged in page["entries"]]
+
+
+def _described(role: ArtefactRole, content: bytes) -> ArtefactDescriptor:
+    return ArtefactDescriptor(
+        name=f"{role.value}.bin",
+        role=role,
+        media_type="application/octet-stream",
+        size=len(content),
+        digest=Digest.of(content),
+    )
 
 
 def accepted(answer: httpx.Response) -> Any:

@@ -175,6 +175,11 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ),
     ("GET /v1/concepts/{tenant}/{name}/versions/{number}", lambda c: c.get_version(FOX, 1), WORLD.bundle()),
     (
+        "GET /v1/concepts/{tenant}/{name}/versions/{number}/files/{digest}",
+        lambda c: c.get_file(FOX, 1, DIGEST),
+        RAW,
+    ),
+    (
         "GET /v1/history?ref=demo%2Ffox%401&at=2026-11-24T12%3A00%3A00%2B00%3A00",
         lambda c: c.history("demo/fox@1", NOW),
         AT,
@@ -340,6 +345,8 @@ class TestErrors:
 
     def test_other_bytes_than_asked_for_are_refused(self) -> None:
         with client_of(Seen(httpx.Response(200, content=b"other"))) as client:
+            with pytest.raises(DigestMismatch):
+                client.get_file(FOX, 1, DIGEST)
             with pytest.raises(DigestMismatch):
                 client.get_blob(DIGEST)
             with pytest.raises(DigestMismatch):
