@@ -52,7 +52,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
             schemas.pop(name, None)
         document["components"]["securitySchemes"] = {"credential": {"type": "http", "scheme": "bearer"}}
         app.openapi_schema = document
-    return app.openapi_schema
+    described: dict[str, Any] = app.openapi_schema
+    return described
 
 
 def is_public(path: str) -> bool:

