@@ -117,7 +117,12 @@ def governed_world(registry: RegistryUnderTest) -> ConsoleWorld:
 def shown_artefacts(steps: Steps) -> tuple[ArtefactDescriptor, ...]:
     """An embedding, a picture with its mask, a sample, one that is no picture, and a report with a script in it."""
     files = (
-        ("learned_embeds.safetensors", ArtefactRole.EMBEDDING, "application/vnd.safetensors", b"p"),
+        (
+            "learned_embeds.safetensors",
+            ArtefactRole.EMBEDDING,
+            "application/vnd.safetensors",
+            png("#090"),
+        ),  # would show
         ("pictures/1.png", ArtefactRole.TRAINING_PICTURE, "image/png", png("#c60")),
         ("masks/1.png", ArtefactRole.MASK, "image/png", png("#fff")),
         ("samples/1.png", ArtefactRole.SAMPLE, "image/png", png("#06c")),

@@ -146,6 +146,14 @@ class TestReview:
         assert re.findall(r'<th scope="row">(\w+)</th>', changes) == ["Licences", "Files"]
         assert "No earlier version" in Browser(registry).signed_in("reviewer").get(there.waiting).text
 
+    def test_compares_with_what_was_approved_not_with_what_was_rejected(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        steps.approved()
+        accepted(steps.reject(steps.submitted(embedding=b"second")))
+        third = steps.submitted(embedding=b"third")
+        page = Browser(registry).signed_in("reviewer").get(f"/concepts/{third.concept}/versions/3").text
+        assert "Changed since demo/fox@1" in page
+
     def test_says_the_terms_in_words(self, world: World) -> None:
         registry, there = world
         page = unescape(Browser(registry).signed_in("reviewer").get(there.waiting).text)
