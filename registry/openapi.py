@@ -78,4 +78,5 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
 
 def _problem_schemas() -> dict[str, Any]:
     schema = Problem.model_json_schema(ref_template=f"{_SCHEMAS}{{model}}")
-    return schema.pop("$defs", {}) | {"Problem": schema}
+    named: dict[str, Any] = schema.pop("$defs", {})
+    return named | {"Problem": schema}
