@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ from sdk.errors import ImprimaturError
 
 def main() -> int:
     """Run the demo; return the exit status."""
+    for library in ("TRANSFORMERS", "DIFFUSERS"):  # they speak of optional parts, between the demo's own lines
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")
     arguments = _arguments()
     workspace, out = arguments.workspace.absolute(), arguments.out.absolute()
     console = Console()
@@ -29,6 +32,7 @@ def main() -> int:
         stage=Stage(console),
         training_files=out / TRAINING_FOLDER,
     )
+    demo.studio.command("down", str(workspace))  # what an interrupted run may have left
     for folder in (workspace, out):
         shutil.rmtree(folder, ignore_errors=True)
     out.mkdir(parents=True)

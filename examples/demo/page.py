@@ -18,7 +18,6 @@ from markupsafe import Markup, escape
 from examples.demo.demo import ComposedScene, Demo
 from sdk.compose import ComposedImage
 from sdk.credentials.read import ContentCredentials
-from trainer.quality.plots import LABEL_COLOURS
 
 TRAINING_FOLDER = "training"
 COMPOSED_FOLDER = "composed"
@@ -73,6 +72,8 @@ class ShownScene:
 
 def write_page(demo: Demo, out: Path) -> Path:
     """Write the composed files and index.html into the folder `out`; return the page's path."""
+    from trainer.quality.plots import LABEL_COLOURS  # needs torch, which the demo's first steps do without
+
     subject, place = demo.story.concepts
     rounds = list(_rounds(demo.training_files / "rounds"))
     report = demo.training_files / "report.html"

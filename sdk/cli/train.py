@@ -140,6 +140,7 @@ def follow(client: Client, job: RecordId, *, poll_seconds: float = POLL_SECONDS)
         while True:
             view = client.get_job(job)
             if view.status not in (JobStatus.QUEUED, JobStatus.RUNNING):
+                progress.update(bar, description=view.status.value, total=1, completed=1)
                 return view
             if view.progress:
                 _advance(progress, bar, view.progress)
@@ -149,7 +150,8 @@ def follow(client: Client, job: RecordId, *, poll_seconds: float = POLL_SECONDS)
 def _advance(progress: Progress, bar: Any, at: JobProgress) -> None:
     loss = f", loss {at.loss:.4f}" if at.loss is not None else ""
     eta = f", about {at.eta_seconds:.0f} s left" if at.eta_seconds is not None else ""
-    description = f"{at.phase}: round {at.round} of {at.rounds}, step {at.step} of {at.steps}{loss}{eta}"
+    where = f"round {at.round} of {at.rounds}, " if at.rounds else ""
+    description = f"{at.phase}: {where}step {at.step} of {at.steps}{loss}{eta}"
     progress.update(bar, description=description, total=max(at.steps, 1), completed=at.step)
 
 
