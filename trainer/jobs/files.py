@@ -1,7 +1,7 @@
 """The folders of a job and what it wrote: paths, and reading by a name that was listed. No database.
 
     <jobs>/<job id>/attempt-<n>/inputs    the pictures, staged under their names; not served
-    <jobs>/<job id>/attempt-<n>/out       what the training writes; its TrainingCheckpoint lies here too, not served
+    <jobs>/<job id>/attempt-<n>/out       what the training writes; embeddings and its TrainingCheckpoint are not served
 
 Each attempt has its own folder, so that an attempt which was given up but still runs harms nothing; a later attempt
 takes the newest TrainingCheckpoint over. Once the job has succeeded only the folder with its files is kept.
@@ -23,6 +23,7 @@ from sdk.spec.manifest import ArtefactName
 INPUTS: Final = "inputs"
 OUT: Final = "out"
 CHECKPOINT_FILE: Final = "em_state.safetensors"  # as the optimiser names it
+LEARNED_SUFFIX: Final = ".safetensors"  # embeddings and TrainingCheckpoints: they are never served
 _ATTEMPT: Final = re.compile(r"attempt-([1-9][0-9]*)")
 _NAME: Final = TypeAdapter(ArtefactName)
 
@@ -38,13 +39,18 @@ def earlier_attempts(jobs: Path, job: RecordId, attempt: int) -> tuple[Path, ...
 
 
 def remove_spent(jobs: Path, job: RecordId) -> None:
-    """Remove the folders of a job that succeeded, except the one whose files are served. What cannot go now stays."""
+    """Remove what a job has learned whose versions are submitted, and its folders except the one whose files are served.
+
+    From here on the registry alone has the embeddings, sealed. What cannot go now stays.
+    """
     kept = False
     for _, folder in _attempts(jobs, job):
         if kept or not _served_in(folder):
             shutil.rmtree(folder, ignore_errors=True)
         else:
             kept = True
+            for learned in (folder / OUT).rglob(f"*{LEARNED_SUFFIX}"):
+                learned.unlink(missing_ok=True)
 
 
 def list_files(jobs: Path, job: RecordId) -> tuple[str, ...]:
@@ -73,7 +79,7 @@ def _is_served(name: str) -> bool:
         _NAME.validate_python(name)
     except ValidationError:
         return False
-    return name != CHECKPOINT_FILE
+    return not name.endswith(LEARNED_SUFFIX)
 
 
 def _attempts(jobs: Path, job: RecordId) -> list[tuple[int, Path]]:

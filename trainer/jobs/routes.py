@@ -1,7 +1,7 @@
 """The trainer's routes, as `sdk.spec.api` maps them: pictures in, jobs, what a job wrote.
 
 Who may what, within a tenant: a trainer or owner uploads, asks (policy decides), cancels and reads files, for these
-hold the embeddings; whoever has a role that works with people's records may look at jobs. An application sees
+show people; whoever has a role that works with people's records may look at jobs. An application sees
 nothing here.
 """
 

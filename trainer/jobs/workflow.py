@@ -84,9 +84,9 @@ def _carry_out(
             version = submission.submit(settled.manifest, registry=registry, signer=signer)
             with runtime.transaction() as session:
                 service.note_version(session, attempt, settled.concept, version)
+    remove_spent(runtime.settings.jobs, attempt.job)  # before the job is over: a crash here comes back to it
     with runtime.transaction() as session:
         service.succeed(session, attempt, at=runtime.clock())
-    remove_spent(runtime.settings.jobs, attempt.job)
     _logger.info("job %s: attempt %d succeeded", attempt.job, attempt.number)
 
 

@@ -10,6 +10,7 @@ from sdk.errors import NotFound
 from sdk.spec.ids import RecordId
 from trainer.jobs.files import CHECKPOINT_FILE, attempt_folder, earlier_attempts, find_file, list_files, remove_spent
 
+LEARNED = "demo/fox/learned_embeds.safetensors"
 JOB = RecordId("job_" + "a" * 26)
 
 
@@ -36,7 +37,9 @@ class TestListFiles:
         assert list_files(tmp_path, JOB) == ("report.html",)
         assert find_file(tmp_path, JOB, "report.html").read_text() == "first"
 
-    @pytest.mark.parametrize("name", [f"out/{CHECKPOINT_FILE}", "inputs/0/one.png", "out/.hidden", "out/a b.png"])
+    @pytest.mark.parametrize(
+        "name", [f"out/{CHECKPOINT_FILE}", f"out/{LEARNED}", "inputs/0/one.png", "out/.hidden", "out/a b.png"]
+    )
     def test_hides_what_is_not_for_readers(self, tmp_path: Path, name: str) -> None:
         write(tmp_path, 1, name)
         assert list_files(tmp_path, JOB) == ()
@@ -80,6 +83,12 @@ class TestRemoveSpent:
         remove_spent(tmp_path, JOB)
         assert [folder.name for folder in (tmp_path / JOB).iterdir()] == ["attempt-2"]
         assert find_file(tmp_path, JOB, "report.html").read_text() == "second"
+
+    def test_leaves_nothing_that_was_learned(self, tmp_path: Path) -> None:
+        for name in ("report.html", LEARNED, CHECKPOINT_FILE):
+            write(tmp_path, 1, f"out/{name}")
+        remove_spent(tmp_path, JOB)
+        assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["report.html"]
 
     def test_of_a_job_without_folders_does_nothing(self, tmp_path: Path) -> None:
         remove_spent(tmp_path, JOB)

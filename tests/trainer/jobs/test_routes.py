@@ -203,12 +203,15 @@ class TestJobs:
 class TestFiles:
     def test_are_listed_and_read(self, http: Http) -> None:
         job = http.create().id
-        path = attempt_folder(http.bench.runtime.settings.jobs, job, 1) / "out" / FOX / "learned_embeds.safetensors"
+        path = attempt_folder(http.bench.runtime.settings.jobs, job, 1) / "out" / FOX / "report.json"
         path.parent.mkdir(parents=True)
-        path.write_bytes(b"\x00learned")
+        path.write_bytes(b"\x00report")
+        path.with_name("learned_embeds.safetensors").write_bytes(b"\x00learned")
         files = FileList.model_validate_json(http.call("GET", f"/v1/jobs/{job}/files")).files
-        assert files == (f"{FOX}/learned_embeds.safetensors",)
-        assert http.call("GET", f"/v1/jobs/{job}/files/{files[0]}") == b"\x00learned"
+        assert files == (f"{FOX}/report.json",)
+        assert http.call("GET", f"/v1/jobs/{job}/files/{files[0]}") == b"\x00report"
+        with pytest.raises(NotFound):
+            http.call("GET", f"/v1/jobs/{job}/files/{FOX}/learned_embeds.safetensors")
 
     def test_are_never_run_as_a_page(self, http: Http) -> None:
         job = http.create().id

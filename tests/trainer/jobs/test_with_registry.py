@@ -14,7 +14,7 @@ from support.registry import RegistryUnderTest
 from support.training import FOX, PICTURE, PIER, Bench, CountingTrain, consent, licence, training_request
 
 from sdk.client import Client
-from sdk.errors import PermissionDenied, PolicyDenied
+from sdk.errors import NotFound, PermissionDenied, PolicyDenied
 from sdk.signing.trust import TrustRole, verify_role
 from sdk.spec.api import JobStatus, JobView, NewConcept, TrainingRequest
 from sdk.spec.bundle import VersionStatus
@@ -101,8 +101,9 @@ class TestTrainAndSubmit:
                 None,
             )
             assert trainer.get_job(job).versions == view.versions
-            assert f"{FOX}/learned_embeds.safetensors" in trainer.job_files(job).files
-            assert trainer.job_file(job, f"{FOX}/learned_embeds.safetensors") == b"embedding of demo/fox"
+            assert not [name for name in trainer.job_files(job).files if name.endswith(".safetensors")]
+            with pytest.raises(NotFound):
+                trainer.job_file(job, f"{FOX}/learned_embeds.safetensors")
         with house.client("reviewer") as reviewer:
             bundle = reviewer.get_version(FOX, 1)
         assert bundle.status is VersionStatus.SUBMITTED
