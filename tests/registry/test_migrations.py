@@ -50,7 +50,9 @@ class TestHistory:
             with_it = tables(empty)
             downgrade(empty, f"{number - 1:04}" if number > 1 else "base")
             without = tables(empty)
-            assert without < with_it or f"{number:04}" in NO_TABLE, f"{number:04} adds no table, or does not take it away again"
+            assert without < with_it or f"{number:04}" in NO_TABLE, (
+                f"{number:04} adds no table, or does not take it away again"
+            )
             upgrade(empty, f"{number:04}")
             assert tables(empty) == with_it
         downgrade(empty, "base")
