@@ -71,13 +71,30 @@ def store_upload(runtime: Runtime, caller: Caller, digest: Digest, content: byte
         new = known is None or not runtime.blobs.has(known.stored)
         if new:
             document = document or (known is not None and known.document)
-            _seal(session, runtime, caller.tenant, digest, content, document=document)
+            seal_upload(session, runtime, caller.tenant, digest, content, document=document)
         elif known:
             known.put_at = runtime.clock()
             known.document = known.document or document
     for stored in forgotten:
         runtime.blobs.remove(stored)
     return new
+
+
+def seal_upload(
+    session: Session, runtime: Runtime, tenant: TenantName, digest: Digest, content: bytes, *, document: bool
+) -> None:
+    """Seal a content and keep it as the tenant's upload, in place of what was kept before."""
+    data_key, about = new_key(), _about(tenant, digest)
+    key = runtime.key_wrapper.wrap(data_key, about)
+    kept = {
+        "stored": runtime.blobs.put(seal(content, data_key, about)),
+        "wrapped_key": key.wrapped,
+        "wrapped_by": key.wrapped_by,
+        "document": document,
+        "put_at": runtime.clock(),
+    }
+    statement = insert(BlobUploadRow).values(tenant=tenant, digest=digest, **kept)
+    session.execute(statement.on_conflict_do_update(index_elements=["tenant", "digest"], set_=kept))
 
 
 def open_document(session: Session, runtime: Runtime, tenant: TenantName, digest: Digest) -> bytes:
@@ -121,22 +138,6 @@ def _hold(session: Session, runtime: Runtime, *, caller: Caller, digest: Digest,
         digest=digest, tenant=caller.tenant, size=size, put_by=caller.principal, put_at=runtime.clock()
     )
     session.execute(statement.on_conflict_do_nothing(index_elements=["digest", "tenant"]))
-
-
-def _seal(
-    session: Session, runtime: Runtime, tenant: TenantName, digest: Digest, content: bytes, *, document: bool
-) -> None:
-    data_key, about = new_key(), _about(tenant, digest)
-    key = runtime.key_wrapper.wrap(data_key, about)
-    kept = {
-        "stored": runtime.blobs.put(seal(content, data_key, about)),
-        "wrapped_key": key.wrapped,
-        "wrapped_by": key.wrapped_by,
-        "document": document,
-        "put_at": runtime.clock(),
-    }
-    statement = insert(BlobUploadRow).values(tenant=tenant, digest=digest, **kept)
-    session.execute(statement.on_conflict_do_update(index_elements=["tenant", "digest"], set_=kept))
 
 
 def _forget_old(session: Session, runtime: Runtime, tenant: TenantName) -> Sequence[Digest]:

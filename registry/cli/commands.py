@@ -1,4 +1,4 @@
-"""The Typer app with `init`, `up`, `down` and `registry serve`. What they do is in the modules beside this one.
+"""The Typer app with `init`, `up`, `down` and `registry serve | seal`. What they do is in the modules beside this one.
 
 Loaded for every `imprimatur` command, so the service itself is imported by the command that needs it.
 """
@@ -92,6 +92,16 @@ def serve(directory: Directory) -> None:
         from registry.cli.serving import serve as serve_registry
         from registry.cli.workspace import open_workspace
     serve_registry(open_workspace(directory))
+
+
+@_registry.command()
+def seal(directory: Directory) -> None:
+    """Encrypt what a workspace from before artefacts were sealed still stores in the open. Safe to run again."""
+    with _server_extra():
+        from registry.cli.seal import seal_workspace
+        from registry.cli.workspace import open_workspace
+    count = seal_workspace(open_workspace(directory))
+    _say(f"sealed {count} version{'' if count == 1 else 's'}; nothing in {directory}/blobs lies open")
 
 
 def _say(text: str) -> None:

@@ -173,6 +173,14 @@ def _lock(workspace: Workspace) -> Iterator[None]:
         file.truncate(0)
 
 
+@contextmanager
+def database_alone(workspace: Workspace) -> Iterator[str]:
+    """The workspace's database at its newest schema, with nothing else running. Raises `ConfigurationError` when it is up."""
+    with _lock(workspace), _database(workspace, _services(workspace).database_url) as url:
+        upgrade(url)
+        yield url
+
+
 def _already_up(workspace: Workspace, pid: int) -> ConfigurationError:
     return ConfigurationError(f"{workspace.root} is up already, process {pid}; 'imprimatur down' stops it")
 

@@ -25,7 +25,15 @@ def run(*arguments: str) -> ImprimaturError | None:
 
 class TestHelp:
     @pytest.mark.parametrize(
-        "words", [["--help"], ["init", "--help"], ["up", "--help"], ["down", "--help"], ["registry", "serve", "--help"]]
+        "words",
+        [
+            ["--help"],
+            ["init", "--help"],
+            ["up", "--help"],
+            ["down", "--help"],
+            ["registry", "serve", "--help"],
+            ["registry", "seal", "--help"],
+        ],
     )
     def test_is_there_for_every_command(self, words: list[str]) -> None:
         result = RUNNER.invoke(commands, words)
@@ -53,7 +61,9 @@ class TestInit:
 
 
 class TestNoWorkspace:
-    @pytest.mark.parametrize("words", [["up"], ["up", "--detach"], ["down"], ["registry", "serve"]])
+    @pytest.mark.parametrize(
+        "words", [["up"], ["up", "--detach"], ["down"], ["registry", "serve"], ["registry", "seal"]]
+    )
     def test_is_said_with_the_mend(self, tmp_path: Path, words: list[str]) -> None:
         found = run(*words[:2], str(tmp_path), *words[2:])
         assert isinstance(found, ConfigurationError)

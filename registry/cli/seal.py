@@ -1,0 +1,80 @@
+"""What `imprimatur registry seal` does: a workspace from before artefacts were sealed gets its key, and what lies open is sealed.
+
+It can be stopped at any moment and run again: plaintext goes only after all that was made of it is committed. It works
+on all tenants, as the database's owner.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry import blobs
+from registry.blobs import BlobHolderRow, BlobUploadRow
+from registry.cli.serving import open_runtime, workspace_settings
+from registry.cli.supervisor import database_alone
+from registry.cli.workspace import Workspace
+from registry.runtime import Runtime
+from registry.sealing import write_key_file
+from registry.versions import sealed
+from registry.versions.tables import VersionKeyRow, VersionRow
+from sdk.errors import ConfigurationError
+from sdk.spec.digest import Digest
+from sdk.spec.manifest import parse_manifest
+
+
+def seal_workspace(workspace: Workspace) -> int:
+    """Make the key-encryption key if there is none, and seal what lies open; returns how many versions were sealed.
+
+    Raises:
+        ConfigurationError: the workspace is up, or its key-encryption key is lost: a new one would open nothing.
+    """
+    with database_alone(workspace):
+        settings = workspace_settings(workspace)
+        made = not settings.key_encryption_key.exists()
+        if made:
+            write_key_file(settings.key_encryption_key)
+        with open_runtime(settings) as runtime:
+            if made and _has_wrapped_keys(runtime):
+                settings.key_encryption_key.unlink()
+                raise ConfigurationError(
+                    f"data keys are wrapped already, so {settings.key_encryption_key} is lost; put it back from its backup"
+                )
+            return seal_what_lies_open(runtime)
+
+
+def seal_what_lies_open(runtime: Runtime) -> int:
+    """Seal versions without a data key, and documents; returns how many versions. Raises `NotFound` for a lost file."""
+    with runtime.sessions.begin() as session:
+        rows = session.scalars(select(VersionRow)).all()
+        files = {artefact.digest for row in rows for artefact in parse_manifest(row.manifest).artefacts}
+        count = sum(_seal_version(session, runtime, row) for row in rows)
+        held = _seal_documents(session, runtime, files)
+    for digest in files | held:
+        runtime.blobs.remove(digest)  # under its plaintext's digest nothing lies but plaintext
+    return count
+
+
+def _seal_version(session: Session, runtime: Runtime, row: VersionRow) -> bool:
+    if session.get(VersionKeyRow, (row.concept_id, row.number)):
+        return False
+    manifest = parse_manifest(row.manifest)
+    contents = {artefact.digest: runtime.blobs.get(artefact.digest) for artefact in manifest.artefacts}
+    files = sealed.seal_files(runtime.key_wrapper, runtime.blobs, manifest, contents)
+    sealed.keep(session, row.concept_id, row.number, files)
+    return True
+
+
+def _seal_documents(session: Session, runtime: Runtime, files: set[Digest]) -> set[Digest]:
+    """Seal what people brought and no version has; returns the digests of everything that was ever brought."""
+    held = session.execute(select(BlobHolderRow.tenant, BlobHolderRow.digest)).all()
+    for tenant, digest in held:
+        if digest not in files and runtime.blobs.has(digest):
+            blobs.seal_upload(session, runtime, tenant, digest, runtime.blobs.get(digest), document=True)
+    return {digest for _, digest in held}
+
+
+def _has_wrapped_keys(runtime: Runtime) -> bool:
+    with runtime.sessions.begin() as session:
+        rows = (session.scalar(select(column).limit(1)) for column in (VersionKeyRow.number, BlobUploadRow.digest))
+        return any(row is not None for row in rows)

@@ -1,0 +1,89 @@
+"""A workspace from before artefacts were sealed: it says so, and `imprimatur registry seal` brings it up to date."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from support.registry import RegistryUnderTest
+from support.versions import Steps, Submitted, accepted
+
+from registry.blobs import seal_upload
+from registry.cli.init import Plan, create_workspace
+from registry.cli.seal import seal_what_lies_open, seal_workspace
+from registry.cli.serving import open_runtime, workspace_settings
+from registry.cli.supervisor import database_alone
+from registry.cli.workspace import Address, Workspace
+from sdk.errors import ConfigurationError, NotFound
+from sdk.spec.digest import Digest
+from sdk.spec.ids import TenantName
+
+AGREEMENT = b"the agreement with the fox"
+
+
+@pytest.fixture
+def workspace() -> Iterator[Workspace]:
+    with tempfile.TemporaryDirectory(prefix="imprimatur-", dir="/tmp") as name:
+        Path(name).chmod(0o711)
+        addresses = [Address(host="127.0.0.1", port=port) for port in (18720, 18721)]
+        plan = Plan(tenant=TenantName("studio"), registry=addresses[0], trainer=addresses[1])
+        yield create_workspace(Path(name) / "ws", plan)
+
+
+@pytest.fixture
+def old(registry: RegistryUnderTest) -> Submitted:
+    """An approved version, and a document, as they lay before there was any sealing."""
+    steps = Steps(registry)
+    version = steps.approved(embedding=b"learned")
+    registry.client("owner").put(f"/v1/blobs/{Digest.of(AGREEMENT)}", content=AGREEMENT).raise_for_status()
+    with registry.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE sealed_artefacts DISABLE TRIGGER insert_only"))
+        for table in ("version_keys", "sealed_artefacts", "blob_uploads"):
+            connection.execute(text(f"DELETE FROM {table}"))
+    for content in (b"learned", AGREEMENT):
+        registry.runtime.blobs.put(content)
+    return version
+
+
+class TestWhatLiesOpen:
+    def test_is_sealed_and_used_as_before(self, registry: RegistryUnderTest, old: Submitted) -> None:
+        assert seal_what_lies_open(registry.runtime) == 1
+        grant = accepted(Steps(registry).compose(old))
+        path = f"/v1/generations/{grant['id']}/artefacts/{Digest.of(b'learned')}"
+        assert registry.client("app").get(path).content == b"learned"
+        assert registry.client("reviewer").get(f"/v1/blobs/{Digest.of(AGREEMENT)}").content == AGREEMENT
+        for content in (b"learned", AGREEMENT):
+            assert not registry.runtime.blobs.has(Digest.of(content))
+
+    def test_is_sealed_once(self, registry: RegistryUnderTest, old: Submitted) -> None:
+        assert [seal_what_lies_open(registry.runtime) for _ in range(2)] == [1, 0]
+        assert registry.client("reviewer").get(f"/v1/blobs/{Digest.of(AGREEMENT)}").content == AGREEMENT
+
+    def test_stays_as_it_is_when_a_file_is_missing(self, registry: RegistryUnderTest, old: Submitted) -> None:
+        registry.runtime.blobs.remove(Digest.of(b"learned"))
+        with pytest.raises(NotFound, match="restore it from a backup"):
+            seal_what_lies_open(registry.runtime)
+        assert registry.runtime.blobs.get(Digest.of(AGREEMENT)) == AGREEMENT
+
+
+class TestWorkspace:
+    def test_without_a_key_names_the_mend_which_mends_it(self, workspace: Workspace) -> None:
+        workspace.key_encryption_key.unlink()
+        with database_alone(workspace):
+            with pytest.raises(ConfigurationError, match="imprimatur registry seal"):
+                with open_runtime(workspace_settings(workspace)):
+                    pass
+        assert seal_workspace(workspace) == 0
+        assert workspace.key_encryption_key.stat().st_mode & 0o777 == 0o600
+
+    def test_whose_key_is_lost_gets_no_other(self, workspace: Workspace) -> None:
+        with database_alone(workspace), open_runtime(workspace_settings(workspace)) as runtime:
+            with runtime.sessions.begin() as session:
+                seal_upload(session, runtime, TenantName("studio"), Digest.of(AGREEMENT), AGREEMENT, document=True)
+        workspace.key_encryption_key.unlink()
+        with pytest.raises(ConfigurationError, match="is lost"):
+            seal_workspace(workspace)
+        assert not workspace.key_encryption_key.exists()
