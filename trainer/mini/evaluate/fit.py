@@ -1,7 +1,7 @@
 """`python -m trainer.mini.evaluate.fit`: train the evaluators on captioned composites, apart from the base model.
 
-They see other composites than the base model (another seed). Colours vary a little for the colour namer, and
-contrast is inverted at random for the shape namer, whose input is gray.
+They see other composites than the base model (another seed), every second one of two objects. Colours vary a little
+for the colour namer, and contrast is inverted at random for the shape namer, whose input is gray.
 """
 
 import argparse
@@ -28,12 +28,11 @@ SEED = 31
 
 
 def make_pictures(pictures: CaptionedPictures, tokenizer: CLIPTokenizer, count: int) -> dict[str, Tensor]:
-    """One-object composites at 64 pixels with the indices of their names and scenes, and token ids."""
-    items: list[Item] = [pictures.item(index, count=1) for index in range(count)]
-    names = {thing.name: index for index, thing in enumerate(pictures.things)}
+    """Composites at 64 pixels with each name's share (n, names), the scene's index, and token ids."""
+    items: list[Item] = [pictures.item(index, count=1 + index % 2) for index in range(count)]
     scenes = {scene.name: index for index, scene in enumerate(SCENES)}
     small = [to_side(to_unit_range(item.composite.picture[None])) for item in items]
-    named = torch.tensor([names[item.things[0].name] for item in items])
+    named = torch.tensor([[(thing in item.things) / len(item.things) for thing in pictures.things] for item in items])
     return {
         "pictures": torch.cat(small).half(),
         "colour": named,
@@ -76,7 +75,7 @@ def _losses(evaluators: Evaluators, batch: dict[str, Tensor], rng: np.random.Gen
     losses = {name: F.cross_entropy(evaluators.namers[name](seen[name]).float(), batch[name]) for name in seen}
     encoder = evaluators.encoder
     likeness = encoder.encode_pictures(pictures).float() @ encoder.encode_text(batch["tokens"]).float().T
-    alike = (batch["colour"][:, None] == batch["colour"]) & (batch["scene"][:, None] == batch["scene"])
+    alike = (batch["colour"][:, None] == batch["colour"]).all(-1) & (batch["scene"][:, None] == batch["scene"])
     wanted = alike.float() / alike.sum(1, keepdim=True)
     scaled = likeness * encoder.scale.exp().clamp(max=100)
     losses["image_text"] = (F.cross_entropy(scaled, wanted) + F.cross_entropy(scaled.T, wanted)) / 2
