@@ -41,9 +41,10 @@ class TestIssueCredential:
             issue_credential(session, registry.runtime, principal=PrincipalId("demo/x"), roles=frozenset())
 
     def test_needs_an_open_log(self, registry: RegistryUnderTest) -> None:
+        with registry.engine.begin() as connection:
+            connection.execute(text("ALTER TABLE log_entries DISABLE TRIGGER ALL"))
+            connection.execute(text("DELETE FROM log_entries"))
         with registry.runtime.transaction() as session:
-            session.execute(text("ALTER TABLE log_entries DISABLE TRIGGER ALL"))
-            session.execute(text("DELETE FROM log_entries"))
             with pytest.raises(Conflict, match="not open"):
                 issue_credential(
                     session, registry.runtime, principal=PrincipalId("demo/x"), roles=frozenset({Role.APP})

@@ -235,7 +235,7 @@ class CountingTrain:
         out.mkdir(parents=True, exist_ok=True)
         first = _rounds_done(order)
         self.began.append(first)
-        (order.folder / "began").write_text(str(first))
+        (order.folder.parent / "began").write_text(str(first))
         if self.error:
             raise self.error
         for number in range(first, ROUNDS):

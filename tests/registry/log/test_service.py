@@ -155,9 +155,9 @@ class TestCheckpoint:
             checkpoint_note(session, registry.runtime)
 
     def test_is_refused_when_stored_hashes_are_gone(self, registry: RegistryUnderTest) -> None:
-        with registry.runtime.transaction() as session:
-            session.execute(text("ALTER TABLE log_nodes DISABLE TRIGGER ALL"))
-            session.execute(text("DELETE FROM log_nodes"))
+        with registry.engine.begin() as connection:
+            connection.execute(text("ALTER TABLE log_nodes DISABLE TRIGGER ALL"))
+            connection.execute(text("DELETE FROM log_nodes"))
         with pytest.raises(ServiceError, match="lacks"), registry.runtime.transaction() as session:
             checkpoint_note(session, registry.runtime)
 

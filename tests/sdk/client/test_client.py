@@ -196,6 +196,11 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         api.AliasList(aliases=(ALIAS,)),
     ),
     ("GET /v1/generations/decisions?after=-1&limit=200", lambda c: c.list_decisions(), api.DecisionPage(decisions=())),
+    (
+        "GET /v1/generations/licences/{id}",
+        lambda c: c.count_images(record_id("lic")),
+        api.LicenceCount(licence=record_id("lic"), granted=4, limit=100),
+    ),
     ("GET /v1/resolve?ref=demo%2Ffox%401", lambda c: c.resolve("demo/fox@1"), WORLD.bundle()),
     (
         "POST /v1/concepts/{tenant}/{name}/versions/{number}/reviews",
@@ -249,7 +254,7 @@ def expected_target(route: str) -> str:
     parts = dict(PARTS)
     if route.endswith("/files/{name}"):
         parts["name"] = "a/b.png"
-    kind = re.search(r"/v1/(\w+)/\{id\}", route)
+    kind = re.search(r"/(\w+)/\{id\}", route)
     if kind:
         parts["id"] = record_id(prefixes[kind[1]])
     return re.sub(r"\{(\w+)\}", lambda match: str(parts[match[1]]), route)
