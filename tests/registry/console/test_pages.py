@@ -11,6 +11,9 @@ from support.registry import RegistryUnderTest, make_test_registry
 from support.versions import Steps, accepted, caller
 
 from registry.console.language import Language
+from registry.console.log import PAGE_ENTRIES
+from registry.log.service import append
+from sdk.spec.log_entry import AuditEventType
 
 READS = {  # who reads what; everybody else is refused
     "/queue": {"reviewer", "second-reviewer", "owner", "trainer", "auditor"},
@@ -25,7 +28,7 @@ PEOPLE = sorted(READS["/concepts"])
 
 @pytest.fixture(scope="module")
 def world(postgres_server) -> tuple[RegistryUnderTest, ConsoleWorld]:  # type: ignore[misc,no-untyped-def]
-    """One registry for this file: its tests only read."""
+    """One registry for this file: its tests read, and one appends to the log."""
     with postgres_server.fresh_database() as url, make_test_registry(url) as registry:
         yield registry, governed_world(registry)
 
@@ -261,12 +264,16 @@ class TestAudit:
 
     def test_log_is_paged_and_filtered(self, world: World) -> None:
         registry, _ = world
+        with registry.runtime.transaction() as session:
+            for number in range(PAGE_ENTRIES):
+                actor, name = registry.principals["owner"], f"demo/concept-{number}"
+                append(session, registry.runtime, event=AuditEventType.CONCEPT_CREATED, actor=actor, subject=name)
         browser = Browser(registry).signed_in("auditor")
         text = browser.get("/log").text
         assert "imprimatur.test/demo\n" in text, "the checkpoint"
         indices = [int(index) for index in re.findall(r"/console/log/(\d+)", text)]
         assert indices == sorted(indices)
-        assert len(indices) == 50
+        assert len(indices) == PAGE_ENTRIES
         following = unescape(re.search(r'rel="next" href="([^"]+)"', text)[1])  # type: ignore[index]
         assert int(re.findall(r"/console/log/(\d+)", browser.get(f"/log{following}").text)[0]) > indices[-1]
         only = browser.get("/log?event=approval:signed&subject=demo/aiko@1").text
