@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from examples.demo import opening, steps
 from examples.demo.demo import Demo
+from examples.demo.folders import OUT_MARK, WORKSPACE_MARK, make_out, remove_former
 from examples.demo.page import TRAINING_FOLDER, write_page
 from examples.demo.stage import DemoFailed, Stage
 from examples.demo.story import EXAMPLES, load_story
@@ -32,11 +32,11 @@ def main() -> int:
         stage=Stage(console),
         training_files=out / TRAINING_FOLDER,
     )
-    demo.studio.command("down", str(workspace))  # what an interrupted run may have left
-    for folder in (workspace, out):
-        shutil.rmtree(folder, ignore_errors=True)
-    out.mkdir(parents=True)
     try:
+        demo.studio.command("down", str(workspace))  # what an interrupted run may have left
+        remove_former(workspace, WORKSPACE_MARK)
+        remove_former(out, OUT_MARK)
+        make_out(out)
         perform(demo, workspace, arguments.base_model)
     except (DemoFailed, ImprimaturError) as exc:
         console.print("[bold red]The demo failed:[/bold red]", end=" ")
@@ -88,7 +88,10 @@ def summarise(demo: Demo, page: Path, console: Console) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
     parser.add_argument(
-        "--workspace", type=Path, default=Path("demo-workspace"), help="made anew; removed if it exists"
+        "--workspace",
+        type=Path,
+        default=Path("demo-workspace"),
+        help="made anew; one that an earlier demo made is removed",
     )
     parser.add_argument("--out", type=Path, default=Path("demo-out"), help="where index.html and the pictures go")
     parser.add_argument(
