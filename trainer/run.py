@@ -30,8 +30,8 @@ from trainer.em.config import EMConfig
 from trainer.em.loop import TrainingPhase, TrainingProgress, fit
 from trainer.em.scene import class_word, layout_scene
 from trainer.em.state import EMState, load_state, save_state
+from trainer.encoders import ImageTextEncoder
 from trainer.export import write_embeddings, write_masks
-from trainer.quality.measures import ImageTextEncoder
 from trainer.quality.page import render_page
 from trainer.quality.plots import overlay
 from trainer.quality.report import QualityReport, assess

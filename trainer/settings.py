@@ -10,6 +10,8 @@ Here is every limit of the trainer, with its name, unit and default. Nothing els
     host = "127.0.0.1"
     port = 8701
     base_model = "..."         # a Stable Diffusion folder in the diffusers layout; left out: the small one that ships
+    image_encoder = "..."      # a CLIP or DINOv2 folder that likeness is measured with; left out: the small one that ships,
+                               # with the small base model; none with another
     device = "auto"            # "cpu", "cuda", "cuda:1"; auto: a GPU where there is one
 
 `DATABASE_URL` in the environment wins over `database_url`. Any limit of `TrainerSettings` may be set in [trainer].
@@ -30,6 +32,7 @@ from sqlalchemy.exc import ArgumentError
 from sdk.errors import ConfigurationError
 
 SHIPPED_BASE_MODEL: Final = Path(__file__).resolve().parent / "mini" / "weights" / "base"
+SHIPPED_IMAGE_ENCODER: Final = SHIPPED_BASE_MODEL.with_name("image_text")
 EMBEDDED_URL_FILE: Final = Path("postgres") / "url"
 
 
@@ -43,6 +46,7 @@ class TrainerSettings:
     host: str = "127.0.0.1"
     port: int = 8701
     base_model: Path = SHIPPED_BASE_MODEL
+    image_encoder: Path | None = None
     device: str = "auto"
     max_picture_bytes: int = 16 * 1024 * 1024  # bytes; one uploaded picture
     max_body_bytes: int = 256 * 1024  # bytes; one training request
@@ -57,6 +61,12 @@ class TrainerSettings:
     poll_seconds: float = 2.0  # seconds between two looks into the queue, beside its notifications
     retry_seconds: float = 20.0  # seconds before a job is tried again after a service was away
     max_attempts: int = 8  # attempts after which a job that never ends is given up
+
+    @property
+    def likeness_encoder(self) -> Path | None:
+        """The encoder that reports measure with: the one set, or the one that the shipped base model comes with."""
+        shipped = SHIPPED_IMAGE_ENCODER if self.base_model == SHIPPED_BASE_MODEL else None
+        return self.image_encoder or shipped
 
     @property
     def pictures(self) -> Path:
@@ -92,6 +102,7 @@ def software_version() -> str:
         return "0+uninstalled"
 
 
+_FOLDERS: Final = ("base_model", "image_encoder")  # relative to the workspace; empty is left out
 _OF_FILE: Final = frozenset(field.name for field in fields(TrainerSettings)) - {
     "directory",
     "database_url",
@@ -110,10 +121,9 @@ def read_settings(directory: Path, environ: Mapping[str, str]) -> TrainerSetting
     document = _read_toml(path)
     registry, trainer = _table(document, "registry", path), _table(document, "trainer", path)
     given = {
-        name: _checked(name, value, path) for name, value in trainer.items() if (name, value) != ("base_model", "")
+        name: _checked(name, value, path) for name, value in trainer.items() if not (name in _FOLDERS and value == "")
     }
-    if "base_model" in given:
-        given["base_model"] = directory / given["base_model"]
+    given |= {name: directory / given[name] for name in _FOLDERS if name in given}
     return TrainerSettings(
         directory=directory,
         database_url=environ.get("DATABASE_URL") or str(registry.get("database_url") or "") or _embedded_url(directory),
@@ -144,10 +154,10 @@ def _checked(name: str, value: object, path: Path) -> Any:
     if name not in _OF_FILE:
         raise ConfigurationError(f"{path}: [trainer] has no setting {name!r}; remove it or correct its name")
     kind = next(field.type for field in fields(TrainerSettings) if field.name == name)
-    if kind in ("str", "Path"):
+    if kind == "str" or name in _FOLDERS:
         if not isinstance(value, str) or not value:
             raise ConfigurationError(f"{path}: [trainer] {name} should be a text, found {value!r}")
-        return Path(value) if kind == "Path" else value
+        return Path(value) if name in _FOLDERS else value
     allowed = (int, float) if kind == "float" else (int,)
     if not isinstance(value, allowed) or isinstance(value, bool) or value <= 0:
         raise ConfigurationError(f"{path}: [trainer] {name} should be a number above 0, found {value!r}")

@@ -32,6 +32,7 @@ from trainer.backbone import Backbone, load_backbone
 from trainer.data import ConceptSpec, PictureSpec, TrainingSet, load_training_set
 from trainer.em.config import EMConfig, parse_config
 from trainer.em.loop import TrainingPhase, TrainingProgress
+from trainer.encoders import ImageTextEncoder, load_encoder
 from trainer.jobs.files import CHECKPOINT_FILE, INPUTS, OUT
 from trainer.jobs.loop import serve_queue
 from trainer.jobs.ports import Trained, TrainedConcept, TrainedFile, TrainingOrder
@@ -55,16 +56,27 @@ def run(runtime: Runtime) -> None:
 
     Raises:
         ConfigurationError: the workspace's training-service profile or key is missing.
-        BackboneError: the base model cannot be loaded.
+        BackboneError: the base model or the image encoder cannot be loaded.
     """
     settings = runtime.settings
     profile = load_profile(settings.service_profile)
     signer = load_key_file(profile.need("signing_key"))
-    train = functools.partial(train_with_em, load_backbone(settings.base_model, device=_device(settings.device)))
+    device, judge = _device(settings.device), settings.likeness_encoder
+    train = functools.partial(
+        train_with_em,
+        load_backbone(settings.base_model, device=device),
+        encoder=None if judge is None else load_encoder(judge, device=device),
+    )
     serve_queue(runtime, train=train, credential=profile.credential, signer=signer)
 
 
-def train_with_em(backbone: Backbone, order: TrainingOrder, *, on_progress: Callable[[JobProgress], None]) -> Trained:
+def train_with_em(
+    backbone: Backbone,
+    order: TrainingOrder,
+    *,
+    on_progress: Callable[[JobProgress], None],
+    encoder: ImageTextEncoder | None = None,
+) -> Trained:
     """Run the optimiser on an order, going on from the newest TrainingCheckpoint of its earlier attempts.
 
     Raises:
@@ -79,7 +91,12 @@ def train_with_em(backbone: Backbone, order: TrainingOrder, *, on_progress: Call
             _stage(order, inputs), _concepts(order.request), resolution=backbone.resolution
         )
         result = run_training(
-            backbone, training_set, config, out, on_progress=lambda progress: on_progress(_translate(progress))
+            backbone,
+            training_set,
+            config,
+            out,
+            on_progress=lambda progress: on_progress(_translate(progress)),
+            encoder=encoder,
         )
     except TrainingInputError as exc:
         raise TrainingInputError(re.sub(rf"{re.escape(str(inputs))}/[0-9]+/", "", exc.message)) from exc

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sdk.errors import ConfigurationError
-from trainer.settings import SHIPPED_BASE_MODEL, TrainerSettings, read_settings
+from trainer.settings import SHIPPED_BASE_MODEL, SHIPPED_IMAGE_ENCODER, TrainerSettings, read_settings
 
 URL = "postgresql://me@/db?host=/run/pg"
 
@@ -38,6 +38,15 @@ class TestReadSettings:
 
     def test_takes_an_empty_base_model_for_none_given(self, tmp_path: Path) -> None:
         assert read_settings(workspace(tmp_path, '[trainer]\nbase_model = ""\n'), {}).base_model == SHIPPED_BASE_MODEL
+
+    def test_measures_with_what_ships_beside_the_base_model_in_use(self, tmp_path: Path) -> None:
+        assert TrainerSettings(directory=tmp_path, database_url=URL).likeness_encoder == SHIPPED_IMAGE_ENCODER
+        another = TrainerSettings(directory=tmp_path, database_url=URL, base_model=tmp_path / "sd")
+        assert another.likeness_encoder is None
+
+    def test_reads_a_relative_image_encoder_from_the_workspace(self, tmp_path: Path) -> None:
+        settings = read_settings(workspace(tmp_path, '[trainer]\nimage_encoder = "models/clip"\n'), {})
+        assert settings.likeness_encoder == tmp_path / "models" / "clip"
 
     def test_prefers_environment_to_file_and_file_to_embedded(self, tmp_path: Path) -> None:
         text = '[registry]\ndatabase_url = "postgresql://file/db"\n'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,11 @@ from sdk.spec.ids import RecordId
 from sdk.spec.manifest import ArtefactRole, ConceptKind
 from trainer.app import make_runtime
 from trainer.backbone import Backbone, load_backbone
-from trainer.jobs.files import CHECKPOINT_FILE
+from trainer.encoders import load_encoder
+from trainer.jobs.files import CHECKPOINT_FILE, OUT
 from trainer.jobs.ports import Trained, TrainingOrder
 from trainer.run import STATE_FILE
-from trainer.settings import TrainerSettings
+from trainer.settings import SHIPPED_IMAGE_ENCODER, TrainerSettings
 from trainer.worker import read_config, run, train_with_em
 
 JOB = RecordId("job_" + "a" * 26)
@@ -182,3 +184,20 @@ class TestRun:
     def test_needs_the_services_own_profile(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="training-service"):
             run(make_runtime(TrainerSettings(directory=tmp_path, database_url="postgresql://x/y")))
+
+
+def test_a_report_measures_likeness_with_the_encoder_it_is_given(backbone: Backbone, tmp_path: Path) -> None:
+    wanted, encoder = order(tmp_path / "job"), load_encoder(SHIPPED_IMAGE_ENCODER)
+    train_with_em(backbone, wanted, on_progress=lambda progress: None, encoder=encoder)
+    report = json.loads((wanted.folder / OUT / "report.json").read_text())
+    assert report["not_measured"] == []
+    for concept in report["concepts"]:
+        assert all(-1 <= concept[name] <= 1 for name in ("identity", "identity_floor", "prompt"))
+
+
+def test_a_report_without_an_encoder_says_how_to_get_one(backbone: Backbone, tmp_path: Path) -> None:
+    wanted = order(tmp_path / "job")
+    train_with_em(backbone, wanted, on_progress=lambda progress: None)
+    report = json.loads((wanted.folder / OUT / "report.json").read_text())
+    assert "[trainer] image_encoder" in report["not_measured"][0]
+    assert not any("identity" in concept for concept in report["concepts"])

@@ -9,9 +9,8 @@ Example:
     Path("report.html").write_text(render_page(report), "utf-8")
 """
 
-from trainer.quality.measures import ImageTextEncoder
 from trainer.quality.page import render_page
 from trainer.quality.report import QualityReport, assess
 from trainer.quality.sampling import sample_pictures
 
-__all__ = ["ImageTextEncoder", "QualityReport", "assess", "render_page", "sample_pictures"]
+__all__ = ["QualityReport", "assess", "render_page", "sample_pictures"]

@@ -1,14 +1,12 @@
 """Likeness measured by an image-text encoder: does a sample look like the training pictures, and like its prompt.
 
-The encoder is a `Protocol`, because the report must not depend on one. Where there is none, the rows that need it
-are left out and the report says so; nothing is made up in their place.
+The encoder is a `Protocol` (`trainer.encoders`), because the report must not depend on one. Where there is none, the
+rows that need it are left out and the report says so; nothing is made up in their place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,30 +14,20 @@ from torch import Tensor
 from trainer.data import is_spatial
 from trainer.em.latents import resize
 from trainer.em.scene import Scene
+from trainer.encoders import ImageTextEncoder
 
 NEUTRAL = 127.5  # level outside a mask
 MARGIN = 0.1  # of a mask's longer side, kept around it when it is cut out
 
 
-class ImageTextEncoder(Protocol):
-    """Pictures and texts as unit vectors of one space, as CLIP gives."""
-
-    def encode_images(self, pictures: Tensor) -> Tensor:
-        """Unit vectors [B, D] of `pictures` uint8 [B, 3, H, W]."""
-        ...
-
-    def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Unit vectors [B, D] of `texts`."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class Likeness:
-    """Mean cosines for one concept. `identity_floor`: how alike the other concepts' references are to the samples."""
+    """Mean cosines for one concept. `identity_floor`: how alike the other concepts' references are to the samples;
+    `prompt` is None from an encoder that reads no text."""
 
     identity: float
     identity_floor: float | None
-    prompt: float
+    prompt: float | None
 
 
 def measure_likeness(
@@ -53,12 +41,12 @@ def measure_likeness(
     result = {}
     for name, pictures in samples.items():
         drawn = encoder.encode_images(pictures).float()
-        said = encoder.encode_texts(texts[name]).float()
+        said = encoder.encode_texts(texts[name])
         others = [vectors[other] for other in vectors if other != name]
         result[name] = Likeness(
             identity=float((drawn @ vectors[name].T).mean()),
             identity_floor=float((drawn @ torch.cat(others).T).mean()) if others else None,
-            prompt=float((drawn * said).sum(dim=1).mean()),
+            prompt=None if said is None else float((drawn * said.float()).sum(dim=1).mean()),
         )
     return result
 

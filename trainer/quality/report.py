@@ -20,7 +20,8 @@ from trainer.data import ConceptSpec, TrainingSet, is_spatial
 from trainer.em.config import EMConfig
 from trainer.em.scene import Scene, class_word, layout_scene
 from trainer.em.state import EMState
-from trainer.quality.measures import ImageTextEncoder, Likeness, measure_likeness, reference_cuts
+from trainer.encoders import ImageTextEncoder
+from trainer.quality.measures import Likeness, measure_likeness, reference_cuts
 from trainer.quality.sampling import sample_pictures
 
 TOGETHER = ""  # no concept has this name
@@ -88,7 +89,7 @@ def assess(
         "labels": list(scene.labels),
         "leakage": [list(row) for row in state.records[-1].leakage],
         "history": [_round(record) for record in state.records],
-        "not_measured": [] if likeness else ["identity and prompt similarity: no image-text encoder is installed"],
+        "not_measured": _not_measured(likeness),
     }
     return QualityReport(values=values, scene=scene, state=state, samples=samples, together=together)
 
@@ -129,6 +130,15 @@ def _draw_samples(
 def _sample(backbone: Backbone, scene: Scene, state: EMState, prompts: tuple[str, ...], seed: int) -> SampleSet:
     rows = {key: value.to(backbone.device) for key, value in state.rows.items()}
     return SampleSet(prompts=prompts, pictures=sample_pictures(backbone, prompts, scene.slots, rows, seed=seed))
+
+
+def _not_measured(likeness: dict[str, Likeness] | None) -> list[str]:
+    if likeness is None:
+        return [
+            "identity and prompt similarity: no image encoder is set; name a local folder in [trainer] image_encoder"
+        ]
+    blind = any(each.prompt is None for each in likeness.values())
+    return ["prompt similarity: the image encoder reads no text"] if blind else []
 
 
 def _parts(state: EMState) -> dict[str, float]:

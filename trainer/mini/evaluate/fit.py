@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPTokenizer
 
+from trainer.encoders import SmallImageText, save_small, shrink
 from trainer.mini.corpus.pool import CaptionedPictures, Item
 from trainer.mini.corpus.scenes import SCENES
-from trainer.mini.evaluate.networks import Evaluators, build_evaluators, save_evaluators, to_side
+from trainer.mini.evaluate.networks import Evaluators, build_evaluators, save_evaluators
 from trainer.mini.presets import PRESETS
 from trainer.mini.train.autoencoder import to_unit_range
 from trainer.mini.train.export import write_digests
@@ -31,7 +32,7 @@ def make_pictures(pictures: CaptionedPictures, tokenizer: CLIPTokenizer, count: 
     """Composites at 64 pixels with each name's share (n, names), the scene's index, and token ids."""
     items: list[Item] = [pictures.item(index, count=1 + index % 2) for index in range(count)]
     scenes = {scene.name: index for index, scene in enumerate(SCENES)}
-    small = [to_side(to_unit_range(item.composite.picture[None])) for item in items]
+    small = [shrink(to_unit_range(item.composite.picture[None])) for item in items]
     named = torch.tensor([[(thing in item.things) / len(item.things) for thing in pictures.things] for item in items])
     return {
         "pictures": torch.cat(small).half(),
@@ -42,9 +43,11 @@ def make_pictures(pictures: CaptionedPictures, tokenizer: CLIPTokenizer, count: 
     }
 
 
-def fit(evaluators: Evaluators, data: dict[str, Tensor], *, epochs: int, batch: int = 64) -> None:
+def fit(
+    evaluators: Evaluators, encoder: SmallImageText, data: dict[str, Tensor], *, epochs: int, batch: int = 64
+) -> None:
     """Train all networks in one pass over the same batches."""
-    networks = [*evaluators.namers.values(), evaluators.encoder]
+    networks = [*evaluators.namers.values(), encoder]
     parameters = [value for network in networks for value in network.parameters()]
     steps = epochs * (len(data["pictures"]) // batch)
     optimizer = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.02)
@@ -53,7 +56,7 @@ def fit(evaluators: Evaluators, data: dict[str, Tensor], *, epochs: int, batch: 
     for step in range(steps):
         rows = torch.from_numpy(rng.integers(len(data["pictures"]), size=batch))
         with torch.autocast("cpu", torch.bfloat16):
-            losses = _losses(evaluators, {key: value[rows] for key, value in data.items()}, rng)
+            losses = _losses(evaluators, encoder, {key: value[rows] for key, value in data.items()}, rng)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
         nn.utils.clip_grad_norm_(parameters, 5.0)
@@ -65,7 +68,9 @@ def fit(evaluators: Evaluators, data: dict[str, Tensor], *, epochs: int, batch: 
             )
 
 
-def _losses(evaluators: Evaluators, batch: dict[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
+def _losses(
+    evaluators: Evaluators, encoder: SmallImageText, batch: dict[str, Tensor], rng: np.random.Generator
+) -> dict[str, Tensor]:
     pictures = batch["pictures"].float()
     signs = torch.from_numpy(rng.choice([-1.0, 1.0], len(pictures))).float()[:, None, None, None]
     contrast = torch.from_numpy(rng.uniform(0.6, 1.2, len(pictures))).float()[:, None, None, None]
@@ -73,8 +78,7 @@ def _losses(evaluators: Evaluators, batch: dict[str, Tensor], rng: np.random.Gen
     softened = F.avg_pool2d(gray, 3, 1, 1) if rng.random() < 0.5 else gray
     seen = {"colour": pictures * contrast, "shape": softened, "scene": pictures}
     losses = {name: F.cross_entropy(evaluators.namers[name](seen[name]).float(), batch[name]) for name in seen}
-    encoder = evaluators.encoder
-    likeness = encoder.encode_pictures(pictures).float() @ encoder.encode_text(batch["tokens"]).float().T
+    likeness = encoder.encode_pictures(pictures).float() @ encoder.encode_tokens(batch["tokens"]).float().T
     alike = (batch["colour"][:, None] == batch["colour"]).all(-1) & (batch["scene"][:, None] == batch["scene"])
     wanted = alike.float() / alike.sum(1, keepdim=True)
     scaled = likeness * encoder.scale.exp().clamp(max=100)
@@ -97,9 +101,13 @@ def main() -> None:
     pictures = CaptionedPictures(PRESETS[arguments.preset].corpus, arguments.cache_dir, SEED)
     names, scenes = tuple(thing.name for thing in pictures.things), tuple(scene.name for scene in SCENES)
     labels = {"colour": names, "shape": names, "scene": scenes}
-    evaluators = build_evaluators(labels, vocabulary=len(tokenizer), length=tokenizer.model_max_length, width=128)
-    fit(evaluators, make_pictures(pictures, tokenizer, arguments.pictures), epochs=arguments.epochs)
+    evaluators, encoder = (
+        build_evaluators(labels),
+        SmallImageText(len(tokenizer), tokenizer.model_max_length, width=128),
+    )
+    fit(evaluators, encoder, make_pictures(pictures, tokenizer, arguments.pictures), epochs=arguments.epochs)
     save_evaluators(evaluators, arguments.weights / "evaluators")
+    save_small(encoder, tokenizer, arguments.weights / "image_text")
     write_digests(arguments.weights)
 
 
