@@ -1,0 +1,91 @@
+"""Sixty low-rate steps of the U-Net on one learned concept: what the base draws once it may move a little.
+
+The same masked objective as the M-step, its rows now fixed; half of every batch is replayed from the corpus, so that
+the network keeps the rest of what it knew (prior preservation, DreamBooth, arXiv 2208.12242). The product never does
+this: its backbone is frozen. The model card shows it beside tokens alone, to tell what limits a picture.
+"""
+
+import copy
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+from torch.nn import functional
+
+from trainer.backbone import Backbone, TextConditioning
+from trainer.data import TrainingSet
+from trainer.em.config import EMConfig
+from trainer.em.e_step import harden
+from trainer.em.latents import resize
+from trainer.em.loop import Problem, prepare
+from trainer.em.m_step import draw_samples, objective
+from trainer.em.prompts import PromptCompiler
+from trainer.em.state import EMState
+from trainer.mini.corpus.pool import CaptionedPictures
+
+STEPS, LEARNING_RATE, BATCH, CLIP = 60, 5e-5, 4, 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """Clean latents [n, C, h, w] of corpus pictures and what their captions say."""
+
+    latents: Tensor
+    text: TextConditioning
+
+
+@torch.no_grad()
+def encode_replay(backbone: Backbone, pictures: CaptionedPictures, count: int = 96) -> Replay:
+    """The first `count` pictures of the corpus."""
+    items = [pictures.item(index) for index in range(count)]
+    pixels = torch.from_numpy(np.stack([item.composite.picture for item in items])).permute(0, 3, 1, 2)
+    compiler = PromptCompiler(backbone.towers)
+    ids = [compiler.compile((item.caption.text,)).ids for item in items]
+    towers = tuple(torch.tensor(part) for part in zip(*ids, strict=True))
+    latents, _deviation = backbone.encode_pictures(pixels / 127.5 - 1)
+    return Replay(latents=latents, text=backbone.encode_ids(towers))
+
+
+def tuned(backbone: Backbone, training: TrainingSet, state: EMState, replay: Replay, seed: int) -> UNet2DConditionModel:
+    """A copy of the U-Net, tuned; `backbone` stays as it was."""
+    unet = copy.deepcopy(backbone.unet).requires_grad_(True)
+    problem = prepare(dataclasses.replace(backbone, unet=unet), training, EMConfig(seed=seed))
+    masks = resize(harden(state.posterior), problem.observed.latent_size)
+    optimizer = torch.optim.AdamW(unet.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(STEPS):
+        loss = _concept_loss(problem, state, masks, generator) + _replay_loss(problem.backbone, replay, generator)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(unet.parameters(), CLIP)
+        optimizer.step()
+    return unet.requires_grad_(False)
+
+
+def _concept_loss(problem: Problem, state: EMState, masks: Tensor, generator: torch.Generator) -> Tensor:
+    config = problem.config.m_step
+    return objective(
+        problem.backbone,
+        problem.scene,
+        problem.observed,
+        masks,
+        state.rows,
+        problem.origin,
+        problem.compiler,
+        problem.layers,
+        config,
+        draw_samples(problem.scene, config, generator),
+        generator,
+    )
+
+
+def _replay_loss(backbone: Backbone, replay: Replay, generator: torch.Generator) -> Tensor:
+    chosen = torch.randint(len(replay.latents), (BATCH,), generator=generator)
+    levels = torch.randint(backbone.train_timesteps, (BATCH,), generator=generator)
+    latents = replay.latents[chosen]
+    noise = torch.randn(latents.shape, generator=generator)
+    made = backbone.predict(backbone.add_noise(latents, noise, levels), levels, replay.text.select(chosen))
+    return functional.mse_loss(made, backbone.target(latents, noise, levels))
