@@ -1,0 +1,181 @@
+"""The columns of the table that say how good a result is; seconds and bytes are the runner's.
+
+mask_iou     masks on the training pictures against the exact ones, mean over pictures and concepts
+identity     likeness of objects, cut out of generated pictures, to their training crops
+prompt       likeness of generated pictures to their captions in ordinary words
+scene        likeness of generated places, without the object in them, to the training pictures' places
+leakage      share of pictures that show a concept of the scene that was not asked for
+composition  share of pictures that show both a concept of this scene and one of another, as asked
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmarks.concepts.detection import cut_concept, shows, training_crops
+from benchmarks.concepts.learned import Learned, applied
+from benchmarks.concepts.ours import winners
+from benchmarks.concepts.scenes import BenchScene
+from benchmarks.concepts.task import class_word
+from sdk.spec.manifest import ConceptKind
+from trainer.backbone import Backbone
+from trainer.data import ConceptSpec
+from trainer.em.config import EMConfig
+from trainer.em.loop import estimate_masks, prepare
+from trainer.encoders import ImageTextEncoder
+from trainer.mini.corpus.captions import with_article
+from trainer.quality.sampling import sample_pictures
+
+NEW_PLACES = ("in the snow", "on a sandy beach", "on the grass", "on a wooden table")
+OTHER_THINGS = ("cat", "car", "apple", "dog")
+SEED = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much is drawn: prompts a concept (at most 4), pictures of a composition, denoising steps."""
+
+    prompts: int = 4
+    compositions: int = 8
+    sampling_steps: int = 20
+    guidance: float = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """One prompt: the concept in braces, the same in ordinary words, and the object it shows by its class word."""
+
+    concept: ConceptSpec
+    text: str
+    plain: str
+    thing: str
+
+
+def asks_for(spec: ConceptSpec, count: int) -> list[Ask]:
+    """Prompts that show one concept: an object in new places, a place with other things in it."""
+    word = class_word(spec)
+    if spec.kind is ConceptKind.BACKGROUND:
+        openings = [(f"a photo of {with_article(thing)} in", thing) for thing in OTHER_THINGS[:count]]
+        return [
+            Ask(concept=spec, text=f"{said} {{{spec.name}}}", plain=f"{said} {with_article(word)}", thing=thing)
+            for said, thing in openings
+        ]
+    return [
+        Ask(
+            concept=spec,
+            text=f"a photo of {{{spec.name}}} {place}",
+            plain=f"a photo of {with_article(word)} {place}",
+            thing=word,
+        )
+        for place in NEW_PLACES[:count]
+    ]
+
+
+def draw(backbone: Backbone, learned: Learned, texts: Sequence[str], effort: Effort) -> Tensor:
+    """A picture for each of `texts` under what was learned, uint8 [B, 3, S, S]."""
+    slots, rows = learned.table()
+    on_device = {key: value.to(backbone.device) for key, value in rows.items()}
+    with applied(backbone, learned):
+        return sample_pictures(
+            backbone, texts, slots, on_device, seed=SEED, steps=effort.sampling_steps, guidance=effort.guidance
+        )
+
+
+def read_masks(backbone: Backbone, scene: BenchScene, learned: Learned, seed: int) -> Tensor:
+    """Masks of a method that draws none, read from the attention of its tokens by our E-step, uint8 [N, S, S]."""
+    training = scene.training_set()
+    specs = [
+        dataclasses.replace(spec, vectors=len(next(iter(learned.tokens[spec.name].values()))))
+        for spec in training.concepts
+    ]
+    with applied(backbone, learned):
+        problem = prepare(backbone, dataclasses.replace(training, concepts=tuple(specs)), EMConfig(seed=seed))
+        rows = {key: value.clone() for key, value in problem.origin.items()}
+        for spec in specs:
+            for key, value in learned.tokens[spec.name].items():
+                rows[key][list(problem.scene.slots[spec.name].rows)] = value.float().cpu()
+        posterior = estimate_masks(problem, {k: v.to(backbone.device) for k, v in rows.items()}).posterior
+    return winners(scene, problem.scene, posterior.argmax(dim=1))
+
+
+def mask_iou(scene: BenchScene, masks: Tensor) -> float:
+    """Mean intersection over union of every listed concept's mask in every picture."""
+    overlaps = []
+    for number, picture in enumerate(scene.pictures):
+        for position, spec in enumerate(scene.concepts):
+            if spec.name in picture.concepts:
+                found, exact = masks[number] == position, scene.mask(number, spec.name)
+                overlaps.append(float((found & exact).sum() / (found | exact).sum().clamp_min(1)))
+    return sum(overlaps) / len(overlaps)
+
+
+def measure_scene(
+    backbone: Backbone, encoder: ImageTextEncoder, scene: BenchScene, learned: Learned, effort: Effort
+) -> dict[str, float]:
+    """Identity, prompt, scene and leakage of what was learned; `place` only where the scene has a named place."""
+    references = {name: encoder.encode_images(crops) for name, crops in training_crops(scene).items()}
+    asks = [ask for spec in scene.concepts for ask in asks_for(spec, effort.prompts)]
+    pictures = draw(backbone, learned, [ask.text for ask in asks], effort)
+    said = encoder.encode_texts([ask.plain for ask in asks])
+    if said is None:
+        raise ValueError("prompt similarity needs an encoder that reads texts; give the folder of a CLIP")
+    prompt = (encoder.encode_images(pictures) * said).sum(dim=1).mean()
+    likeness: dict[ConceptKind, list[Tensor]] = {}
+    leaks: list[Tensor] = []
+    for spec in scene.concepts:
+        mine = torch.tensor([ask.concept == spec for ask in asks])
+        cuts = encoder.encode_images(cut_asked(backbone, pictures[mine], spec, [a for a in asks if a.concept == spec]))
+        likeness.setdefault(spec.kind, []).append((cuts @ references[spec.name].T).mean())
+        others = encoder.encode_images(
+            cut_asked(backbone, pictures[~mine], spec, [a for a in asks if a.concept != spec])
+        )
+        leaks.append(shows(others, spec.name, references).float())
+    values = {kind: float(torch.stack(each).mean()) for kind, each in likeness.items()}
+    measured = {
+        "identity": values[ConceptKind.SUBJECT],
+        "prompt": float(prompt),
+        "leakage": float(torch.cat(leaks).mean()),
+    }
+    if ConceptKind.BACKGROUND in values:
+        measured["place"] = values[ConceptKind.BACKGROUND]
+    return measured
+
+
+def cut_asked(backbone: Backbone, pictures: Tensor, spec: ConceptSpec, asks: Sequence[Ask]) -> Tensor:
+    """Where `spec` would be in pictures of `asks`: its class word's place, or all but the asked thing's place."""
+    if spec.kind is not ConceptKind.BACKGROUND:
+        return cut_concept(backbone, pictures, thing=class_word(spec))
+    cuts = torch.empty_like(pictures)
+    for thing in sorted({ask.thing for ask in asks}):
+        chosen = torch.tensor([ask.thing == thing for ask in asks])
+        cuts[chosen] = cut_concept(backbone, pictures[chosen], thing=thing, place=class_word(spec))
+    return cuts
+
+
+def composition(
+    backbone: Backbone,
+    encoder: ImageTextEncoder,
+    scenes: tuple[BenchScene, BenchScene],
+    learned: tuple[Learned, Learned],
+    effort: Effort,
+) -> float:
+    """Share of pictures that show the first scene's first object with the other scene's place, or its first object."""
+    one = scenes[0].concepts[0]
+    other = next((c for c in scenes[1].concepts if c.kind is ConceptKind.BACKGROUND), scenes[1].concepts[0])
+    joint = "in" if other.kind is ConceptKind.BACKGROUND else "and"
+    text = f"a photo of {{{one.name}}} {joint} {{{other.name}}}"
+    both = learned[0].with_other(learned[1])
+    pictures = draw(backbone, both, [text] * effort.compositions, effort)
+    crops = {**training_crops(scenes[0]), **training_crops(scenes[1])}
+    references: Mapping[str, Tensor] = {name: encoder.encode_images(shown) for name, shown in crops.items()}
+    asked = [Ask(concept=one, text=text, plain="", thing=class_word(one))] * effort.compositions
+    found = [
+        shows(encoder.encode_images(cut_asked(backbone, pictures, spec, asked)), spec.name, references)
+        for spec in (one, other)
+    ]
+    return float((found[0] & found[1]).float().mean())

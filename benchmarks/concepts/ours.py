@@ -1,0 +1,125 @@
+"""The EM optimiser, and the same without each of its parts.
+
+What has a setting is switched off by it; the two terms of the objective that have none are replaced here, for the
+time of one training, by what Break-A-Scene does in their place. Nothing in `trainer` knows of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+from benchmarks.concepts.learned import Learned
+from benchmarks.concepts.scenes import NOBODY, BenchScene
+from benchmarks.concepts.task import Method, Outcome, Task
+from trainer.em import m_step
+from trainer.em.config import EMConfig, parse_config
+from trainer.em.latents import resize
+from trainer.em.loop import fit
+from trainer.em.scene import Scene, layout_scene
+
+QUICK = {"max_rounds": 2, "e_step": {"timesteps": 2}, "crf": {"grid": 16}, "m_step": {"steps": 2, "batch_size": 2}}
+_DEFAULT = EMConfig()
+_ALL_STEPS = _DEFAULT.max_rounds * _DEFAULT.m_step.steps
+FIRST_MASKS_ONLY = {"max_rounds": 1, "e_step": {"soft_rounds": 0}, "m_step": {"steps": _ALL_STEPS}}
+NO_CRF = {"crf": {"iterations": 0}}
+NO_PROPAGATION = {"e_step": {"propagation_power": 0}}
+
+
+def em(
+    changes: Mapping[str, Any] | None = None,
+    *,
+    patched: Callable[[], AbstractContextManager[object]] = nullcontext,
+    first_masks: bool = False,
+) -> Method:
+    """The optimiser with `changes` to its settings, trained while `patched` is open.
+
+    With `first_masks` the masks it is judged by are those it began with.
+    """
+
+    def learn(task: Task) -> Outcome:
+        config = em_config(changes or {}, task)
+        training = task.scene.training_set()
+        started = time.monotonic()
+        with patched():
+            state = fit(task.backbone, training, config)
+        seconds = time.monotonic() - started
+        layout = layout_scene(training)
+        tokens = {
+            spec.name: {key: rows[list(layout.slots[spec.name].rows)] for key, rows in state.rows.items()}
+            for spec in training.concepts
+        }
+        e_seconds = sum(record.seconds_e_step for record in state.records)
+        return Outcome(
+            learned=Learned(tokens=tokens),
+            steps=state.step,
+            step_seconds=sum(record.seconds_m_step for record in state.records),
+            masks=winners(task.scene, layout, state.history[0 if first_masks else -1]),
+            notes={"rounds": float(state.round), "e_step_share": e_seconds / seconds},
+        )
+
+    return learn
+
+
+def em_config(changes: Mapping[str, Any], task: Task) -> EMConfig:
+    """The default settings with `changes`; a quick run has fewer of everything."""
+    merged: dict[str, Any] = {
+        group: dict(value) if isinstance(value, dict) else value for group, value in changes.items()
+    }
+    for group, value in QUICK.items() if task.quick else ():
+        merged[group] = {**merged.get(group, {}), **value} if isinstance(value, dict) else value
+    return parse_config({"seed": task.seed, **merged})
+
+
+def winners(scene: BenchScene, layout: Scene, history: Tensor) -> Tensor:
+    """Winning labels [N, G, G] as positions in the scene's concepts, uint8 [N, S, S]."""
+    names = [spec.name for spec in scene.concepts]
+    position = torch.tensor([names.index(label) if label in names else NOBODY for label in layout.labels])
+    one_hot = torch.nn.functional.one_hot(history.long().cpu(), len(layout.labels)).permute(0, 3, 1, 2).float()
+    return position[resize(one_hot, scene.resolution).argmax(dim=1)].to(torch.uint8)
+
+
+@contextmanager
+def mse_attention_loss() -> Iterator[None]:
+    """Each token's map pulled towards its mask by itself, as in Break-A-Scene, equation 3."""
+    with mock.patch.object(m_step, "attention_loss", squared_attention_loss):
+        yield
+
+
+def squared_attention_loss(attended: Tensor, masks: Tensor, shown: Tensor) -> Tensor:
+    """Mean squared difference of maps [B, K, H, W], scaled to a peak of 1, and masks, over the labels `shown` [B, K]."""
+    peak = attended.amax(dim=(2, 3), keepdim=True).clamp_min(1e-8)
+    error = (attended / peak - masks).square().mean(dim=(2, 3))
+    return (error * shown).sum() / shown.sum().clamp_min(1)
+
+
+@contextmanager
+def no_area_normalisation() -> Iterator[None]:
+    """Every cell of a mask weighs the same, whatever the mask's area."""
+    with mock.patch.object(m_step, "area_normalised_weights", plain_weights):
+        yield
+
+
+def plain_weights(masks: Tensor, shares: Tensor) -> Tensor:
+    """Cell weights [B, H, W]: the shares [B, K] of what covers the cell, evenly, summing to 1 over a sample."""
+    weights = (masks * shares[:, :, None, None]).sum(dim=1)
+    return weights / weights.sum(dim=(1, 2), keepdim=True).clamp_min(1e-8)
+
+
+def given_masks(scene: BenchScene) -> Tensor:
+    """The exact masks in the form that methods draw theirs."""
+    return scene.owner.clone()
+
+
+def found_masks(task: Task) -> Tensor:
+    """The masks that our optimiser finds for the task's scene."""
+    masks = em()(dataclasses.replace(task)).masks
+    assert masks is not None
+    return masks
