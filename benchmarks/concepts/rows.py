@@ -1,0 +1,83 @@
+"""All rows of the table by name: our optimiser whole and in parts, and its peers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from benchmarks.concepts import ours
+from benchmarks.concepts.baselines import break_a_scene, custom_diffusion, dreambooth_lora, textual_inversion
+from benchmarks.concepts.task import Method, Outcome, Settings, Task
+
+QUICK_STEPS, QUICK_PRIOR = 2, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A method, what the table calls it, and, for a peer, its published settings and the grid of the sweep."""
+
+    title: str
+    learn: Callable[[Task, Settings | None], Outcome]
+    published: Settings | None = None
+    sweep: tuple[Settings, ...] = ()
+
+
+def own(title: str, method: Method) -> Row:
+    """A row of our optimiser, which takes its numbers from `EMConfig`."""
+    return Row(title=title, learn=lambda task, _settings: method(task))
+
+
+def peer(
+    title: str,
+    learn: Callable[[Task, Settings], Outcome],
+    published: Settings,
+    sweep: tuple[Settings, ...],
+) -> Row:
+    """A row of another method; a quick run cuts its steps."""
+
+    def learn_with(task: Task, settings: Settings | None) -> Outcome:
+        chosen = settings or published
+        if task.quick:
+            prior = min(chosen.prior_pictures, QUICK_PRIOR)
+            chosen = dataclasses.replace(chosen, steps=QUICK_STEPS, prior_pictures=prior)
+        return learn(task, chosen)
+
+    return Row(title=title, learn=learn_with, published=published, sweep=sweep)
+
+
+def _with_exact_masks(task: Task, settings: Settings) -> Outcome:
+    return break_a_scene.learn(task, settings, ours.given_masks(task.scene))
+
+
+def _with_our_masks(task: Task, settings: Settings) -> Outcome:
+    masks = ours.found_masks(task)
+    return dataclasses.replace(break_a_scene.learn(task, settings, masks), masks=masks, given_masks=False)
+
+
+ROWS: Mapping[str, Row] = MappingProxyType(
+    {
+        "ours": own("ours", ours.em()),
+        "first-masks": own("ours, first masks only", ours.em(ours.FIRST_MASKS_ONLY, first_masks=True)),
+        "no-crf": own("ours without the CRF", ours.em(ours.NO_CRF)),
+        "no-propagation": own("ours without self-attention propagation", ours.em(ours.NO_PROPAGATION)),
+        "mse-attention": own("ours with squared attention loss", ours.em(patched=ours.mse_attention_loss)),
+        "no-area": own("ours without area normalisation", ours.em(patched=ours.no_area_normalisation)),
+        "textual-inversion": peer(
+            "Textual Inversion", textual_inversion.learn, textual_inversion.PUBLISHED, textual_inversion.SWEEP
+        ),
+        "break-a-scene-exact": peer(
+            "Break-A-Scene, exact masks given", _with_exact_masks, break_a_scene.PUBLISHED, break_a_scene.SWEEP
+        ),
+        "break-a-scene-ours": peer(
+            "Break-A-Scene, our masks", _with_our_masks, break_a_scene.PUBLISHED, break_a_scene.SWEEP
+        ),
+        "dreambooth-lora": peer(
+            "DreamBooth with LoRA", dreambooth_lora.learn, dreambooth_lora.PUBLISHED, dreambooth_lora.SWEEP
+        ),
+        "custom-diffusion": peer(
+            "Custom Diffusion", custom_diffusion.learn, custom_diffusion.PUBLISHED, custom_diffusion.SWEEP
+        ),
+    }
+)

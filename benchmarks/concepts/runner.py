@@ -1,0 +1,156 @@
+"""One (row, scene, seed) after another: learn, measure, write. What is written is not done again.
+
+Under the output folder: `run.json`, what all results have in common; `results/<row>/<scene>-<seed>.json` and
+`.safetensors`, one measurement and what was learned. Composition needs two scenes of a row and seed, and so is
+measured in a second pass.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.concepts.learned import load_learned, save_learned
+from benchmarks.concepts.measures import Effort, composition, mask_iou, measure_scene, read_masks
+from benchmarks.concepts.meters import measured
+from benchmarks.concepts.rows import ROWS
+from benchmarks.concepts.scenes import BenchScene
+from benchmarks.concepts.task import Outcome, PriorPictures, Settings, Task
+from trainer.backbone import Backbone
+from trainer.encoders import ImageTextEncoder
+
+_logger = logging.getLogger(__name__)
+QUICK_EFFORT = Effort(prompts=1, compositions=1, sampling_steps=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A whole benchmark: one network, one list of scenes, one output folder. `tuned` replaces published settings."""
+
+    backbone: Backbone
+    scenes: tuple[BenchScene, ...]
+    out: Path
+    quick: bool = False
+    tuned: Mapping[str, Settings] = dataclasses.field(default_factory=dict)
+
+    @property
+    def effort(self) -> Effort:
+        return QUICK_EFFORT if self.quick else Effort()
+
+    @property
+    def prior(self) -> PriorPictures:
+        return PriorPictures(folder=self.out / "prior", sampling_steps=self.effort.sampling_steps)
+
+    def path(self, row: str, scene: BenchScene, seed: int) -> Path:
+        """Where a measurement goes, without its suffix."""
+        return self.out / "results" / row / f"{scene.name}-{seed}"
+
+    def facts(self) -> dict[str, Any]:
+        """What all results have in common."""
+        return {
+            "base_model": str(self.backbone.digest),
+            "device": str(self.backbone.device.type),
+            "precision": str(self.backbone.dtype).removeprefix("torch."),
+            "quick": self.quick,
+            "settings": {name: dataclasses.asdict(settings) for name, settings in sorted(self.tuned.items())},
+            "hardware": hardware(self.backbone.device),
+        }
+
+
+def hardware(device: torch.device) -> str:
+    """The machine in a few words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def run_all(run: Run, rows: Sequence[str], seeds: Sequence[int], encoder: ImageTextEncoder) -> None:
+    """Measure everything that is not yet in the output folder.
+
+    Raises:
+        ValueError: the folder holds results of another network, precision or machine.
+    """
+    check_facts(run)
+    cells = [(row, scene, seed) for seed in seeds for scene in run.scenes for row in rows]
+    for number, (row, scene, seed) in enumerate(cells, start=1):
+        if not run.path(row, scene, seed).with_suffix(".json").exists():
+            values = measure_cell(run, row, scene, seed, encoder)
+            _logger.info(
+                "%d of %d: %s, %s, seed %d: %.0f s", number, len(cells), row, scene.name, seed, values["seconds"]
+            )
+    for row, scene, seed in cells if len(run.scenes) > 1 else ():
+        add_composition(run, row, scene, seed, encoder)
+
+
+def check_facts(run: Run) -> None:
+    """Write what results have in common, or hold it to what the folder says."""
+    path = run.out / "run.json"
+    facts = json.loads(json.dumps(run.facts()))
+    if not path.exists():
+        run.out.mkdir(parents=True, exist_ok=True)
+        write_json(path, facts)
+    kept = json.loads(path.read_text("utf-8"))
+    if kept != facts:
+        differing = sorted(key for key in facts if kept.get(key) != facts[key])
+        raise ValueError(f"{run.out} holds results of another run ({', '.join(differing)} differ); give another --out")
+
+
+def measure_cell(run: Run, row: str, scene: BenchScene, seed: int, encoder: ImageTextEncoder) -> dict[str, Any]:
+    """Learn one scene by one method with one seed, and measure it."""
+    path = run.path(row, scene, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    task = Task(backbone=run.backbone, scene=scene, seed=seed, prior=run.prior, quick=run.quick)
+    with measured(run.backbone.device) as reading:
+        outcome = ROWS[row].learn(task, run.tuned.get(row))
+    values: dict[str, Any] = {
+        "row": row,
+        "scene": scene.name,
+        "seed": seed,
+        "seconds": reading.seconds,
+        "steps_per_second": outcome.steps / outcome.step_seconds,
+        "peak_bytes": reading.peak_bytes,
+        "artefact_bytes": save_learned(outcome.learned, path.with_suffix(".safetensors")),
+        **quality(run, scene, outcome, seed, encoder),
+        **outcome.notes,
+    }
+    write_json(path.with_suffix(".json"), values)
+    return values
+
+
+def quality(
+    run: Run, scene: BenchScene, outcome: Outcome, seed: int, encoder: ImageTextEncoder
+) -> dict[str, float | None]:
+    """All measures of one result but composition. Masks that were given are not scored."""
+    masks = outcome.masks
+    if masks is None and not outcome.given_masks:
+        masks = read_masks(run.backbone, scene, outcome.learned, seed)
+    overlap = None if masks is None else mask_iou(scene, masks)
+    return {"mask_iou": overlap, **measure_scene(run.backbone, encoder, scene, outcome.learned, run.effort)}
+
+
+def add_composition(run: Run, row: str, scene: BenchScene, seed: int, encoder: ImageTextEncoder) -> None:
+    """Measure the scene's first object with a concept of the next scene, learned apart by the same method and seed."""
+    path = run.path(row, scene, seed)
+    values = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    if "composition" in values:
+        return
+    other = run.scenes[(run.scenes.index(scene) + 1) % len(run.scenes)]
+    one, two = (load_learned(p.with_suffix(".safetensors")) for p in (path, run.path(row, other, seed)))
+    values["composition"] = composition(run.backbone, encoder, (scene, other), (one, two), run.effort)
+    values["composed_with"] = other.name
+    write_json(path.with_suffix(".json"), values)
+
+
+def write_json(path: Path, values: object) -> None:
+    """Write it whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(values, indent=1) + "\n", "utf-8")
+    partial.replace(path)
