@@ -9,6 +9,8 @@ review        show, approve, reject, revoke
 version_text  how a version reads
 alias         alias set, list, history, remove
 compose       compose
+variants      variants
+canvas        --size and --place, which both share
 policy        policy why, test, diff, replay
 audit         audit log, audit verify, audit generations
 

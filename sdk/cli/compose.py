@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
+from sdk.cli.canvas import PlaceOption, SizeOption, parse_places, parse_size
 from sdk.cli.connection import ProfileOption, connected, console, now, say
 from sdk.errors import InputError
 
@@ -29,6 +30,8 @@ def compose(
     steps: Annotated[int, typer.Option(help="Denoising steps.")] = 30,
     guidance: Annotated[float, typer.Option(help="How closely to follow the scene.")] = 5.0,
     negative: Annotated[str | None, typer.Option(help="What should not be in the picture.", show_default=False)] = None,
+    size: SizeOption = None,
+    place: PlaceOption = None,
     profile: ProfileOption = None,
 ) -> None:
     """Generate images. Resolves, verifies, asks policy, records, generates, marks, records; or says why not."""
@@ -54,6 +57,8 @@ def compose(
             steps=steps,
             guidance=guidance,
             negative_prompt=negative,
+            size=parse_size(size),
+            layout=parse_places(place),
             profile=chosen,
             client=client,
             on_progress=show,

@@ -27,7 +27,13 @@ def our_commands_in_a_wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def make(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> Workshop:
     workshop = make_workshop(tmp_path, name=name, base=base)
     monkeypatch.setattr("sdk.cli.connection.connect", lambda profile: workshop.registry.client())
-    for module in ("sdk.cli.connection.now", "sdk.cli.review.now", "sdk.cli.audit.now", "sdk.cli.compose.now"):
+    for module in (
+        "sdk.cli.connection.now",
+        "sdk.cli.review.now",
+        "sdk.cli.audit.now",
+        "sdk.cli.compose.now",
+        "sdk.cli.variants.now",
+    ):
         monkeypatch.setattr(module, lambda: NOW)
     monkeypatch.setenv("IMPRIMATUR_PROFILE", str(workshop.profile.path))
     return workshop
