@@ -31,16 +31,12 @@ def main(words: Sequence[str] | None = None, *, bank: SpriteBank | None = None) 
     count = SWEEP_SCENES if arguments.sweep else arguments.scenes
     scenes = draw_scenes(bank or held_out_bank(arguments.sprites), backbone.resolution, count=count)
     encoder = load_encoder(arguments.encoder)
+    common = {"backbone": backbone, "scenes": scenes, "prior_folder": arguments.out / "prior", "quick": arguments.quick}
     if arguments.sweep:
-        print(
-            sweep(
-                Run(backbone=backbone, scenes=scenes, out=arguments.out, quick=arguments.quick), arguments.rows, encoder
-            )
-        )
+        print(sweep(Run(out=arguments.out, **common), arguments.rows, encoder))
         return
     tuned = read_tuned(arguments.out / "sweep.json") if arguments.settings == "tuned" else {}
-    out = arguments.out / arguments.settings
-    run = Run(backbone=backbone, scenes=scenes, out=out, quick=arguments.quick, tuned=tuned)
+    run = Run(out=arguments.out / arguments.settings, tuned=tuned, **common)
     seeds = range(1, arguments.seeds + 1)
     run_all(run, arguments.rows, seeds, encoder)
     print(write_table(run, arguments.rows, seeds))

@@ -1,7 +1,7 @@
 """One (row, scene, seed) after another: learn, measure, write. What is written is not done again.
 
 Under the output folder: `run.json`, what all results have in common; `results/<row>/<scene>-<seed>.json` and
-`.safetensors`, one measurement and what was learned. Composition needs two scenes of a row and seed, and so is
+`.safetensors`, one measurement and what was learned. Pictures of classes are kept where other runs find them. Composition needs two scenes of a row and seed, and so is
 measured in a second pass.
 """
 
@@ -38,6 +38,7 @@ class Run:
     backbone: Backbone
     scenes: tuple[BenchScene, ...]
     out: Path
+    prior_folder: Path
     quick: bool = False
     tuned: Mapping[str, Settings] = dataclasses.field(default_factory=dict)
 
@@ -47,7 +48,7 @@ class Run:
 
     @property
     def prior(self) -> PriorPictures:
-        return PriorPictures(folder=self.out / "prior", sampling_steps=self.effort.sampling_steps)
+        return PriorPictures(folder=self.prior_folder, sampling_steps=self.effort.sampling_steps)
 
     def path(self, row: str, scene: BenchScene, seed: int) -> Path:
         """Where a measurement goes, without its suffix."""

@@ -50,7 +50,7 @@ class PriorPictures:
             )
             mean, _ = backbone.encode_pictures(pixels.float() / 127.5 - 1)
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"latents": mean.cpu()}, path.with_suffix(".partial"))
+            save_file({"latents": mean.cpu().contiguous()}, path.with_suffix(".partial"))
             path.with_suffix(".partial").replace(path)
         return load_file(path)["latents"].to(backbone.device)
 

@@ -1,0 +1,147 @@
+"""The benchmark of concept learning: its pictures are exact, its rows differ, and a run can be taken up again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from support.bench import disc_bank, make_bench_backbone
+
+from benchmarks.concepts.__main__ import main
+from benchmarks.concepts.detection import shows
+from benchmarks.concepts.learned import Change, Learned, applied, load_learned, save_learned, trainable
+from benchmarks.concepts.measures import mask_iou
+from benchmarks.concepts.rows import ROWS
+from benchmarks.concepts.scenes import NOBODY, RECIPES, BenchScene, draw_scenes, places
+from benchmarks.concepts.task import PriorPictures, Task
+from trainer.backbone import Backbone, load_backbone
+from trainer.mini.corpus.vocabulary import held_out
+
+SIDE = 32
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bench_backbone(tmp_path_factory.mktemp("network") / "base")
+
+
+@pytest.fixture(scope="module")
+def backbone(network: Path) -> Backbone:
+    torch.set_num_threads(1)
+    return load_backbone(network)
+
+
+@pytest.fixture(scope="module")
+def scene() -> BenchScene:
+    return draw_scenes(disc_bank(), SIDE, count=1)[0]
+
+
+@pytest.fixture
+def task(backbone: Backbone, scene: BenchScene, tmp_path: Path) -> Task:
+    return Task(
+        backbone=backbone, scene=scene, seed=1, prior=PriorPictures(folder=tmp_path, sampling_steps=2), quick=True
+    )
+
+
+class TestScenes:
+    def test_there_are_twelve_of_held_out_names_with_three_to_five_pictures(self) -> None:
+        assert len({recipe.name for recipe in RECIPES}) == len(RECIPES) == 12
+        assert all(2 <= len(recipe.concepts) <= 4 and 3 <= len(recipe.shown) <= 5 for recipe in RECIPES)
+        assert {name for recipe in RECIPES for name in recipe.concepts} <= {*held_out(), *places()}
+
+    def test_drawing_again_gives_the_same_bits(self) -> None:
+        for one, other in zip(draw_scenes(disc_bank(), SIDE), draw_scenes(disc_bank(), SIDE), strict=True):
+            assert torch.equal(one.owner, other.owner)
+            assert all(torch.equal(a.pixels, b.pixels) for a, b in zip(one.pictures, other.pictures, strict=True))
+
+    def test_every_listed_concept_is_visible_and_no_other(self) -> None:
+        for drawn in draw_scenes(disc_bank(), 64):
+            for number, picture in enumerate(drawn.pictures):
+                seen = {drawn.concepts[at].name for at in drawn.owner[number].unique().tolist() if at != NOBODY}
+                assert seen == set(picture.concepts), f"{drawn.name}, picture {number}"
+
+    def test_objects_hide_one_another_somewhere(self) -> None:
+        covered = [float((drawn.owner == at).float().mean()) for drawn in draw_scenes(disc_bank(), 64) for at in (0, 1)]
+        assert max(covered) > 2 * min(covered)
+
+
+class TestLearned:
+    def test_a_file_gives_back_what_was_saved(self, tmp_path: Path) -> None:
+        change = Change(left=torch.randn(3, 2), right=torch.randn(2, 4))
+        learned = Learned(tokens={"bench/fox": {"clip_l": torch.randn(2, 5)}}, changes={"unet.x": (change,)})
+        size = save_learned(learned, tmp_path / "learned.safetensors")
+        read = load_learned(tmp_path / "learned.safetensors")
+        assert size > 0
+        assert torch.equal(read.tokens["bench/fox"]["clip_l"], learned.tokens["bench/fox"]["clip_l"])
+        assert torch.equal(read.changes["unet.x"][0].dense(), change.dense())
+
+    def test_changes_of_both_are_added_and_taken_back(self, backbone: Backbone) -> None:
+        name = "unet.conv_in.bias"
+        before = trainable(backbone)[name].clone()
+        one = Learned(tokens={}, changes={name: (Change(left=torch.ones_like(before)),)})
+        with applied(backbone, one.with_other(one)):
+            assert torch.allclose(trainable(backbone)[name], before + 2)
+        assert torch.equal(trainable(backbone)[name], before)
+
+
+class TestRows:
+    @pytest.mark.parametrize("row", ["textual-inversion", "break-a-scene-exact", "dreambooth-lora", "custom-diffusion"])
+    def test_a_peer_learns_something_and_leaves_the_network_as_it_was(self, task: Task, row: str) -> None:
+        before = {name: value.clone() for name, value in trainable(task.backbone).items()}
+        learned = ROWS[row].learn(task, None).learned
+        assert set(learned.tokens) == {spec.name for spec in task.scene.concepts}
+        moved = [float(change.dense().abs().max()) for changes in learned.changes.values() for change in changes]
+        assert max(moved, default=1.0) > 0
+        for name, value in trainable(task.backbone).items():
+            assert torch.equal(value, before[name]), name
+            assert not value.requires_grad
+            assert value.grad is None
+
+    @pytest.mark.parametrize("row", ["no-crf", "no-propagation", "mse-attention", "no-area", "first-masks"])
+    def test_leaving_a_part_out_changes_what_is_learned(self, task: Task, row: str) -> None:
+        whole, part = (ROWS[name].learn(task, None).learned.tokens for name in ("ours", row))
+        name = task.scene.concepts[0].name
+        assert not torch.equal(whole[name]["clip_l"], part[name]["clip_l"])
+
+
+class TestMeasures:
+    def test_exact_masks_score_one_and_swapped_ones_zero(self, scene: BenchScene) -> None:
+        assert mask_iou(scene, scene.owner) == 1.0
+        assert mask_iou(scene, 1 - scene.owner) == 0.0
+
+    def test_a_cut_shows_the_concept_it_is_like_and_no_other(self) -> None:
+        fox, pie = torch.tensor([[1.0, 0.1], [1.0, 0.0]]), torch.tensor([[0.0, 1.0], [0.1, 1.0]])
+        known = {"fox": torch.nn.functional.normalize(fox, dim=1), "pie": torch.nn.functional.normalize(pie, dim=1)}
+        cuts = torch.nn.functional.normalize(torch.tensor([[1.0, 0.05], [0.05, 1.0], [-1.0, -1.0]]), dim=1)
+        assert shows(cuts, "fox", known).tolist() == [True, False, False]
+
+
+class TestRun:
+    def test_a_quick_run_fills_the_table_and_is_taken_up_where_it_stopped(self, network: Path, tmp_path: Path) -> None:
+        words = ["--quick", "--rows", "ours,dreambooth-lora", "--base-model", str(network), "--out", str(tmp_path)]
+        main(words, bank=disc_bank())
+        table = json.loads((tmp_path / "published" / "table.json").read_text())
+        assert set(table["rows"]) == {"ours", "dreambooth-lora"}
+        assert {"mask_iou", "identity", "place", "leakage", "composition", "seconds"} <= set(table["rows"]["ours"])
+        results = sorted((tmp_path / "published" / "results").rglob("*.json"))
+        written = {path: path.stat().st_mtime_ns for path in results}
+        results[0].unlink()
+        main(words, bank=disc_bank())
+        again = {path: path.stat().st_mtime_ns for path in results}
+        assert [path for path in results if again[path] != written[path]] == results[:1]
+
+    def test_results_of_another_precision_are_not_mixed_in(self, network: Path, tmp_path: Path) -> None:
+        words = ["--quick", "--scenes", "1", "--rows", "ours", "--base-model", str(network), "--out", str(tmp_path)]
+        main(words, bank=disc_bank())
+        with pytest.raises(ValueError, match="precision differ"):
+            main([*words, "--precision", "bf16"], bank=disc_bank())
+
+    def test_a_sweep_chooses_settings_that_a_tuned_run_takes(self, network: Path, tmp_path: Path) -> None:
+        words = ["--quick", "--rows", "dreambooth-lora", "--base-model", str(network), "--out", str(tmp_path)]
+        main([*words, "--sweep"], bank=disc_bank())
+        best = json.loads((tmp_path / "sweep.json").read_text())["dreambooth-lora"]["best"]
+        main([*words, "--scenes", "1", "--settings", "tuned"], bank=disc_bank())
+        run = json.loads((tmp_path / "tuned" / "run.json").read_text())
+        assert run["settings"]["dreambooth-lora"] == best
