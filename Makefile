@@ -7,7 +7,8 @@ DEMO_WORKSPACE ?= demo-workspace
 DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format clean light-install crash fuzz-api mini-train mini-eval
+.PHONY: help setup demo test check format clean light-install crash fuzz-api mini-train mini-eval \
+	bench-concepts bench-throughput
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -54,6 +55,13 @@ mini-eval: setup ## measure the shipped base model and print the table of its ca
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mini]'
 	$(BIN)/python -m trainer.mini.train fetch
 	$(BIN)/python -m trainer.mini.evaluate
+
+bench-concepts: setup ## concept learning against its peers: one table with plots (BENCH="--quick" for a few steps; hours on two cores)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mini]'
+	$(BIN)/python -W ignore -m benchmarks.concepts $(BENCH)
+
+bench-throughput: setup ## M-step and E-step against the arithmetic floor, on Stable Diffusion's shapes (BENCH="--device cuda")
+	$(BIN)/python -W ignore -m benchmarks.throughput $(BENCH)
 
 clean: ## remove the demo's workspace and output and what builds leave; .venv stays
 	rm -rf $(DEMO_WORKSPACE) $(DEMO_OUT) build dist

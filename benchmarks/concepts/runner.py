@@ -69,7 +69,7 @@ class Run:
 def hardware(device: torch.device) -> str:
     """The machine in a few words."""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        return str(torch.cuda.get_device_name(device))
     return f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 

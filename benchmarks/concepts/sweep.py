@@ -32,18 +32,18 @@ def sweep(run: Run, rows: Sequence[str], encoder: ImageTextEncoder) -> Path:
         published = ROWS[row].published
         if published is None or row in found:
             continue
-        tried = [
-            {"settings": dataclasses.asdict(settings), "score": score(run, row, settings, encoder)}
-            for settings in (published, *ROWS[row].sweep)
-        ]
-        best = max(tried, key=lambda each: each["score"])
-        found[row] = {"best": best["settings"], "tried": tried}
-        _logger.info("%s: %s", row, best)
+        tried = [(each, score_settings(run, row, each, encoder)) for each in (published, *ROWS[row].sweep)]
+        best, reached = max(tried, key=lambda each: each[1])
+        found[row] = {
+            "best": dataclasses.asdict(best),
+            "tried": [{"settings": dataclasses.asdict(settings), "score": score} for settings, score in tried],
+        }
+        _logger.info("%s: %s, %.3f", row, best, reached)
         write_json(path, found)
     return path
 
 
-def score(run: Run, row: str, settings: Settings, encoder: ImageTextEncoder) -> float:
+def score_settings(run: Run, row: str, settings: Settings, encoder: ImageTextEncoder) -> float:
     """Mean over the run's scenes of identity times prompt similarity."""
     products = []
     for scene in run.scenes:

@@ -32,10 +32,10 @@ def learn(task: Task, settings: Settings) -> Outcome:
     def new_rows() -> dict[str, Tensor]:
         return {key: matrix[len(own[key]) :] for key, matrix in matrices.items()}
 
-    @torch.no_grad()
     def put_back() -> None:
-        for key, matrix in matrices.items():
-            matrix[: len(own[key])] = own[key]
+        with torch.no_grad():
+            for key, matrix in matrices.items():
+                matrix[: len(own[key])] = own[key]
 
     seconds = train(
         [(tuple(matrices.values()), settings.learning_rate)],
