@@ -16,35 +16,37 @@ QUICK_STEPS, QUICK_PRIOR = 2, 2
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A method, what the table calls it, and, for a peer, its published settings and the grid of the sweep."""
+    """A method, what the table calls it, and, for a peer, its published settings and the grid of the sweep.
+
+    Our own rows take their numbers from `EMConfig` and are given None.
+    """
 
     title: str
     learn: Callable[[Task, Settings | None], Outcome]
     published: Settings | None = None
     sweep: tuple[Settings, ...] = ()
 
+    def settings(self, tuned: Settings | None, *, quick: bool) -> Settings | None:
+        """The numbers to run with: the `tuned` ones or else the published; a quick run has a few steps."""
+        chosen = tuned or self.published
+        if chosen is None or not quick:
+            return chosen
+        prior = min(chosen.prior_pictures, QUICK_PRIOR)
+        return dataclasses.replace(chosen, steps=QUICK_STEPS, prior_pictures=prior)
+
 
 def own(title: str, method: Method) -> Row:
-    """A row of our optimiser, which takes its numbers from `EMConfig`."""
+    """A row of our optimiser."""
     return Row(title=title, learn=lambda task, _settings: method(task))
 
 
 def peer(
-    title: str,
-    learn: Callable[[Task, Settings], Outcome],
-    published: Settings,
-    sweep: tuple[Settings, ...],
+    title: str, learn: Callable[[Task, Settings], Outcome], published: Settings, sweep: tuple[Settings, ...]
 ) -> Row:
-    """A row of another method; a quick run cuts its steps."""
-
-    def learn_with(task: Task, settings: Settings | None) -> Outcome:
-        chosen = settings or published
-        if task.quick:
-            prior = min(chosen.prior_pictures, QUICK_PRIOR)
-            chosen = dataclasses.replace(chosen, steps=QUICK_STEPS, prior_pictures=prior)
-        return learn(task, chosen)
-
-    return Row(title=title, learn=learn_with, published=published, sweep=sweep)
+    """A row of another method."""
+    return Row(
+        title=title, learn=lambda task, settings: learn(task, settings or published), published=published, sweep=sweep
+    )
 
 
 def _with_exact_masks(task: Task, settings: Settings) -> Outcome:

@@ -23,7 +23,7 @@ from benchmarks.concepts.measures import Effort, composition, mask_iou, measure_
 from benchmarks.concepts.meters import measured
 from benchmarks.concepts.rows import ROWS
 from benchmarks.concepts.scenes import BenchScene
-from benchmarks.concepts.task import Outcome, PriorPictures, Settings, Task
+from benchmarks.concepts.task import Outcome, PriorPictures, Settings, Task, draw_prior
 from trainer.backbone import Backbone
 from trainer.encoders import ImageTextEncoder
 
@@ -109,8 +109,10 @@ def measure_cell(run: Run, row: str, scene: BenchScene, seed: int, encoder: Imag
     path = run.path(row, scene, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     task = Task(backbone=run.backbone, scene=scene, seed=seed, prior=run.prior, quick=run.quick)
+    settings = ROWS[row].settings(run.tuned.get(row), quick=run.quick)
+    draw_prior(task, settings)
     with measured(run.backbone.device) as reading:
-        outcome = ROWS[row].learn(task, run.tuned.get(row))
+        outcome = ROWS[row].learn(task, settings)
     values: dict[str, Any] = {
         "row": row,
         "scene": scene.name,

@@ -48,7 +48,8 @@ def score_settings(run: Run, row: str, settings: Settings, encoder: ImageTextEnc
     products = []
     for scene in run.scenes:
         task = Task(backbone=run.backbone, scene=scene, seed=SEED, prior=run.prior, quick=run.quick)
-        values = measure_scene(run.backbone, encoder, scene, ROWS[row].learn(task, settings).learned, run.effort)
+        learned = ROWS[row].learn(task, ROWS[row].settings(settings, quick=run.quick)).learned
+        values = measure_scene(run.backbone, encoder, scene, learned, run.effort)
         products.append(values["identity"] * values["prompt"])
     return fmean(products)
 

@@ -89,6 +89,13 @@ class Outcome:
 Method = Callable[[Task], Outcome]
 
 
+def draw_prior(task: Task, settings: Settings | None) -> None:
+    """Have the base model draw the classes' pictures that `settings` ask for, before anything is timed."""
+    if settings is not None and settings.prior_pictures:
+        for word in {class_word(spec) for spec in task.scene.concepts}:
+            task.prior.latents(task.backbone, word, settings.prior_pictures)
+
+
 def class_word(spec: ConceptSpec) -> str:
     """The concept's own class word, or its kind's."""
     return spec.class_word or DEFAULT_CLASS_WORD[spec.kind]

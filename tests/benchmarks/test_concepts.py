@@ -15,7 +15,7 @@ from benchmarks.concepts.learned import Change, Learned, applied, load_learned, 
 from benchmarks.concepts.measures import mask_iou
 from benchmarks.concepts.rows import ROWS
 from benchmarks.concepts.scenes import NOBODY, RECIPES, BenchScene, draw_scenes, places
-from benchmarks.concepts.task import PriorPictures, Task
+from benchmarks.concepts.task import PriorPictures, Task, draw_prior
 from trainer.backbone import Backbone, load_backbone
 from trainer.mini.corpus.vocabulary import held_out
 
@@ -90,7 +90,11 @@ class TestRows:
     @pytest.mark.parametrize("row", ["textual-inversion", "break-a-scene-exact", "dreambooth-lora", "custom-diffusion"])
     def test_a_peer_learns_something_and_leaves_the_network_as_it_was(self, task: Task, row: str) -> None:
         before = {name: value.clone() for name, value in trainable(task.backbone).items()}
-        learned = ROWS[row].learn(task, None).learned
+        settings = ROWS[row].settings(None, quick=True)
+        draw_prior(task, settings)
+        drawn = sorted(task.prior.folder.iterdir())
+        learned = ROWS[row].learn(task, settings).learned
+        assert sorted(task.prior.folder.iterdir()) == drawn, "pictures of the class were drawn while time was taken"
         assert set(learned.tokens) == {spec.name for spec in task.scene.concepts}
         moved = [float(change.dense().abs().max()) for changes in learned.changes.values() for change in changes]
         assert max(moved, default=1.0) > 0
