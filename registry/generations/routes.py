@@ -10,6 +10,7 @@ from registry.auth import CallerDep
 from registry.generations import query as reading
 from registry.generations import quota, service
 from registry.generations.release import release
+from registry.generations.usage import usage
 from registry.log.service import receipt
 from registry.runtime import RuntimeDep
 from sdk.errors import ServiceError
@@ -27,6 +28,7 @@ from sdk.spec.api import (
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.log_entry import LogReceipt
+from sdk.spec.usage import UsageQuery, UsageReport
 
 router = APIRouter(prefix="/v1/generations", tags=["generations"])
 
@@ -59,6 +61,13 @@ def list_decisions(query: Annotated[DecisionQuery, Query()], runtime: RuntimeDep
     """Decisions with the contexts they were made on, a page at a time."""
     with runtime.transaction(caller.tenant) as session:
         return reading.decisions(session, runtime, caller, query)
+
+
+@router.get("/usage")
+def report_usage(query: Annotated[UsageQuery, Query()], runtime: RuntimeDep, caller: CallerDep) -> UsageReport:
+    """How much was used, told apart by the dimensions asked for."""
+    with runtime.transaction(caller.tenant) as session:
+        return usage(session, runtime, caller, query)
 
 
 @router.get("/licences/{licence}")

@@ -11,6 +11,7 @@ alias         alias set, list, history, remove
 compose       compose
 variants      variants
 canvas        --size and --place, which both share
+usage         usage
 policy        policy why, test, diff, replay
 audit         audit log, audit verify, audit generations
 

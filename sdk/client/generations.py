@@ -16,6 +16,7 @@ from sdk.spec.api import (
 from sdk.spec.digest import Digest, verify_digest
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.log_entry import LogReceipt
+from sdk.spec.usage import UsageQuery, UsageReport
 
 
 class GenerationCalls:
@@ -41,6 +42,11 @@ class GenerationCalls:
         asked = (query or DecisionQuery()).model_dump(mode="json", exclude_none=True)
         params = {name: str(value) for name, value in asked.items()}
         return self._registry.get("/v1/generations/decisions", DecisionPage, params)
+
+    def usage(self, query: UsageQuery) -> UsageReport:
+        """GET /v1/generations/usage: how much was used, told apart by the dimensions asked for."""
+        asked = query.model_dump(mode="json", exclude_none=True)
+        return self._registry.get("/v1/generations/usage", UsageReport, asked)
 
     def count_images(self, licence: RecordId) -> LicenceCount:
         """GET /v1/generations/licences/{id}: images granted under a licence."""

@@ -14,4 +14,5 @@ log_checkpoint  C2SP signed notes
 log_tiles       C2SP tlog-tiles: paths, entry bundles
 bundle          a version with all its proofs
 api             HTTP bodies and the map of routes
+usage           how much was used
 """

@@ -34,6 +34,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/generations?concept=tenant/name                GenerationList
     GET   /v1/generations/decisions?since=&after=&limit=     DecisionPage
     GET   /v1/generations/licences/{id}                      LicenceCount
+    GET   /v1/generations/usage?by=&since=&until=            UsageReport (of sdk.spec.usage)
     GET   /v1/generations/{id}                               GenerationView
     GET   /v1/generations/{id}/artefacts/{digest}            bytes, to the grant's application, before the result
     POST  /v1/generations/{id}/result                        GenerationResult -> LogReceipt

@@ -198,6 +198,7 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ),
     ("GET", "/v1/generations"): of_its_own("/v1/generations", "other-auditor"),
     ("GET", "/v1/generations/decisions"): of_its_own("/v1/generations/decisions", "other-auditor"),
+    ("GET", "/v1/generations/usage"): of_its_own("/v1/generations/usage", "other-auditor"),
     ("GET", "/v1/generations/licences/{licence}"): hidden(
         lambda demo: f"/v1/generations/licences/{demo.version.manifest.licences[0]}"
     ),
