@@ -21,7 +21,7 @@ from benchmarks.concepts.detection import cut_concept, shows, training_crops
 from benchmarks.concepts.learned import Learned, applied
 from benchmarks.concepts.ours import winners
 from benchmarks.concepts.scenes import BenchScene
-from benchmarks.concepts.task import class_word
+from benchmarks.concepts.task import class_word, no_rows
 from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone
 from trainer.data import ConceptSpec
@@ -34,6 +34,7 @@ from trainer.quality.sampling import sample_pictures
 NEW_PLACES = ("in the snow", "on a sandy beach", "on the grass", "on a wooden table")
 OTHER_THINGS = ("cat", "car", "apple", "dog")
 SEED = 5
+ORDINARY = "(ordinary words)"  # stands among references for what the base model draws without the concepts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +87,17 @@ def draw(backbone: Backbone, learned: Learned, texts: Sequence[str], effort: Eff
         )
 
 
+def draw_ordinary(backbone: Backbone, texts: Sequence[str], effort: Effort) -> Tensor:
+    """The base model's own picture for each of `texts`, from the same noise: what shows where nothing was learned."""
+    rows = no_rows(backbone)
+    return sample_pictures(backbone, texts, {}, rows, seed=SEED, steps=effort.sampling_steps, guidance=effort.guidance)
+
+
+def scene_asks(scene: BenchScene, effort: Effort) -> list[Ask]:
+    """The prompts of every concept of a scene."""
+    return [ask for spec in scene.concepts for ask in asks_for(spec, effort.prompts)]
+
+
 def read_masks(backbone: Backbone, scene: BenchScene, learned: Learned, seed: int) -> Tensor:
     """Masks of a method that draws none, read from the attention of its tokens by our E-step, uint8 [N, S, S]."""
     training = scene.training_set()
@@ -115,11 +127,19 @@ def mask_iou(scene: BenchScene, masks: Tensor) -> float:
 
 
 def measure_scene(
-    backbone: Backbone, encoder: ImageTextEncoder, scene: BenchScene, learned: Learned, effort: Effort
+    backbone: Backbone,
+    encoder: ImageTextEncoder,
+    scene: BenchScene,
+    learned: Learned,
+    ordinary: Tensor,
+    effort: Effort,
 ) -> dict[str, float]:
-    """Identity, prompt, scene and leakage of what was learned; `place` only where the scene has a named place."""
+    """Identity, prompt, scene and leakage of what was learned; `place` only where the scene has a named place.
+
+    `ordinary` are the same prompts' pictures by `draw_ordinary`.
+    """
     references = {name: encoder.encode_images(crops) for name, crops in training_crops(scene).items()}
-    asks = [ask for spec in scene.concepts for ask in asks_for(spec, effort.prompts)]
+    asks = scene_asks(scene, effort)
     pictures = draw(backbone, learned, [ask.text for ask in asks], effort)
     said = encoder.encode_texts([ask.plain for ask in asks])
     if said is None:
@@ -131,10 +151,11 @@ def measure_scene(
         mine = torch.tensor([ask.concept == spec for ask in asks])
         cuts = encoder.encode_images(cut_asked(backbone, pictures[mine], spec, [a for a in asks if a.concept == spec]))
         likeness.setdefault(spec.kind, []).append((cuts @ references[spec.name].T).mean())
-        others = encoder.encode_images(
-            cut_asked(backbone, pictures[~mine], spec, [a for a in asks if a.concept != spec])
+        unasked = [ask for ask in asks if ask.concept != spec]
+        others, without = (
+            encoder.encode_images(cut_asked(backbone, shown[~mine], spec, unasked)) for shown in (pictures, ordinary)
         )
-        leaks.append(shows(others, spec.name, references).float())
+        leaks.append(shows(others, spec.name, {**references, ORDINARY: without}).float())
     values = {kind: float(torch.stack(each).mean()) for kind, each in likeness.items()}
     measured = {
         "identity": values[ConceptKind.SUBJECT],
@@ -169,13 +190,17 @@ def composition(
     other = next((c for c in scenes[1].concepts if c.kind is ConceptKind.BACKGROUND), scenes[1].concepts[0])
     joint = "in" if other.kind is ConceptKind.BACKGROUND else "and"
     text = f"a photo of {{{one.name}}} {joint} {{{other.name}}}"
+    plain = f"a photo of {with_article(class_word(one))} {joint} {with_article(class_word(other))}"
     both = learned[0].with_other(learned[1])
     pictures = draw(backbone, both, [text] * effort.compositions, effort)
+    ordinary = draw_ordinary(backbone, [plain] * effort.compositions, effort)
     crops = {**training_crops(scenes[0]), **training_crops(scenes[1])}
     references: Mapping[str, Tensor] = {name: encoder.encode_images(shown) for name, shown in crops.items()}
-    asked = [Ask(concept=one, text=text, plain="", thing=class_word(one))] * effort.compositions
-    found = [
-        shows(encoder.encode_images(cut_asked(backbone, pictures, spec, asked)), spec.name, references)
-        for spec in (one, other)
-    ]
+    asked = [Ask(concept=one, text=text, plain=plain, thing=class_word(one))] * effort.compositions
+    found = []
+    for spec in (one, other):
+        cuts, without = (
+            encoder.encode_images(cut_asked(backbone, shown, spec, asked)) for shown in (pictures, ordinary)
+        )
+        found.append(shows(cuts, spec.name, {**references, ORDINARY: without}))
     return float((found[0] & found[1]).float().mean())

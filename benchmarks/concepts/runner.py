@@ -17,9 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmarks.concepts.learned import load_learned, save_learned
-from benchmarks.concepts.measures import Effort, composition, mask_iou, measure_scene, read_masks
+from benchmarks.concepts.measures import (
+    Effort,
+    composition,
+    draw_ordinary,
+    mask_iou,
+    measure_scene,
+    read_masks,
+    scene_asks,
+)
 from benchmarks.concepts.meters import measured
 from benchmarks.concepts.rows import ROWS
 from benchmarks.concepts.scenes import BenchScene
@@ -41,6 +50,7 @@ class Run:
     prior_folder: Path
     quick: bool = False
     tuned: Mapping[str, Settings] = dataclasses.field(default_factory=dict)
+    _ordinary: dict[str, Tensor] = dataclasses.field(default_factory=dict)
 
     @property
     def effort(self) -> Effort:
@@ -53,6 +63,13 @@ class Run:
     def path(self, row: str, scene: BenchScene, seed: int) -> Path:
         """Where a measurement goes, without its suffix."""
         return self.out / "results" / row / f"{scene.name}-{seed}"
+
+    def ordinary(self, scene: BenchScene) -> Tensor:
+        """What the base model draws for the scene's prompts in ordinary words; drawn once a process."""
+        if scene.name not in self._ordinary:
+            texts = [ask.plain for ask in scene_asks(scene, self.effort)]
+            self._ordinary[scene.name] = draw_ordinary(self.backbone, texts, self.effort)
+        return self._ordinary[scene.name]
 
     def facts(self) -> dict[str, Any]:
         """What all results have in common."""
@@ -136,7 +153,10 @@ def quality(
     if masks is None and not outcome.given_masks:
         masks = read_masks(run.backbone, scene, outcome.learned, seed)
     overlap = None if masks is None else mask_iou(scene, masks)
-    return {"mask_iou": overlap, **measure_scene(run.backbone, encoder, scene, outcome.learned, run.effort)}
+    return {
+        "mask_iou": overlap,
+        **measure_scene(run.backbone, encoder, scene, outcome.learned, run.ordinary(scene), run.effort),
+    }
 
 
 def add_composition(run: Run, row: str, scene: BenchScene, seed: int, encoder: ImageTextEncoder) -> None:

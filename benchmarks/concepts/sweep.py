@@ -49,7 +49,7 @@ def score_settings(run: Run, row: str, settings: Settings, encoder: ImageTextEnc
     for scene in run.scenes:
         task = Task(backbone=run.backbone, scene=scene, seed=SEED, prior=run.prior, quick=run.quick)
         learned = ROWS[row].learn(task, ROWS[row].settings(settings, quick=run.quick)).learned
-        values = measure_scene(run.backbone, encoder, scene, learned, run.effort)
+        values = measure_scene(run.backbone, encoder, scene, learned, run.ordinary(scene), run.effort)
         products.append(values["identity"] * values["prompt"])
     return fmean(products)
 

@@ -46,7 +46,7 @@ class PriorPictures:
         if not path.exists():
             prompt = f"a photo of {with_article(word)}"
             pixels = sample_pictures(
-                backbone, [prompt] * count, {}, _no_rows(backbone), seed=1, steps=self.sampling_steps
+                backbone, [prompt] * count, {}, no_rows(backbone), seed=1, steps=self.sampling_steps
             )
             mean, _ = backbone.encode_pictures(pixels.float() / 127.5 - 1)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,8 @@ class PriorPictures:
         return load_file(path)["latents"].to(backbone.device)
 
 
-def _no_rows(backbone: Backbone) -> dict[str, Tensor]:
+def no_rows(backbone: Backbone) -> dict[str, Tensor]:
+    """A table for prompts of ordinary words."""
     return {tower.key: torch.zeros(1, tower.width) for tower in backbone.towers}
 
 
