@@ -10,6 +10,7 @@ import torch
 from support.bench import disc_bank, make_bench_backbone
 
 from benchmarks.concepts.__main__ import main
+from benchmarks.concepts.baselines.training import started_rows
 from benchmarks.concepts.detection import shows
 from benchmarks.concepts.learned import Change, Learned, applied, load_learned, save_learned, trainable
 from benchmarks.concepts.measures import mask_iou
@@ -102,6 +103,12 @@ class TestRows:
             assert torch.equal(value, before[name]), name
             assert not value.requires_grad
             assert value.grad is None
+
+    @pytest.mark.parametrize("row", ["textual-inversion", "break-a-scene-exact"])
+    def test_tokens_leave_their_class_words(self, task: Task, row: str) -> None:
+        learned = ROWS[row].learn(task, ROWS[row].settings(None, quick=True)).learned
+        for name, rows in started_rows(task).items():
+            assert not torch.allclose(learned.tokens[name]["clip_l"], rows["clip_l"], atol=1e-4)
 
     @pytest.mark.parametrize("row", ["no-crf", "no-propagation", "mse-attention", "no-area", "first-masks"])
     def test_leaving_a_part_out_changes_what_is_learned(self, task: Task, row: str) -> None:
