@@ -114,5 +114,5 @@ def _each(attempts: Select[Any], by: tuple[UsageDimension, ...], query: UsageQue
 
 
 def _count(row: Row[Any]) -> UsageCount:
-    permitted, denied, granted, recorded = row[-4:]
+    permitted, denied, granted, recorded = tuple(row)[-4:]
     return UsageCount(permitted=permitted, denied=denied, images_granted=granted, images_recorded=recorded)

@@ -8,7 +8,7 @@ are retried, and only when the service gave no answer or said that it cannot ser
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 import httpx
@@ -27,7 +27,7 @@ _AWAY: Final = frozenset({502, 503, 504})
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 _Answer = TypeVar("_Answer", bound=WireModel)
-Params = Mapping[str, str | Sequence[str]]
+Params = dict[str, str] | dict[str, str | list[str]]
 
 
 class Service:
