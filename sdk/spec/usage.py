@@ -1,4 +1,4 @@
-"""How much was used: the question of GET /v1/generations/usage and its answer. What it costs is `sdk.spec.royalties`.
+"""How much was used: the question of GET /v1/generations/usage and its answer.
 
 The application that composes is the principal of its credential, so usage by application is usage by principal.
 """

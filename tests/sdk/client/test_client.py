@@ -39,6 +39,7 @@ from sdk.spec import api
 from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.policy import Decision, Effect, Reason, Use
+from sdk.spec.usage import UsageCount, UsageDimension, UsageQuery, UsageReport
 
 REGISTRY, TRAINER = "http://registry.test", "http://trainer.test"
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -194,6 +195,15 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         "GET /v1/concepts/{tenant}/{name}/aliases/{alias}",
         lambda c: c.alias_history(FOX, "stable"),
         api.AliasList(aliases=(ALIAS,)),
+    ),
+    (
+        "GET /v1/generations/usage?by=concept&territory=JP",
+        lambda c: c.usage(UsageQuery(territory="JP")),
+        UsageReport(
+            by=(UsageDimension.CONCEPT,),
+            rows=(),
+            total=UsageCount(permitted=0, denied=0, images_granted=0, images_recorded=0),
+        ),
     ),
     ("GET /v1/generations/decisions?after=-1&limit=200", lambda c: c.list_decisions(), api.DecisionPage(decisions=())),
     (
