@@ -23,11 +23,11 @@ from PIL import Image
 from sdk.errors import ConfigurationError, TrainingInputError
 from sdk.profile import load_profile
 from sdk.signing.signer import load_key_file
-from sdk.spec.api import JobProgress, TrainingRequest
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ArtefactRole, EmbeddingFacts
+from sdk.spec.training import JobProgress, TrainingRequest
 from trainer.backbone import Backbone, load_backbone
 from trainer.data import ConceptSpec, PictureSpec, TrainingSet, load_training_set
 from trainer.em.config import EMConfig, parse_config

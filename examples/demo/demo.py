@@ -12,8 +12,8 @@ from examples.demo.studio import Studio
 from sdk.audit import GenerationAccount
 from sdk.compose import Composition
 from sdk.credentials.read import ContentCredentials
-from sdk.spec.api import JobView
 from sdk.spec.ids import RecordId
+from sdk.spec.training import JobView
 
 
 @dataclass(frozen=True, kw_only=True)

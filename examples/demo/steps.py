@@ -29,8 +29,8 @@ from sdk.credentials.read import verify_credentials
 from sdk.errors import ImprimaturError
 from sdk.resolve import load_trust_root
 from sdk.signing.trust import TrustRoot
-from sdk.spec.api import JobStatus
 from sdk.spec.ids import RecordId
+from sdk.spec.training import JobStatus
 
 _OWN_TRAINING = "approval.not-own-training"  # the rules that refusals must name
 _TERRITORY = "composition.territory"

@@ -22,18 +22,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from sdk.cli.connection import ProfileOption, connected, console, named, read_file, say
 from sdk.client import Client
 from sdk.errors import FormatError, NotFound, ServiceError, TrainingInputError
-from sdk.spec.api import (
-    ConceptRequest,
-    JobProgress,
-    JobStatus,
-    JobView,
-    NewConcept,
-    PictureRequest,
-    TrainingRequest,
-)
+from sdk.spec.api import NewConcept
 from sdk.spec.canonical import WireModel, validate_wire
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.manifest import ConceptKind
+from sdk.spec.training import ConceptRequest, JobProgress, JobStatus, JobView, PictureRequest, TrainingRequest
 
 commands = typer.Typer()
 POLL_SECONDS: Final = 1.0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sdk.client.transport import Service
 from sdk.errors import ConfigurationError
-from sdk.spec.api import FileList, Health, JobList, JobView, TrainingRequest
+from sdk.spec.api import Health
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
+from sdk.spec.training import FileList, JobList, JobView, TrainingRequest
 
 
 class TrainingCalls:

@@ -1,10 +1,11 @@
-"""HTTP bodies, and the map of routes. The registry and the trainer serve them, `sdk.client` speaks them.
+"""HTTP bodies of the registry, and the map of its routes; the trainer's are in `training.py`.
+
+The registry serves them, `sdk.client` speaks them.
 
 Authentication is `Authorization: Bearer imp_...` everywhere but /healthz, /readyz, /v1/trust-root and the log's
 checkpoint and tiles.
 Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code of `sdk.errors`.
 
-    registry
     GET   /healthz                                           Health
     GET   /readyz                                            Health, or 503 while the database cannot serve
     GET   /v1/trust-root                                     Envelope (of a TrustRoot)
@@ -45,22 +46,11 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/log/entries?event=&subject=&actor=&after=&limit=        LogPage (auditor)
     GET   /v1/log/receipts/{index}                           LogReceipt (auditor)
     GET   /v1/log/consistency?old_size=&new_size=            ConsistencyProof
-
-    trainer
-    GET   /healthz                                           Health
-    PUT   /v1/pictures/{digest}                              bytes -> 201, or 200 when already there
-    POST  /v1/jobs                                           TrainingRequest -> JobView
-    GET   /v1/jobs                                           JobList
-    GET   /v1/jobs/{id}                                      JobView
-    POST  /v1/jobs/{id}/cancel                               JobView
-    GET   /v1/jobs/{id}/files                                FileList
-    GET   /v1/jobs/{id}/files/{name}                         bytes
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field
@@ -71,7 +61,7 @@ from sdk.spec.digest import Digest
 from sdk.spec.envelope import Base64Bytes, Envelope
 from sdk.spec.ids import AliasName, ConceptId, PrincipalId, RecordId, TenantName
 from sdk.spec.log_entry import AuditEventType, LogEntry, LogReceipt
-from sdk.spec.manifest import ArtefactName, ConceptKind
+from sdk.spec.manifest import ConceptKind
 from sdk.spec.policy import Decision, PolicyContext, Role, Use
 from sdk.spec.terms import ConsentStatus
 
@@ -327,74 +317,3 @@ class LogQuery(WireModel):
     actor: PrincipalId | None = None
     after: AfterIndex = -1
     limit: int = Field(default=100, ge=1, le=1000)
-
-
-class ConceptRequest(WireModel):
-    """One concept to learn."""
-
-    id: ConceptId
-    kind: ConceptKind
-    class_word: Annotated[str, Field(min_length=1, max_length=60)]
-    vectors: int = Field(default=3, ge=1, le=4)
-    consents: tuple[RecordId, ...] = Field(min_length=1)
-    licences: tuple[RecordId, ...] = Field(min_length=1)
-
-
-class PictureRequest(WireModel):
-    """One uploaded picture and the concepts in it."""
-
-    name: ArtefactName
-    digest: Digest
-    concepts: tuple[ConceptId, ...] = Field(min_length=1)
-    caption: str | None = Field(default=None, max_length=300)
-
-
-class TrainingRequest(WireModel):
-    """A training job: concepts learned together from pictures."""
-
-    concepts: tuple[ConceptRequest, ...] = Field(min_length=1, max_length=8)
-    pictures: tuple[PictureRequest, ...] = Field(min_length=1, max_length=20)
-    seed: int = Field(default=0, ge=0, lt=2**53)
-    settings: dict[str, int | float] = Field(default_factory=dict)  # overrides of EMConfig numbers, by name
-
-
-class JobStatus(StrEnum):
-    """Where a training job stands."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"  # trained and submitted
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-class JobProgress(WireModel):
-    """How far a running job is."""
-
-    phase: str  # "e-step", "m-step", "quality", "export", "submit"
-    round: int
-    rounds: int
-    step: int
-    steps: int
-    loss: float | None = None
-    eta_seconds: float | None = None
-
-
-class JobView(WireModel):
-    id: RecordId
-    status: JobStatus
-    requested_by: PrincipalId
-    request: TrainingRequest
-    progress: JobProgress | None = None
-    error: str | None = None
-    versions: tuple[str, ...] = ()  # "tenant/name@number", once submitted
-    created_at: AwareDatetime
-    finished_at: AwareDatetime | None = None
-
-
-class JobList(WireModel):
-    jobs: tuple[JobView, ...]
-
-
-class FileList(WireModel):
-    files: tuple[str, ...]

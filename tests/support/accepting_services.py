@@ -8,9 +8,10 @@ import httpx
 from support.governed import NOW, World, record_id
 
 from sdk.client import Client
-from sdk.spec.api import ConceptView, JobView, NewConcept, RecordAccepted, TrainingRequest
+from sdk.spec.api import ConceptView, NewConcept, RecordAccepted
 from sdk.spec.canonical import encode_canonical, parse_wire
 from sdk.spec.digest import Digest
+from sdk.spec.training import JobView, TrainingRequest
 
 
 class Studio:

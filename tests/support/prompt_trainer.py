@@ -19,8 +19,8 @@ from support.training import make_bench
 
 from sdk.client import Client
 from sdk.signing.signer import Signer
-from sdk.spec.api import JobView
 from sdk.spec.canonical import parse_wire
+from sdk.spec.training import JobView
 from trainer.app import create_app
 from trainer.backbone import load_backbone
 from trainer.jobs.ports import RegistryPort, Train

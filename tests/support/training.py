@@ -23,17 +23,7 @@ from support.governed import fixed_signer
 from sdk.errors import AuthenticationRequired, NotFound, ServiceUnavailable
 from sdk.policy.bundle import PolicyBundle, load_bundle
 from sdk.signing.signer import Ed25519Signer
-from sdk.spec.api import (
-    ConceptRequest,
-    ConceptView,
-    JobProgress,
-    PictureRequest,
-    PolicyBundleView,
-    TrainingRequest,
-    VersionSubmission,
-    VersionView,
-    WhoAmI,
-)
+from sdk.spec.api import ConceptView, PolicyBundleView, VersionSubmission, VersionView, WhoAmI
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
@@ -50,6 +40,7 @@ from sdk.spec.terms import (
     LicenceGrant,
     UseTerms,
 )
+from sdk.spec.training import ConceptRequest, JobProgress, PictureRequest, TrainingRequest
 from trainer.app import open_policy
 from trainer.jobs.files import CHECKPOINT_FILE, OUT
 from trainer.jobs.ports import Trained, TrainedConcept, TrainedFile, TrainingOrder

@@ -12,10 +12,10 @@ from support.tiny_backbone import make_backbone_dir
 from support.training import CONSENT, FOX, LICENCE, PIER
 
 from sdk.errors import ConfigurationError, TrainingInputError
-from sdk.spec.api import ConceptRequest, JobProgress, PictureRequest, TrainingRequest
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
 from sdk.spec.manifest import ArtefactRole, ConceptKind
+from sdk.spec.training import ConceptRequest, JobProgress, PictureRequest, TrainingRequest
 from trainer.app import make_runtime
 from trainer.backbone import Backbone, load_backbone
 from trainer.encoders import load_encoder

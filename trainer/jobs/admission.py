@@ -17,8 +17,9 @@ from datetime import datetime
 from sdk.errors import InputError, NotFound, TrainingInputError
 from sdk.policy.engine import enforce
 from sdk.policy.facts import concept_facts
-from sdk.spec.api import ConceptRequest, ConceptView, TrainingRequest
+from sdk.spec.api import ConceptView
 from sdk.spec.policy import ConceptFacts, Decision, PolicyContext, PolicyDomain, PolicyPrincipal
+from sdk.spec.training import ConceptRequest, TrainingRequest
 from trainer.jobs.auth import Caller
 from trainer.jobs.pictures import PictureStore
 from trainer.jobs.ports import OpenPolicy, RegistryPort

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from sdk.errors import Conflict
-from sdk.spec.api import JobStatus
+from sdk.spec.training import JobStatus
 
 
 class JobEvent(StrEnum):

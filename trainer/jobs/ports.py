@@ -14,19 +14,12 @@ from pathlib import Path
 from typing import Protocol
 
 from sdk.policy.engine import PolicyEngine
-from sdk.spec.api import (
-    ConceptView,
-    JobProgress,
-    PolicyBundleView,
-    TrainingRequest,
-    VersionSubmission,
-    VersionView,
-    WhoAmI,
-)
+from sdk.spec.api import ConceptView, PolicyBundleView, VersionSubmission, VersionView, WhoAmI
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.manifest import ArtefactRole, EmbeddingFacts
 from sdk.spec.terms import ConsentEvidence, LicenceEvidence
+from sdk.spec.training import JobProgress, TrainingRequest
 
 Clock = Callable[[], datetime]
 """Returns the moment as an aware UTC `datetime`."""

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sdk.errors import ServiceUnavailable
-from sdk.spec.api import JobProgress
+from sdk.spec.training import JobProgress
 from trainer.jobs import service
 from trainer.jobs.runtime import Runtime
 from trainer.jobs.service import Attempt

@@ -15,11 +15,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse
 
 from sdk.errors import PayloadTooLarge
-from sdk.spec.api import FileList, JobList, JobView, TrainingRequest
 from sdk.spec.canonical import parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
 from sdk.spec.policy import Role
+from sdk.spec.training import FileList, JobList, JobView, TrainingRequest
 from trainer.jobs import service
 from trainer.jobs.admission import admit
 from trainer.jobs.auth import CallerDep

@@ -21,9 +21,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from sdk.errors import NotFound
-from sdk.spec.api import JobProgress, JobStatus, JobView, TrainingRequest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
 from sdk.spec.policy import Decision
+from sdk.spec.training import JobProgress, JobStatus, JobView, TrainingRequest
 from trainer.jobs import queue
 from trainer.jobs.lifecycle import JobEvent, advance
 from trainer.jobs.ports import Entropy

@@ -21,8 +21,8 @@ from collections.abc import Callable
 
 from sdk.errors import ImprimaturError, ServiceUnavailable, TooManyRequests
 from sdk.signing.signer import Signer
-from sdk.spec.api import JobProgress
 from sdk.spec.ids import RecordId
+from sdk.spec.training import JobProgress
 from trainer.jobs import service, submission
 from trainer.jobs.files import attempt_folder, earlier_attempts, remove_spent
 from trainer.jobs.pictures import PictureStore

@@ -11,8 +11,8 @@ from support.governed import record_id
 from sdk.cli.application import run
 from sdk.cli.train import TrainingPlan, follow, make_request, name_missing_concepts, read_plan
 from sdk.errors import TrainingInputError
-from sdk.spec.api import JobProgress, TrainingRequest
 from sdk.spec.canonical import parse_wire
+from sdk.spec.training import JobProgress, TrainingRequest
 
 PLAN = """
 seed: 3

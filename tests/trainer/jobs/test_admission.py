@@ -18,12 +18,12 @@ from support.training import (
 )
 
 from sdk.errors import InputError, NotFound, PolicyDenied, TrainingInputError
-from sdk.spec.api import ConceptRequest, PictureRequest, TrainingRequest
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, TenantName
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.policy import Decision, Role
 from sdk.spec.terms import ConsentStatus
+from sdk.spec.training import ConceptRequest, PictureRequest, TrainingRequest
 from trainer.app import open_policy
 from trainer.jobs.admission import admit
 from trainer.jobs.auth import Caller

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sdk.errors import Conflict
-from sdk.spec.api import JobStatus
+from sdk.spec.training import JobStatus
 from trainer.jobs.lifecycle import TRANSITIONS, JobEvent, advance
 
 PAIRS = [(status, event) for status in JobStatus for event in JobEvent]

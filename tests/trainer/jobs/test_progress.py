@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from support.training import Bench, training_request
 
-from sdk.spec.api import JobProgress
 from sdk.spec.ids import PrincipalId, RecordId, TenantName
+from sdk.spec.training import JobProgress
 from trainer.jobs import service
 from trainer.jobs.progress import Reporter, StopReason, TrainingStopped
 from trainer.jobs.service import Attempt, AttemptLost

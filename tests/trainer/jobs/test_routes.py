@@ -25,11 +25,11 @@ from sdk.errors import (
     PolicyDenied,
     ServiceUnavailable,
 )
-from sdk.spec.api import FileList, JobList, JobStatus, JobView, TrainingRequest
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
 from sdk.spec.terms import ConsentStatus
+from sdk.spec.training import FileList, JobList, JobStatus, JobView, TrainingRequest
 from trainer.app import create_app
 from trainer.jobs.files import attempt_folder
 from trainer.jobs.tables import JobRow

@@ -10,10 +10,10 @@ from sqlalchemy import select, text
 from support.training import FOX, PIER, Bench, training_request
 
 from sdk.errors import Conflict, NotFound
-from sdk.spec.api import JobProgress, JobStatus, JobView
 from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, RecordId, TenantName
 from sdk.spec.policy import Decision, Effect
+from sdk.spec.training import JobProgress, JobStatus, JobView
 from trainer.jobs import service
 from trainer.jobs.service import Attempt, AttemptLost
 from trainer.jobs.tables import EventRow, JobRow

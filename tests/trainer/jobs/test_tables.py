@@ -12,7 +12,7 @@ from support.database import DatabaseServer
 from support.training import ROOT, Bench
 
 from registry.db import downgrade, make_engine, upgrade
-from sdk.spec.api import JobStatus
+from sdk.spec.training import JobStatus
 from trainer.jobs.lifecycle import JobEvent
 from trainer.jobs.tables import TrainerBase
 

@@ -16,10 +16,11 @@ from support.training import FOX, PICTURE, PIER, Bench, CountingTrain, consent, 
 from sdk.client import Client
 from sdk.errors import NotFound, PermissionDenied, PolicyDenied
 from sdk.signing.trust import TrustRole, verify_role
-from sdk.spec.api import JobStatus, JobView, NewConcept, TrainingRequest
+from sdk.spec.api import NewConcept
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.ids import RecordId, TenantName
 from sdk.spec.manifest import ConceptKind
+from sdk.spec.training import JobStatus, JobView, TrainingRequest
 from trainer.app import create_app
 from trainer.jobs import service
 from trainer.jobs.ports import RegistryPort

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from support.training import FOX, PIER, ROOT, ROUNDS, Bench, training_request
 
-from sdk.spec.api import JobStatus, JobView
 from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, RecordId, TenantName
 from sdk.spec.policy import Decision, Effect
+from sdk.spec.training import JobStatus, JobView
 from trainer.jobs import service
 from trainer.jobs.files import CHECKPOINT_FILE
 

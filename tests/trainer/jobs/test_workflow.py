@@ -12,12 +12,12 @@ from support.training import FOX, PICTURE, PIER, ROUNDS, SERVICE_CREDENTIAL, Ben
 
 from sdk.errors import Conflict, TrainingInputError
 from sdk.signing.signer import verified_keyids
-from sdk.spec.api import JobStatus, JobView
 from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, RecordId, TenantName
 from sdk.spec.manifest import parse_manifest
 from sdk.spec.policy import Decision, Effect
 from sdk.spec.statements import TrainingPredicate, parse_predicate, parse_statement
+from sdk.spec.training import JobStatus, JobView
 from trainer.jobs import service
 from trainer.jobs.tables import JobRow
 from trainer.jobs.workflow import MAX_ERROR, error_line, run_attempt
