@@ -15,4 +15,5 @@ log_tiles       C2SP tlog-tiles: paths, entry bundles
 bundle          a version with all its proofs
 api             HTTP bodies and the map of routes
 usage           how much was used
+fingerprint     256 bits that tell a picture again
 """
