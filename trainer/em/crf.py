@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 PROBABILITY_FLOOR = 1e-5  # keeps -log finite
+KEPT_PICTURES = 8  # 0.5 GB of kernels at 64 by 64 cells
 
 
 def grid_positions(height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -67,41 +68,58 @@ class AppearanceKernel:
         return ((self._kernel @ scaled).T * self._scale).view_as(field)
 
 
-def dense_crf(
-    probabilities: Tensor,
-    colours: Tensor,
-    *,
-    iterations: int,
-    appearance_weight: float,
-    appearance_distance: float,
-    appearance_colour: float,
-    smoothness_weight: float,
-    smoothness_distance: float,
-) -> Tensor:
-    """Refine label `probabilities` [B, K, H, W] by the `colours` [B, 3, H, W] (0..255) beneath; same shape, sums to 1.
+class DenseCRF:
+    """The field over pictures `colours` [B, 3, H, W] (0..255). A kernel is built when first wanted.
 
-    A label whose probability is zero everywhere in a picture is absent from it and stays at zero.
-    Memory: 4 * (H * W)^2 bytes, one picture at a time.
+    The kernels of the first `KEPT_PICTURES` stay, 4 * (H * W)^2 bytes each; those of further pictures are built anew
+    at every call.
     """
-    if probabilities.ndim != 4 or colours.shape != (len(probabilities), 3, *probabilities.shape[2:]):
-        raise ValueError(
-            f"expected probabilities [B, K, H, W] and colours [B, 3, H, W], "
-            f"found {tuple(probabilities.shape)} and {tuple(colours.shape)}"
-        )
-    height, width = probabilities.shape[2:]
-    smoothness = SmoothnessKernel(height, width, smoothness_distance, probabilities.device)
-    refined = []
-    for unary_probability, picture in zip(probabilities.float(), colours.float(), strict=True):
-        appearance = AppearanceKernel(picture, appearance_distance, appearance_colour) if appearance_weight else None
-        present = unary_probability.flatten(1).sum(dim=1) > 0
-        log_unary = unary_probability[present].clamp_min(PROBABILITY_FLOOR).log()  # -psi_u
+
+    def __init__(
+        self,
+        colours: Tensor,
+        *,
+        iterations: int,
+        appearance_weight: float,
+        appearance_distance: float,
+        appearance_colour: float,
+        smoothness_weight: float,
+        smoothness_distance: float,
+    ) -> None:
+        self._colours, self._iterations = colours.float(), iterations
+        self._appearance_weight, self._smoothness_weight = appearance_weight, smoothness_weight
+        self._deviations = (appearance_distance, appearance_colour)
+        self._smoothness = SmoothnessKernel(*colours.shape[2:], smoothness_distance, colours.device)
+        self._kept: dict[int, AppearanceKernel] = {}
+
+    def __call__(self, probabilities: Tensor) -> Tensor:
+        """Refine label `probabilities` [B, K, H, W]; same shape, sums to 1.
+
+        A label whose probability is zero everywhere in a picture is absent from it and stays at zero.
+        """
+        expected = (len(self._colours), *self._colours.shape[2:])
+        if probabilities.ndim != 4 or (len(probabilities), *probabilities.shape[2:]) != expected:
+            raise ValueError(
+                f"expected probabilities [B, K, H, W] with B, H, W = {expected}, found {tuple(probabilities.shape)}"
+            )
+        return torch.stack([self._refine(number, unary) for number, unary in enumerate(probabilities.float())])
+
+    def _refine(self, number: int, unary: Tensor) -> Tensor:
+        appearance = self._appearance(number) if self._appearance_weight else None
+        present = unary.flatten(1).sum(dim=1) > 0
+        log_unary = unary[present].clamp_min(PROBABILITY_FLOOR).log()  # -psi_u
         belief = log_unary.softmax(dim=0)
-        for _ in range(iterations):
-            message = smoothness_weight * smoothness(belief)
+        for _ in range(self._iterations):
+            message = self._smoothness_weight * self._smoothness(belief)
             if appearance is not None:
-                message = message + appearance_weight * appearance(belief)
+                message = message + self._appearance_weight * appearance(belief)
             belief = (log_unary + message).softmax(dim=0)
-        result = torch.zeros_like(unary_probability)
+        result = torch.zeros_like(unary)
         result[present] = belief
-        refined.append(result)
-    return torch.stack(refined)
+        return result
+
+    def _appearance(self, number: int) -> AppearanceKernel:
+        kernel = self._kept.get(number) or AppearanceKernel(self._colours[number], *self._deviations)
+        if number < KEPT_PICTURES:
+            self._kept[number] = kernel
+        return kernel

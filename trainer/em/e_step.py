@@ -18,7 +18,7 @@ from torch import Tensor
 from trainer.backbone import Backbone
 from trainer.em.attention import attention_capture, choose_layers, execution_index, list_layers
 from trainer.em.config import CRFConfig, EStepConfig
-from trainer.em.crf import dense_crf
+from trainer.em.crf import DenseCRF
 from trainer.em.latents import Observed, resize
 from trainer.em.prompts import CompiledPrompt, PromptCompiler, encode_prompts
 from trainer.em.scene import Scene, label_columns, picture_prompt
@@ -62,6 +62,19 @@ def plan_layers(backbone: Backbone, latent_size: int, config: EStepConfig) -> La
     )
 
 
+def plan_crf(observed: Observed, config: CRFConfig) -> DenseCRF:
+    """The field over the pictures' colours, built once: a picture's colours never change."""
+    return DenseCRF(
+        observed.colours,
+        iterations=config.iterations,
+        appearance_weight=config.appearance_weight,
+        appearance_distance=config.appearance_distance,
+        appearance_colour=config.appearance_colour,
+        smoothness_weight=config.smoothness_weight,
+        smoothness_distance=config.smoothness_distance,
+    )
+
+
 def e_step(
     backbone: Backbone,
     scene: Scene,
@@ -69,7 +82,7 @@ def e_step(
     rows: Mapping[str, Tensor],
     compiler: PromptCompiler,
     config: EStepConfig,
-    crf: CRFConfig,
+    crf: DenseCRF,
     *,
     seed: int,
 ) -> MaskEstimate:
@@ -78,22 +91,13 @@ def e_step(
     carried = propagate(maps, own, config.propagation_power)
     backgrounds = torch.tensor(scene.backgrounds, device=maps.device)
     presence = scene.presence.to(maps.device)
-    prior = label_posterior(resize(carried, crf.grid), presence, backgrounds, config.sharpness)
+    prior = label_posterior(resize(carried, observed.grid), presence, backgrounds, config.sharpness)
     return refine(prior, maps, observed, crf)
 
 
-def refine(prior: Tensor, maps: Tensor, observed: Observed, crf: CRFConfig) -> MaskEstimate:
+def refine(prior: Tensor, maps: Tensor, observed: Observed, crf: DenseCRF) -> MaskEstimate:
     """Smooth the `prior` [N, K, G, G] by the pictures' colours, around whatever masks the user gave."""
-    posterior = dense_crf(
-        impose_given(prior, observed),
-        observed.colours,
-        iterations=crf.iterations,
-        appearance_weight=crf.appearance_weight,
-        appearance_distance=crf.appearance_distance,
-        appearance_colour=crf.appearance_colour,
-        smoothness_weight=crf.smoothness_weight,
-        smoothness_distance=crf.smoothness_distance,
-    )
+    posterior = crf(impose_given(prior, observed))
     return MaskEstimate(maps=maps, posterior=impose_given(posterior, observed))
 
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone
-from trainer.em.config import CRFConfig, EStepConfig
+from trainer.em.config import EStepConfig
+from trainer.em.crf import DenseCRF
 from trainer.em.e_step import MaskEstimate, attention_maps, refine
 from trainer.em.latents import Observed, resize
 from trainer.em.prompts import PromptCompiler
@@ -44,7 +45,7 @@ def cluster_posterior(
     rows: Mapping[str, Tensor],
     compiler: PromptCompiler,
     config: EStepConfig,
-    crf: CRFConfig,
+    crf: DenseCRF,
     *,
     seed: int,
 ) -> MaskEstimate:
@@ -68,7 +69,7 @@ def cluster_posterior(
         even = torch.zeros_like(prior[picture])
         even[list(present)] = 1 / len(present)
         prior[picture] = CONFIDENCE * prior[picture] + (1 - CONFIDENCE) * even
-    return refine(resize(prior, crf.grid), maps, observed, crf)
+    return refine(resize(prior, observed.grid), maps, observed, crf)
 
 
 def kmeans(points: Tensor, count: int) -> Tensor:

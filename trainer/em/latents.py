@@ -37,6 +37,10 @@ class Observed:
     def latent_size(self) -> int:
         return int(self.mean.shape[-1])
 
+    @property
+    def grid(self) -> int:
+        return int(self.colours.shape[-1])
+
 
 def observe(backbone: Backbone, scene: Scene, grid: int) -> Observed:
     """Encode every picture of `scene` in both flips and bring colours and given masks to the mask `grid`."""

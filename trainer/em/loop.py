@@ -22,7 +22,8 @@ from sdk.spec.digest import Digest
 from trainer.backbone import Backbone
 from trainer.data import TrainingSet
 from trainer.em.config import EMConfig
-from trainer.em.e_step import Layers, MaskEstimate, e_step, harden, leakage, plan_layers
+from trainer.em.crf import DenseCRF
+from trainer.em.e_step import Layers, MaskEstimate, e_step, harden, leakage, plan_crf, plan_layers
 from trainer.em.first_masks import cluster_posterior, needs_clusters
 from trainer.em.guards import guard_masks, mean_iou
 from trainer.em.latents import Observed, observe
@@ -66,6 +67,7 @@ class Problem:
     scene: Scene
     observed: Observed
     layers: Layers
+    crf: DenseCRF
     compiler: PromptCompiler
     origin: dict[str, Tensor]
     config: EMConfig
@@ -135,11 +137,13 @@ def run_round(problem: Problem, state: EMState, report: _Reporter) -> EMState:
     report(TrainingPhase.MASKS)
     estimate = estimate_masks(problem, learned.rows)  # E: masks, given the embeddings
     posterior, verdicts = guard(problem, posterior, estimate.posterior, round=state.round)
-    record = account(problem, learned.rows, estimate, posterior, verdicts, round=state.round + 1, since=learned_at)
+    estimated_at = time.monotonic()
+    record = account(problem, learned.rows, estimate, posterior, verdicts, round=state.round + 1)
     record = dataclasses.replace(
         record,
         losses=tuple(losses.tolist()),
         mask_iou=mean_iou(state.posterior.to(posterior.device), posterior, scene.presence.to(posterior.device)),
+        seconds_e_step=estimated_at - learned_at,
         seconds_m_step=learned_at - started,
     )
     records = (*state.records, record)
@@ -164,9 +168,8 @@ def account(
     verdicts: tuple[MaskVerdict, ...],
     *,
     round: int,
-    since: float,
 ) -> RoundRecord:
-    """What an E-step that began at monotonic second `since` gave, measured."""
+    """What an E-step gave, measured; losses, change and seconds are the caller's to add."""
     presence = problem.scene.presence.to(posterior.device)
     return RoundRecord(
         round=round,
@@ -175,7 +178,7 @@ def account(
         mask_iou=0.0,
         verdicts=verdicts,
         leakage=tuple(tuple(row) for row in leakage(estimate.maps, posterior, presence).tolist()),
-        seconds_e_step=time.monotonic() - since,
+        seconds_e_step=0.0,
         seconds_m_step=0.0,
     )
 
@@ -214,6 +217,7 @@ def prepare(backbone: Backbone, pictures: TrainingSet, config: EMConfig) -> Prob
         scene=scene,
         observed=observed,
         layers=plan_layers(backbone, observed.latent_size, config.e_step),
+        crf=plan_crf(observed, config.crf),
         compiler=PromptCompiler(backbone.towers),
         origin=first_rows(backbone, scene),
         config=config,
@@ -237,7 +241,8 @@ def first_state(problem: Problem, fingerprint: str) -> EMState:
     started = time.monotonic()
     estimate = first_masks(problem, rows)
     posterior, verdicts = guard(problem, None, estimate.posterior, round=0)
-    record = account(problem, rows, estimate, posterior, verdicts, round=0, since=started)
+    seconds = time.monotonic() - started
+    record = account(problem, rows, estimate, posterior, verdicts, round=0)
     return EMState(
         fingerprint=fingerprint,
         labels=scene.labels,
@@ -252,7 +257,7 @@ def first_state(problem: Problem, fingerprint: str) -> EMState:
         round=0,
         step=0,
         converged=False,
-        records=(record,),
+        records=(dataclasses.replace(record, seconds_e_step=seconds),),
     )
 
 
@@ -278,7 +283,7 @@ def first_masks(problem: Problem, rows: dict[str, Tensor]) -> MaskEstimate:
         rows,
         problem.compiler,
         config.e_step,
-        config.crf,
+        problem.crf,
         seed=config.seed,
     )
 
@@ -293,7 +298,7 @@ def estimate_masks(problem: Problem, rows: dict[str, Tensor]) -> MaskEstimate:
         rows,
         problem.compiler,
         config.e_step,
-        config.crf,
+        problem.crf,
         seed=config.seed,
     )
 

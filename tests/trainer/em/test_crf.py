@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainer.em.crf import SmoothnessKernel, dense_crf, gaussian, grid_positions
+from trainer.em import crf
+from trainer.em.crf import DenseCRF, SmoothnessKernel, gaussian, grid_positions
 
 SETTINGS: dict[str, Any] = {
     "iterations": 4,
@@ -79,14 +80,23 @@ def two_tone() -> tuple[Tensor, Tensor]:
 class TestDenseCRF:
     def test_equals_the_sums_written_out(self) -> None:
         probabilities, colours = random_case()
-        refined = dense_crf(probabilities, colours, **SETTINGS)
+        refined = DenseCRF(colours, **SETTINGS)(probabilities)
         for batch in range(2):
             expected = brute_force(probabilities[batch], colours[batch], SETTINGS)
             torch.testing.assert_close(refined[batch], expected, atol=1e-5, rtol=1e-4)
 
+    def test_a_second_call_with_kept_kernels_gives_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        probabilities, colours = random_case()
+        field = DenseCRF(colours, **SETTINGS)
+        first, second = field(probabilities), field(probabilities)
+        monkeypatch.setattr(crf, "KEPT_PICTURES", 1)
+        third = DenseCRF(colours, **SETTINGS)(probabilities)
+        assert torch.equal(first, second)
+        assert torch.equal(first, third)
+
     def test_follows_the_edges_of_the_picture(self) -> None:
         prior, colours = two_tone()
-        mask = dense_crf(prior, colours, **SETTINGS)[0].argmax(0) == 0
+        mask = DenseCRF(colours, **SETTINGS)(prior)[0].argmax(0) == 0
         expected = torch.zeros(12, 12, dtype=torch.bool)
         expected[:, 6:] = True
         assert torch.equal(mask, expected)
@@ -94,28 +104,28 @@ class TestDenseCRF:
     @pytest.mark.parametrize("term", ["appearance_weight", "smoothness_weight"])
     def test_each_term_matters(self, term: str) -> None:
         probabilities, colours = random_case()
-        without = dense_crf(probabilities, colours, **{**SETTINGS, term: 0.0})
-        assert not torch.allclose(without, dense_crf(probabilities, colours, **SETTINGS), atol=1e-2)
+        without = DenseCRF(colours, **{**SETTINGS, term: 0.0})(probabilities)
+        assert not torch.allclose(without, DenseCRF(colours, **SETTINGS)(probabilities), atol=1e-2)
 
     def test_without_the_appearance_term_the_spill_stays(self) -> None:
         prior, colours = two_tone()
-        mask = dense_crf(prior, colours, **{**SETTINGS, "appearance_weight": 0.0})[0].argmax(0) == 0
+        mask = DenseCRF(colours, **{**SETTINGS, "appearance_weight": 0.0})(prior)[0].argmax(0) == 0
         assert mask[4:7, 5].all()
 
     def test_an_absent_label_stays_absent(self) -> None:
         probabilities, colours = random_case()
         probabilities[:, 1] = 0
-        refined = dense_crf(probabilities / probabilities.sum(1, keepdim=True), colours, **SETTINGS)
+        refined = DenseCRF(colours, **SETTINGS)(probabilities / probabilities.sum(1, keepdim=True))
         assert refined[:, 1].abs().max() == 0
         torch.testing.assert_close(refined.sum(1), torch.ones(2, 5, 4))
 
     def test_no_iterations_leave_calibrated_probabilities_as_they_are(self) -> None:
         probabilities, colours = random_case()
-        torch.testing.assert_close(dense_crf(probabilities, colours, **{**SETTINGS, "iterations": 0}), probabilities)
+        torch.testing.assert_close(DenseCRF(colours, **{**SETTINGS, "iterations": 0})(probabilities), probabilities)
 
-    def test_refuses_colours_of_another_shape(self) -> None:
-        with pytest.raises(ValueError, match="colours"):
-            dense_crf(torch.ones(1, 2, 4, 4), torch.ones(1, 3, 5, 4), **SETTINGS)
+    def test_refuses_probabilities_of_another_shape(self) -> None:
+        with pytest.raises(ValueError, match="B, H, W"):
+            DenseCRF(torch.ones(1, 3, 5, 4), **SETTINGS)(torch.ones(1, 2, 4, 4))
 
 
 class TestSmoothnessKernel:

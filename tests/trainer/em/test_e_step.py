@@ -16,6 +16,7 @@ from trainer.em.e_step import (
     impose_given,
     label_posterior,
     leakage,
+    plan_crf,
     plan_layers,
     propagate,
     stratified,
@@ -44,14 +45,19 @@ def given_observed(given: Tensor, is_given: Tensor) -> Observed:
 class TestEStep:
     def test_posteriors_sum_to_one_over_the_labels_present(self) -> None:
         scene, observed, rows, compiler = tiny_problem()
-        posterior = e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, CRF, seed=0).posterior
+        posterior = e_step(
+            tiny_backbone(), scene, observed, rows, compiler, CONFIG, plan_crf(observed, CRF), seed=0
+        ).posterior
         torch.testing.assert_close(posterior.sum(1), torch.ones(2, 16, 16))
         assert posterior[0, 2].max() == 0
         assert posterior[1, 1].max() == 0
 
     def test_equal_arguments_give_equal_masks(self) -> None:
         scene, observed, rows, compiler = tiny_problem()
-        one, two = (e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, CRF, seed=4) for _ in range(2))
+        one, two = (
+            e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, plan_crf(observed, CRF), seed=4)
+            for _ in range(2)
+        )
         assert torch.equal(one.posterior, two.posterior)
 
     def test_the_batch_size_does_not_matter(self) -> None:
@@ -82,14 +88,19 @@ class TestEStep:
         mask = torch.zeros(32, 32, dtype=torch.bool)
         mask[:16] = True
         scene, observed, rows, compiler = tiny_problem(masks={"demo/fox": mask})
-        posterior = e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, CRF, seed=0).posterior
+        posterior = e_step(
+            tiny_backbone(), scene, observed, rows, compiler, CONFIG, plan_crf(observed, CRF), seed=0
+        ).posterior
         assert torch.equal(posterior[0, 0], observed.given[0, 0])
         torch.testing.assert_close(posterior.sum(1), torch.ones(2, 16, 16))
 
     def test_the_crf_refines_the_prior(self) -> None:
         scene, observed, rows, compiler = tiny_problem()
         raw = dataclasses.replace(CRF, iterations=0)
-        one, two = (e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, c, seed=0) for c in (CRF, raw))
+        one, two = (
+            e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, plan_crf(observed, c), seed=0)
+            for c in (CRF, raw)
+        )
         assert not torch.allclose(one.posterior, two.posterior, atol=1e-2)
 
 

@@ -55,7 +55,7 @@ class TestClusterPosterior:
             problem.origin,
             problem.compiler,
             config.e_step,
-            config.crf,
+            problem.crf,
             seed=0,
         )
         square = estimate.posterior[0, 0].argmax().item()

@@ -128,7 +128,7 @@ def mask_iou(pipeline: StableDiffusionPipeline, pictures: CaptionedPictures, *, 
 def _smooth(maps: Tensor, picture: np.ndarray) -> np.ndarray:
     """Per-pixel winner among the objects (0, 1, ...) and the background (last), at the picture's size."""
     from trainer.em.config import CRFConfig
-    from trainer.em.crf import dense_crf
+    from trainer.em.crf import DenseCRF
 
     low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
     scaled = F.interpolate(((maps - low) / (high - low))[None], (64, 64), mode="bilinear")[0]
@@ -136,7 +136,7 @@ def _smooth(maps: Tensor, picture: np.ndarray) -> np.ndarray:
     stacked = torch.cat([sharp, (1 - sharp.amax(0, keepdim=True)).clamp_min(0.02)])
     colours = F.interpolate(torch.from_numpy(picture).permute(2, 0, 1)[None].float(), (64, 64), mode="area")
     settings = {name: value for name, value in asdict(CRFConfig()).items() if name != "grid"}
-    refined = dense_crf((stacked / stacked.sum(0))[None], colours, **settings)
+    refined = DenseCRF(colours, **settings)((stacked / stacked.sum(0))[None])
     whole = F.interpolate(refined, picture.shape[:2], mode="bilinear")
     return whole[0].argmax(0).numpy()
 
