@@ -42,7 +42,7 @@ class AutoencoderPreset:
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiserPreset:
-    """Text encoder and U-Net, trained together on cached latents."""
+    """Text encoder and U-Net, trained together on cached latents; `pictured` is the share with pseudo-words."""
 
     text_width: int = 192
     text_layers: int = 3
@@ -52,8 +52,10 @@ class DenoiserPreset:
     layers: int = 1
     head_dim: int = 32
     groups: int = 32
-    pool: int = 19_200
-    steps: int = 12_000
+    pool: int = 24_000
+    pictured: float = 0.6
+    word_vectors: int = 3
+    steps: int = 24_000
     batch: int = 32
     learning_rate: float = 1e-3
     hold: float = 0.3

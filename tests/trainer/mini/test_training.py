@@ -12,7 +12,8 @@ from trainer.mini.presets import PRESETS
 from trainer.mini.train.attention import captured_attention, mask_loss
 from trainer.mini.train.checkpoint import load_checkpoint, save_checkpoint
 from trainer.mini.train.denoiser import Denoiser, _draw_batch, _step, build_denoiser, build_scheduler
-from trainer.mini.train.latents import LatentPool, tokenize
+from trainer.mini.train.latents import LatentPool, tokenize, vector_slots
+from trainer.mini.train.pseudo_words import WORD_SCALE, ViewEncoder, blurred, pseudo_words
 from trainer.mini.train.tokenizer import build_tokenizer
 
 TINY = PRESETS["tiny"].denoiser
@@ -27,13 +28,16 @@ def tokenizer():
 @pytest.fixture
 def pool(tokenizer) -> LatentPool:
     generator = torch.Generator().manual_seed(1)
-    caption = Caption(pieces=("a", "cat"), owners=(-1, 0))
+    caption = Caption(pieces=("a", "cat"), owners=(-1, 0), vectors=(-1, 2))
     tokens, words = tokenize(tokenizer, caption)
+    slots = torch.from_numpy(vector_slots(tokenizer, caption))
     return LatentPool(
         latents=torch.randn((8, 4, 4, 4), generator=generator).half(),
         tokens=torch.tensor([tokens] * 8, dtype=torch.int32),
         words=torch.from_numpy(words)[None].repeat(8, 1, 1),
         masks=torch.randint(0, 256, (8, 2, 16), generator=generator, dtype=torch.uint8),
+        slots=slots[None].repeat(8, 1),
+        views=torch.randint(0, 256, (8, 3, 48, 48, 3), generator=generator, dtype=torch.uint8),
     )
 
 
@@ -59,6 +63,37 @@ class TestTokenizer:
         ids, words = tokenize(tokenizer, caption)
         assert ids == tokenizer(caption.text, padding="max_length").input_ids
         assert words.sum(1).tolist() == [1, 1]
+
+
+class TestPseudoWords:
+    def test_only_the_marked_tokens_move_and_by_their_own_vector(self, tokenizer) -> None:
+        network, _ = _network(tokenizer)
+        embedding = network.text_encoder.get_input_embeddings()
+        ids, slots = torch.tensor([[3, 4, 5]]), torch.tensor([[-1, 1, 0]])
+        offsets = torch.randn(1, 2, TINY.text_width)
+        before = embedding(ids)
+        with pseudo_words(network.text_encoder, slots, offsets):
+            moved = embedding(ids) - before
+        assert torch.allclose(moved[0], torch.stack([torch.zeros(TINY.text_width), offsets[0, 1], offsets[0, 0]]))
+        assert torch.equal(embedding(ids), before)
+
+    def test_an_offset_has_the_length_of_a_word_whatever_the_view(self) -> None:
+        encoder = ViewEncoder(vectors=3, width=16)
+        made = encoder(torch.rand(2, 3, 48, 48) * 2 - 1)
+        assert made.shape == (2, 3, 16)
+        assert torch.allclose(made.square().mean(-1).sqrt(), torch.full((2, 3), WORD_SCALE), rtol=0.02)
+
+    def test_a_class_word_sometimes_stands_alone(self) -> None:
+        offsets = torch.ones(1, 2, 3, 4)
+        kept = blurred(offsets, torch.zeros_like(offsets), torch.tensor([[0.05, 0.5]]))
+        assert kept[0, 0].abs().max() == 0
+        assert torch.equal(kept[0, 1], offsets[0, 1])
+
+    def test_the_view_encoder_learns(self, tokenizer, pool) -> None:
+        network, optimizer = _network(tokenizer)
+        before = network.view_encoder.offsets.weight.detach().clone()
+        _train(network, optimizer, pool, tokenizer, range(2))
+        assert not torch.equal(before, network.view_encoder.offsets.weight)
 
 
 class TestCheckpoint:

@@ -27,10 +27,14 @@ SUPPLY = (
 
 @dataclass(frozen=True, kw_only=True)
 class Caption:
-    """Pieces of text in order; `owners[i]` is the index of the object that piece i names, or -1."""
+    """Pieces of text in order; `owners[i]` is the index of the object that piece i names, or -1.
+
+    `vectors[i]` is the index of the pseudo-word vector that piece i, a class word, carries, or -1; empty where none do.
+    """
 
     pieces: tuple[str, ...]
     owners: tuple[int, ...]
+    vectors: tuple[int, ...] = ()
 
     @property
     def text(self) -> str:

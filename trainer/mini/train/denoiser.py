@@ -2,7 +2,8 @@
 
 Min-SNR weighting (Hang et al. 2023) with a floor, so that the noisy steps that decide the layout keep their say;
 half of the timesteps come from a normal around the preset's centre; EMA; captions dropped for classifier-free
-guidance; a small attention-mask loss (`attention.py`). Batch `step` depends on (seed, step) only.
+guidance; a small attention-mask loss (`attention.py`); part of the captions carry pseudo-words (`pseudo_words.py`).
+Batch `step` depends on (seed, step) only.
 """
 
 import copy
@@ -19,12 +20,14 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from trainer.mini.corpus.captions import every_word
+from trainer.mini.corpus.pictured import VIEWS, PicturedComposites
 from trainer.mini.corpus.pool import CaptionedPictures
 from trainer.mini.corpus.sources import read_bpe_merges
 from trainer.mini.presets import DenoiserPreset, Preset
 from trainer.mini.train.attention import captured_attention, mask_loss
 from trainer.mini.train.checkpoint import average, load_checkpoint, save_checkpoint
-from trainer.mini.train.latents import LatentPool, load_pool
+from trainer.mini.train.latents import LatentPool, Sources, load_pool
+from trainer.mini.train.pseudo_words import ViewEncoder, blurred, pseudo_words
 from trainer.mini.train.tokenizer import build_tokenizer
 
 _logger = logging.getLogger(__name__)
@@ -33,11 +36,11 @@ _CHECKPOINT_SECONDS = 420
 
 
 class Denoiser(nn.Module):
-    """Text encoder and U-Net as one module, so that one optimiser and one average hold both."""
+    """Text encoder, U-Net and view encoder as one module, so that one optimiser and one average hold them all."""
 
-    def __init__(self, text_encoder: CLIPTextModel, unet: UNet2DConditionModel) -> None:
+    def __init__(self, text_encoder: CLIPTextModel, unet: UNet2DConditionModel, view_encoder: ViewEncoder) -> None:
         super().__init__()
-        self.text_encoder, self.unet = text_encoder, unet
+        self.text_encoder, self.unet, self.view_encoder = text_encoder, unet, view_encoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,7 @@ def build_denoiser(preset: DenoiserPreset, tokenizer: CLIPTokenizer, *, latent_c
         attention_head_dim=tuple(width // preset.head_dim for width in preset.channels),
         norm_num_groups=preset.groups,
     )
-    return Denoiser(CLIPTextModel(text), unet)
+    return Denoiser(CLIPTextModel(text), unet, ViewEncoder(preset.word_vectors, preset.text_width))
 
 
 def build_scheduler() -> DDIMScheduler:
@@ -111,8 +114,13 @@ def train_denoiser(
     mine = preset.denoiser
     vae = AutoencoderKL.from_pretrained(run_dir / "vae", local_files_only=True).to(device).eval()
     tokenizer = build_tokenizer(read_bpe_merges(cache_dir), every_word(), mine.text_length)
-    pictures = CaptionedPictures(preset.corpus, cache_dir, mine.seed)
-    pool = load_pool(run_dir / "pool.safetensors", pictures, vae, tokenizer, mine.pool, device)
+    sources = Sources(
+        named=CaptionedPictures(preset.corpus, cache_dir, mine.seed),
+        seen=PicturedComposites(preset.corpus, cache_dir, mine.seed, mine.word_vectors),
+        count=mine.pool,
+        pictured=mine.pictured,
+    )
+    pool = load_pool(run_dir / "pool.safetensors", sources, vae, tokenizer, device)
     torch.manual_seed(mine.seed)
     side = pool.latents.shape[-1]
     network = build_denoiser(mine, tokenizer, latent_channels=pool.latents.shape[1], side=side).to(device)
@@ -168,6 +176,10 @@ class _Batch:
     tokens: Tensor
     words: Tensor
     masks: Tensor
+    slots: Tensor
+    views: Tensor
+    noise: Tensor
+    plain: Tensor
 
 
 def _draw_batch(
@@ -200,6 +212,12 @@ def _draw_batch(
         tokens=tokens.to(device),
         words=words.to(device),
         masks=pool.masks[rows].to(device),
+        slots=torch.where(dropped[:, None], -1, pool.slots[rows]).to(device),
+        views=(pool.views[rows].permute(0, 1, 4, 2, 3) / 127.5 - 1).to(device),
+        noise=torch.randn((preset.batch, VIEWS, preset.word_vectors, preset.text_width), generator=generator).to(
+            device
+        ),
+        plain=torch.rand((preset.batch, VIEWS), generator=generator).to(device),
     )
 
 
@@ -210,7 +228,10 @@ def _step(
         captured_attention(network.unet, queries=queries) as maps,
         torch.autocast(batch.noisy.device.type, torch.bfloat16),
     ):
-        context = network.text_encoder(batch.tokens).last_hidden_state
+        offsets = network.view_encoder(batch.views.flatten(0, 1)).unflatten(0, batch.plain.shape)
+        carried = blurred(offsets, batch.noise, batch.plain).flatten(1, 2)
+        with pseudo_words(network.text_encoder, batch.slots, carried):
+            context = network.text_encoder(batch.tokens).last_hidden_state
         made = network.unet(batch.noisy, batch.timesteps, context).sample
     error = (made.float() - batch.target).square().mean((1, 2, 3))
     denoising = (batch.weight * error).mean()
