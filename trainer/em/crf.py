@@ -89,7 +89,8 @@ class DenseCRF:
         self._colours, self._iterations = colours.float(), iterations
         self._appearance_weight, self._smoothness_weight = appearance_weight, smoothness_weight
         self._deviations = (appearance_distance, appearance_colour)
-        self._smoothness = SmoothnessKernel(*colours.shape[2:], smoothness_distance, colours.device)
+        height, width = colours.shape[2:]
+        self._smoothness = SmoothnessKernel(height, width, smoothness_distance, colours.device)
         self._kept: dict[int, AppearanceKernel] = {}
 
     def __call__(self, probabilities: Tensor) -> Tensor:
