@@ -35,7 +35,7 @@ from sdk.errors import (
     ServiceError,
     ServiceUnavailable,
 )
-from sdk.spec import api
+from sdk.spec import api, training
 from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.policy import Decision, Effect, Reason, Use
@@ -111,15 +111,17 @@ VERSION = api.VersionView(
     approvals=0,
     approvals_required=1,
 )
-REQUEST = api.TrainingRequest(
+REQUEST = training.TrainingRequest(
     concepts=(
-        api.ConceptRequest(
+        training.ConceptRequest(
             id=FOX, kind="subject", class_word="fox", consents=(record_id("con"),), licences=(record_id("lic"),)
         ),
     ),
-    pictures=(api.PictureRequest(name="1.png", digest=DIGEST, concepts=(FOX,)),),
+    pictures=(training.PictureRequest(name="1.png", digest=DIGEST, concepts=(FOX,)),),
 )
-JOB = api.JobView(id=record_id("job"), status="queued", requested_by="demo/trainer", request=REQUEST, created_at=NOW)
+JOB = training.JobView(
+    id=record_id("job"), status="queued", requested_by="demo/trainer", request=REQUEST, created_at=NOW
+)
 ACCEPTED = api.RecordAccepted(id=record_id("con"), digest=DIGEST, receipt=RECEIPT)
 GRANT = api.GenerationGrant(id=record_id("gen"), decision=DECISION, receipt=RECEIPT, expires_at=NOW)
 VIEW = api.GenerationView(
@@ -249,10 +251,10 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ("GET /healthz", lambda c: c.trainer_health(), api.Health(service="trainer", version="1")),
     ("PUT /v1/pictures/{digest}", lambda c: c.put_picture(b"content"), RAW),
     ("POST /v1/jobs", lambda c: c.create_job(REQUEST), JOB),
-    ("GET /v1/jobs", lambda c: c.list_jobs(), api.JobList(jobs=(JOB,))),
+    ("GET /v1/jobs", lambda c: c.list_jobs(), training.JobList(jobs=(JOB,))),
     ("GET /v1/jobs/{id}", lambda c: c.get_job(record_id("job")), JOB),
     ("POST /v1/jobs/{id}/cancel", lambda c: c.cancel_job(record_id("job")), JOB),
-    ("GET /v1/jobs/{id}/files", lambda c: c.job_files(record_id("job")), api.FileList(files=("a/b.png",))),
+    ("GET /v1/jobs/{id}/files", lambda c: c.job_files(record_id("job")), training.FileList(files=("a/b.png",))),
     ("GET /v1/jobs/{id}/files/{name}", lambda c: c.job_file(record_id("job"), "a/b.png"), RAW),
 ]
 PARTS = {"alias": "stable", "tenant": "demo", "name": "fox", "number": "1", "index": "1", "digest": str(DIGEST)}
