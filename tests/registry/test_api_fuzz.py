@@ -67,7 +67,7 @@ def operations() -> list[str]:
     """`METHOD path` of every operation of the registry's map."""
     from sdk.spec import api  # the list must be there before any application is
 
-    section = str(api.__doc__).split("    registry\n", 1)[1].split("    trainer\n", 1)[0]
+    section = str(api.__doc__)
     return [" ".join(line.split()[:2]).split("?")[0] for line in section.strip().splitlines() if line.strip()]
 
 

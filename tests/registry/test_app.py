@@ -11,7 +11,7 @@ from sdk.spec import api
 
 
 def documented() -> set[tuple[str, str]]:
-    section = str(api.__doc__).split("    registry\n", 1)[1].split("    trainer\n", 1)[0]
+    section = str(api.__doc__)
     found = re.findall(r"^    ([A-Z]+) +(/[^ ?]*)", section, re.MULTILINE)
     return {(method, nameless(path)) for method, path in found}
 

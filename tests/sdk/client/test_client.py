@@ -286,7 +286,9 @@ class TestRoutes:
         assert result in (b"content", DIGEST) if answer is RAW else result == answer
 
     def test_every_route_of_the_vocabulary_has_a_method(self) -> None:
-        mapped = re.findall(r"^    (GET|PUT|POST)\s+(/\S+?)(?:\?\S*)?\s", api.__doc__ or "", re.MULTILINE)
+        mapped = re.findall(
+            r"^    (GET|PUT|POST)\s+(/\S+?)(?:\?\S*)?\s", f"{api.__doc__}\n{training.__doc__}", re.MULTILINE
+        )
         called = {route.split("?")[0] for route, _, _ in CALLS}
         wanted = {
             f"{method} {path}"
