@@ -1,4 +1,4 @@
-"""What was learned, as files that others read: embeddings as safetensors, masks as PNG.
+"""What was learned, as files that others read: embeddings and adapters as safetensors, masks as PNG.
 
 Stable Diffusion 1.x/2.x: one file a concept with exactly one tensor [k, d] float32 under the placeholder token, the
 one layout that diffusers `load_textual_inversion`, AUTOMATIC1111, ComfyUI and InvokeAI all load. SDXL: `clip_l` and
@@ -17,15 +17,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import safe_open
 from torch import Tensor
 from torch.nn import functional
 
 from trainer.backbone import Backbone, BackboneFamily
 from trainer.data import Picture, is_spatial, placeholder_tokens
+from trainer.em.adapters import LowRank, adapter_tensors
 from trainer.em.scene import Scene, class_word
 from trainer.em.state import EMState
 
 EMBEDDING_FILE = "learned_embeds.safetensors"
+ADAPTERS_FILE = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for in a folder
+_TRAINING = "imprimatur.training"
 MASK_SIDE = 1024  # pixels; finest side at which a mask's edge is computed, before it is scaled to its picture
 
 
@@ -78,6 +82,23 @@ def write_embeddings(
         _write(path, encode_safetensors(tensors, metadata))
         written[concept.name] = path
     return written
+
+
+def write_adapters(folder: Path, adapters: Mapping[str, LowRank], backbone: Backbone, fingerprint: str) -> Path:
+    """Write stage 2's adapters of the training `fingerprint` under `folder`, as `load_lora_weights` reads them."""
+    metadata = {"format": "pt", _TRAINING: fingerprint, "imprimatur.base_model": backbone.digest}
+    path = folder / ADAPTERS_FILE
+    _write(path, encode_safetensors(adapter_tensors(adapters), metadata))
+    return path
+
+
+def is_adapters_of(folder: Path, fingerprint: str) -> bool:
+    """Whether `folder` holds whole adapters of the training `fingerprint`."""
+    path = folder / ADAPTERS_FILE
+    if not path.exists():
+        return False
+    with safe_open(path, framework="pt") as stored:
+        return (stored.metadata() or {}).get(_TRAINING) == fingerprint
 
 
 def write_masks(out_dir: Path, scene: Scene, state: EMState) -> dict[str, dict[str, Path]]:

@@ -3,6 +3,7 @@
 `out_dir` gets
     em_state.safetensors                    the last finished round; what a resumed run goes on from
     <tenant>/<name>/learned_embeds.safetensors
+    adapters/pytorch_lora_weights.safetensors       where `adapters.steps` asks for stage 2
     masks/<tenant>/<name>/<picture>.png
     samples/<tenant>/<name>/<n>.png
     rounds/<picture>/<n>.png                the masks as they were after each round; round 0 has the class words alone
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
+from torch import Tensor
 
 from sdk.generate.tokens import placeholder_token
 from sdk.spec.digest import Digest
@@ -26,17 +28,19 @@ from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone
 from trainer.data import TrainingSet
+from trainer.em.adapters import train_adapters
 from trainer.em.config import EMConfig
-from trainer.em.loop import TrainingPhase, TrainingProgress, fit
+from trainer.em.loop import TrainingPhase, TrainingProgress, fit, prepare
 from trainer.em.scene import class_word, layout_scene
 from trainer.em.state import EMState, load_state, save_state
 from trainer.encoders import ImageTextEncoder
-from trainer.export import write_embeddings, write_masks
+from trainer.export import is_adapters_of, write_adapters, write_embeddings, write_masks
 from trainer.quality.page import render_page
 from trainer.quality.plots import overlay
 from trainer.quality.report import QualityReport, assess
 
 STATE_FILE = "em_state.safetensors"
+ADAPTERS_DIR = "adapters"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +105,11 @@ def run_training(
         on_progress=on_progress,
         on_round=lambda finished: save_state(finished, state_path),
     )
+    learn_adapters(backbone, training_set, config, state, out_dir / ADAPTERS_DIR, on_progress)
     trained = time.monotonic() - started
 
     def on_samples(drawn: int, wanted: int) -> None:
-        on_progress(_sampling(state, config, drawn, wanted))
+        on_progress(_counting(TrainingPhase.SAMPLES, state, config, drawn, wanted))
 
     report = assess(backbone, training_set, config, state, encoder=encoder, seconds=trained, on_samples=on_samples)
     concepts = write_concepts(out_dir, backbone, training_set, config, state, report)
@@ -123,15 +128,35 @@ def run_training(
     )
 
 
-def _sampling(state: EMState, config: EMConfig, drawn: int, wanted: int) -> TrainingProgress:
+def learn_adapters(
+    backbone: Backbone,
+    training_set: TrainingSet,
+    config: EMConfig,
+    state: EMState,
+    folder: Path,
+    on_progress: Callable[[TrainingProgress], None],
+) -> None:
+    """Stage 2 where the settings ask for it; what an earlier call finished for the same training is kept."""
+    wanted = config.adapters.steps
+    if not wanted or is_adapters_of(folder, state.fingerprint):
+        return
+
+    def on_step(step: int, _loss: Tensor) -> None:
+        on_progress(_counting(TrainingPhase.ADAPTERS, state, config, step, wanted))
+
+    adapters = train_adapters(prepare(backbone, training_set, config), state, on_step)
+    write_adapters(folder, adapters, backbone, state.fingerprint)
+
+
+def _counting(phase: TrainingPhase, state: EMState, config: EMConfig, step: int, steps: int) -> TrainingProgress:
     return TrainingProgress(
         round=state.round,
         rounds=config.max_rounds,
-        step=drawn,
-        steps=wanted,
+        step=step,
+        steps=steps,
         loss=None,
         eta_seconds=None,
-        phase=TrainingPhase.SAMPLES,
+        phase=phase,
     )
 
 

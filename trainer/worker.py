@@ -46,6 +46,7 @@ _PHASES: Final[Mapping[TrainingPhase, str]] = {
     TrainingPhase.PREPARE: "prepare",
     TrainingPhase.MASKS: "e-step",
     TrainingPhase.TOKENS: "m-step",
+    TrainingPhase.ADAPTERS: "m-step",
     TrainingPhase.DONE: "quality",  # fitted; samples and report follow
     TrainingPhase.SAMPLES: "quality",
 }

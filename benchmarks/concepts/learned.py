@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trainer.backbone import Backbone
+from trainer.em.adapters import LowRank
 from trainer.em.prompts import Slot
 
 Rows = Mapping[str, Tensor]  # tower key to [k, d]
@@ -83,6 +84,14 @@ def load_learned(path: Path) -> Learned:
         elif what == "left":
             changes.setdefault(name, []).append(Change(left=value, right=tensors.get(f"right|{name}|{last}")))
     return Learned(tokens=tokens, changes={name: tuple(listed) for name, listed in changes.items()})
+
+
+def adapter_changes(adapters: Mapping[str, LowRank]) -> dict[str, tuple[Change, ...]]:
+    """Low-rank adapters of the U-Net as changes."""
+    return {
+        f"unet.{name}.weight": (Change(left=each.up.detach().cpu(), right=each.down.detach().cpu()),)
+        for name, each in adapters.items()
+    }
 
 
 def trainable(backbone: Backbone) -> dict[str, nn.Parameter]:

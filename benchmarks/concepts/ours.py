@@ -15,20 +15,23 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from benchmarks.concepts.learned import Learned
+from benchmarks.concepts.learned import Learned, Rows, adapter_changes
 from benchmarks.concepts.scenes import NOBODY, BenchScene
-from benchmarks.concepts.task import Method, Outcome, Task
+from benchmarks.concepts.task import Method, Outcome, Stage, Task
 from trainer.em import m_step
+from trainer.em.adapters import train_adapters
 from trainer.em.config import EMConfig, parse_config
 from trainer.em.latents import resize
-from trainer.em.loop import fit
+from trainer.em.loop import fit, prepare
 from trainer.em.scene import Scene, layout_scene
+from trainer.em.state import EMState
 
 QUICK = {"max_rounds": 2, "e_step": {"timesteps": 2}, "crf": {"grid": 16}, "m_step": {"steps": 2, "batch_size": 2}}
 _DEFAULT = EMConfig()
 _ALL_STEPS = _DEFAULT.max_rounds * _DEFAULT.m_step.steps
 FIRST_MASKS_ONLY = {"max_rounds": 1, "e_step": {"soft_rounds": 0}, "m_step": {"steps": _ALL_STEPS}}
 NO_CRF = {"crf": {"iterations": 0}}
+WITH_ADAPTERS = {"adapters": {"steps": 120}}
 NO_PROPAGATION = {"e_step": {"propagation_power": 0}}
 
 
@@ -37,34 +40,47 @@ def em(
     *,
     patched: Callable[[], AbstractContextManager[object]] = nullcontext,
     first_masks: bool = False,
+    followed: bool = False,
 ) -> Method:
     """The optimiser with `changes` to its settings, trained while `patched` is open.
 
-    With `first_masks` the masks it is judged by are those it began with.
+    With `first_masks` the masks it is judged by are those it began with; `followed`, it tells of every round.
     """
 
     def learn(task: Task) -> Outcome:
         config = em_config(changes or {}, task)
         training = task.scene.training_set()
-        started = time.monotonic()
-        with patched():
-            state = fit(task.backbone, training, config)
-        seconds = time.monotonic() - started
         layout = layout_scene(training)
-        tokens = {
-            spec.name: {key: rows[list(layout.slots[spec.name].rows)] for key, rows in state.rows.items()}
-            for spec in training.concepts
-        }
+        stages: list[Stage] = []
+        started = time.monotonic()
+
+        def on_round(state: EMState) -> None:
+            learned = Learned(tokens=tokens_of(layout, state))
+            stages.append(Stage(seconds=time.monotonic() - started, learned=learned))
+
+        with patched():
+            state = fit(task.backbone, training, config, on_round=on_round)
+        fitted = time.monotonic() - started
+        adapters = train_adapters(prepare(task.backbone, training, config), state) if config.adapters.steps else {}
         e_seconds = sum(record.seconds_e_step for record in state.records)
         return Outcome(
-            learned=Learned(tokens=tokens),
+            learned=Learned(tokens=tokens_of(layout, state), changes=adapter_changes(adapters)),
+            stages=tuple(stages) if followed else (),
             steps=state.step,
             step_seconds=sum(record.seconds_m_step for record in state.records),
             masks=winners(task.scene, layout, state.history[0 if first_masks else -1]),
-            notes={"rounds": float(state.round), "e_step_share": e_seconds / seconds},
+            notes={"rounds": float(state.round), "e_step_share": e_seconds / fitted},
         )
 
     return learn
+
+
+def tokens_of(layout: Scene, state: EMState) -> dict[str, Rows]:
+    """What a state of the optimiser learned so far, by concept."""
+    return {
+        spec.name: {key: rows[list(layout.slots[spec.name].rows)] for key, rows in state.rows.items()}
+        for spec in layout.concepts
+    }
 
 
 def em_config(changes: Mapping[str, Any], task: Task) -> EMConfig:

@@ -60,7 +60,8 @@ def _with_our_masks(task: Task, settings: Settings) -> Outcome:
 
 ROWS: Mapping[str, Row] = MappingProxyType(
     {
-        "ours": own("ours", ours.em()),
+        "ours": own("ours", ours.em(followed=True)),
+        "adapters": own("ours with stage 2 (low-rank keys and values)", ours.em(ours.WITH_ADAPTERS)),
         "first-masks": own("ours, first masks only", ours.em(ours.FIRST_MASKS_ONLY, first_masks=True)),
         "no-crf": own("ours without the CRF", ours.em(ours.NO_CRF)),
         "no-propagation": own("ours without self-attention propagation", ours.em(ours.NO_PROPAGATION)),

@@ -139,6 +139,7 @@ def measure_cell(run: Run, row: str, scene: BenchScene, seed: int, encoder: Imag
         "peak_bytes": reading.peak_bytes,
         "artefact_bytes": save_learned(outcome.learned, path.with_suffix(".safetensors")),
         **quality(run, scene, outcome, seed, encoder),
+        "stages": stages(run, scene, outcome, encoder),
         **outcome.notes,
     }
     write_json(path.with_suffix(".json"), values)
@@ -157,6 +158,15 @@ def quality(
         "mask_iou": overlap,
         **measure_scene(run.backbone, encoder, scene, outcome.learned, run.ordinary(scene), run.effort),
     }
+
+
+def stages(run: Run, scene: BenchScene, outcome: Outcome, encoder: ImageTextEncoder) -> list[dict[str, float]]:
+    """Identity after the seconds of each stage that the method told of."""
+    measured_stages = []
+    for stage in outcome.stages:
+        values = measure_scene(run.backbone, encoder, scene, stage.learned, run.ordinary(scene), run.effort)
+        measured_stages.append({"seconds": stage.seconds, "identity": values["identity"]})
+    return measured_stages
 
 
 def add_composition(run: Run, row: str, scene: BenchScene, seed: int, encoder: ImageTextEncoder) -> None:

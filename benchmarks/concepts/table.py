@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks.concepts.rows import ROWS
 from benchmarks.concepts.runner import Run, write_json
+from benchmarks.concepts.scenes import BenchScene
 from trainer.quality.plots import LABEL_COLOURS
 
 COLUMNS: Mapping[str, tuple[str, float]] = {  # key of a measurement: title, factor
@@ -23,9 +23,12 @@ COLUMNS: Mapping[str, tuple[str, float]] = {  # key of a measurement: title, fac
     "composition": ("composition", 1),
     "seconds": ("seconds", 1),
     "steps_per_second": ("steps/s", 1),
+    "e_step_share": ("E-steps, share", 1),
+    "to_reach": ("seconds to Textual Inversion's identity, of its own", 1),
     "peak_bytes": ("peak memory, MB", 1e-6),
     "artefact_bytes": ("artefact, kB", 1e-3),
 }
+PLAIN_LOOP = "textual-inversion"
 _BAR, _LEFT, _LINE = 380, 250, 22  # SVG units
 
 
@@ -63,8 +66,25 @@ def write_table(run: Run, rows: Sequence[str], seeds: Sequence[int]) -> str:
 
 def read_measurements(run: Run, row: str, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """What the runner wrote for one row."""
-    paths: list[Path] = [run.path(row, scene, seed).with_suffix(".json") for scene in run.scenes for seed in seeds]
-    return [json.loads(path.read_text("utf-8")) for path in paths]
+    return [
+        {**found, "to_reach": seconds_to_reach(found.get("stages", ()), _read(run, PLAIN_LOOP, scene, seed))}
+        for scene in run.scenes
+        for seed in seeds
+        if (found := _read(run, row, scene, seed)) is not None
+    ]
+
+
+def _read(run: Run, row: str, scene: BenchScene, seed: int) -> dict[str, Any] | None:
+    path = run.path(row, scene, seed).with_suffix(".json")
+    return json.loads(path.read_text("utf-8")) if path.exists() else None
+
+
+def seconds_to_reach(stages: Sequence[Mapping[str, float]], plain: Mapping[str, Any] | None) -> float | None:
+    """Seconds of the first stage as good as the plain loop's end, over the plain loop's seconds; None: never."""
+    if plain is None:
+        return None
+    good = [stage["seconds"] for stage in stages if stage["identity"] >= plain["identity"]]
+    return min(good) / plain["seconds"] if good else None
 
 
 def markdown(summaries: Mapping[str, Mapping[str, tuple[float, float]]], caption: str) -> str:

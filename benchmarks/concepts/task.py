@@ -72,11 +72,20 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What was learned `seconds` after the start."""
+
+    seconds: float
+    learned: Learned
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What was learned.
 
     `masks` uint8 [N, S, S], positions in `scene.concepts` as the method drew them itself, or None: they are then read
-    from its attention. `steps` updates took `step_seconds`; `notes` are further numbers for the table's JSON.
+    from its attention. `steps` updates took `step_seconds`; `stages` on the way there, where a method tells of them;
+    `notes` are further numbers for the table's JSON.
     """
 
     learned: Learned
@@ -84,6 +93,7 @@ class Outcome:
     step_seconds: float
     masks: Tensor | None = None
     given_masks: bool = False
+    stages: tuple[Stage, ...] = ()
     notes: dict[str, float] = field(default_factory=dict)
 
 

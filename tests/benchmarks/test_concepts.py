@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from benchmarks.concepts.learned import Change, Learned, applied, load_learned, 
 from benchmarks.concepts.measures import mask_iou
 from benchmarks.concepts.rows import ROWS
 from benchmarks.concepts.scenes import NOBODY, RECIPES, BenchScene, draw_scenes, places
+from benchmarks.concepts.table import seconds_to_reach
 from benchmarks.concepts.task import PriorPictures, Task, draw_prior
 from trainer.backbone import Backbone, load_backbone
 from trainer.mini.corpus.vocabulary import held_out
@@ -115,6 +117,24 @@ class TestRows:
         whole, part = (ROWS[name].learn(task, None).learned.tokens for name in ("ours", row))
         name = task.scene.concepts[0].name
         assert not torch.equal(whole[name]["clip_l"], part[name]["clip_l"])
+
+    def test_stage_2_adds_changes_to_the_same_tokens(self, task: Task) -> None:
+        plain, adapted = (ROWS[name].learn(task, None).learned for name in ("ours", "adapters"))
+        name = task.scene.concepts[0].name
+        assert torch.equal(plain.tokens[name]["clip_l"], adapted.tokens[name]["clip_l"])
+        assert not plain.changes
+        assert max(float(c.dense().abs().max()) for changes in adapted.changes.values() for c in changes) > 0
+
+
+class TestTable:
+    STAGES: ClassVar = [{"seconds": 2.0, "identity": 0.3}, {"seconds": 5.0, "identity": 0.6}]
+
+    def test_seconds_to_reach_are_the_first_good_stage_over_the_plain_loop(self) -> None:
+        assert seconds_to_reach(self.STAGES, {"seconds": 50.0, "identity": 0.5}) == pytest.approx(0.1)
+
+    def test_there_are_none_where_it_was_never_reached_or_not_measured(self) -> None:
+        assert seconds_to_reach(self.STAGES, {"seconds": 50.0, "identity": 0.7}) is None
+        assert seconds_to_reach(self.STAGES, None) is None
 
 
 class TestMeasures:

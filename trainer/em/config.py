@@ -117,6 +117,20 @@ class StopConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AdapterConfig:
+    """Stage 2. A Stable Diffusion class base wants `learning_rate` near 1e-4."""
+
+    steps: int = 0  # updates after the alternation; 0 leaves stage 2 out
+    rank: int = 4
+    learning_rate: float = 1e-3  # Adam
+
+    def __post_init__(self) -> None:
+        _require(self.steps >= 0, "adapters.steps must not be negative")
+        _require(1 <= self.rank <= 128, "adapters.rank must be between 1 and 128")
+        _require(self.learning_rate > 0, "adapters.learning_rate must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
 class EMConfig:
     """All settings of one training. Two runs with equal settings, pictures, base and machine give equal bits."""
 
@@ -127,6 +141,7 @@ class EMConfig:
     m_step: MStepConfig = field(default_factory=MStepConfig)
     guards: GuardConfig = field(default_factory=GuardConfig)
     stop: StopConfig = field(default_factory=StopConfig)
+    adapters: AdapterConfig = field(default_factory=AdapterConfig)
 
     def __post_init__(self) -> None:
         _require(self.max_rounds >= 1, "max_rounds must be at least 1")
@@ -137,7 +152,14 @@ class EMConfig:
         return dataclasses.asdict(self)
 
 
-_GROUPS = {"e_step": EStepConfig, "crf": CRFConfig, "m_step": MStepConfig, "guards": GuardConfig, "stop": StopConfig}
+_GROUPS = {
+    "e_step": EStepConfig,
+    "crf": CRFConfig,
+    "m_step": MStepConfig,
+    "guards": GuardConfig,
+    "stop": StopConfig,
+    "adapters": AdapterConfig,
+}
 
 
 def parse_config(values: dict[str, Any]) -> EMConfig:

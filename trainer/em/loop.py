@@ -43,6 +43,7 @@ class TrainingPhase(StrEnum):
     MASKS = "masks"  # E-step
     TOKENS = "tokens"  # M-step
     DONE = "done"
+    ADAPTERS = "adapters"  # stage 2, where it is asked for
     SAMPLES = "samples"  # drawing what was learned, for the report; steps are pictures
 
 

@@ -17,11 +17,11 @@ from torch.nn import functional
 
 from trainer.backbone import Backbone, TextConditioning
 from trainer.data import TrainingSet
+from trainer.em.adapters import concept_loss
 from trainer.em.config import EMConfig
 from trainer.em.e_step import harden
 from trainer.em.latents import resize
-from trainer.em.loop import Problem, prepare
-from trainer.em.m_step import draw_samples, objective
+from trainer.em.loop import prepare
 from trainer.em.prompts import PromptCompiler
 from trainer.em.state import EMState
 from trainer.mini.corpus.pool import CaptionedPictures
@@ -57,29 +57,12 @@ def tuned(backbone: Backbone, training: TrainingSet, state: EMState, replay: Rep
     optimizer = torch.optim.AdamW(unet.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(STEPS):
-        loss = _concept_loss(problem, state, masks, generator) + _replay_loss(problem.backbone, replay, generator)
+        loss = concept_loss(problem, state.rows, masks, generator) + _replay_loss(problem.backbone, replay, generator)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(unet.parameters(), CLIP)
         optimizer.step()
     return unet.requires_grad_(False)
-
-
-def _concept_loss(problem: Problem, state: EMState, masks: Tensor, generator: torch.Generator) -> Tensor:
-    config = problem.config.m_step
-    return objective(
-        problem.backbone,
-        problem.scene,
-        problem.observed,
-        masks,
-        state.rows,
-        problem.origin,
-        problem.compiler,
-        problem.layers,
-        config,
-        draw_samples(problem.scene, config, generator),
-        generator,
-    )
 
 
 def _replay_loss(backbone: Backbone, replay: Replay, generator: torch.Generator) -> Tensor:
