@@ -4,6 +4,8 @@ tables      the rows
 service     the intent and its decision of record, the result
 quota       images granted under each licence
 release     artefacts, to the application that was permitted, while it is
+images      images of a result, put where they are found again
+identify    which image on record a picture is, or looks like
 query       generations as they travel, and who may read them
 routes      /v1/generations
 """

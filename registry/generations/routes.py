@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 from registry.auth import CallerDep
 from registry.generations import query as reading
 from registry.generations import quota, service
+from registry.generations.identify import identify
 from registry.generations.release import release
 from registry.generations.usage import usage
 from registry.log.service import receipt
@@ -26,6 +27,7 @@ from sdk.spec.api import (
     LicenceCount,
 )
 from sdk.spec.digest import Digest
+from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.log_entry import LogReceipt
 from sdk.spec.usage import UsageQuery, UsageReport
@@ -68,6 +70,13 @@ def report_usage(query: Annotated[UsageQuery, Query()], runtime: RuntimeDep, cal
     """How much was used, told apart by the dimensions asked for."""
     with runtime.transaction(caller.tenant) as session:
         return usage(session, runtime, caller, query)
+
+
+@router.post("/identify")
+def identify_picture(query: IdentifyQuery, runtime: RuntimeDep, caller: CallerDep) -> IdentifyAnswer:
+    """Which image on record a picture is, or looks like."""
+    with runtime.transaction(caller.tenant) as session:
+        return identify(session, runtime, caller, query)
 
 
 @router.get("/licences/{licence}")

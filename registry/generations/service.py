@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from registry.auth import Caller
 from registry.generations import quota
+from registry.generations.images import note_images
 from registry.generations.tables import GenerationResultRow, GenerationRow, GenerationVersionRow
 from registry.log import service as log
 from registry.runtime import Runtime
@@ -122,6 +123,7 @@ def record_result(
         )
     )
     session.flush()
+    note_images(session, row, result)
     return index
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, text
+from sqlalchemy.dialects.postgresql import BIT
 from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.db import Base
 from sdk.spec.digest import Digest
+from sdk.spec.fingerprint import FINGERPRINT_BITS
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
 from sdk.spec.policy import Effect
 
@@ -88,6 +90,34 @@ class GenerationResultRow(Base):
     digest: Mapped[Digest]
     recorded_at: Mapped[datetime]
     log_index: Mapped[int] = mapped_column(BigInteger)
+
+
+class GeneratedImageRow(Base):
+    """An image of a result, to be found by its digest; made from the result, which is the evidence."""
+
+    __tablename__ = "generated_images"
+    __table_args__ = (Index("ix_generated_images_digest", "digest"),)
+
+    generation_id: Mapped[RecordId] = mapped_column(ForeignKey("generations.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    tenant: Mapped[TenantName]
+    digest: Mapped[Digest]
+
+
+class ImageFingerprintRow(Base):
+    """A perceptual fingerprint of an image or of a crop of it, as zeros and ones."""
+
+    __tablename__ = "image_fingerprints"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["generation_id", "position"], ["generated_images.generation_id", "generated_images.position"]
+        ),
+    )
+
+    generation_id: Mapped[RecordId] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    bits: Mapped[str] = mapped_column(BIT(FINGERPRINT_BITS), primary_key=True)
+    tenant: Mapped[TenantName]
 
 
 class ArtefactReleaseRow(Base):

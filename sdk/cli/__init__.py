@@ -12,6 +12,7 @@ compose       compose
 variants      variants
 canvas        --size and --place, which both share
 usage         usage
+identify      identify
 policy        policy why, test, diff, replay
 audit         audit log, audit verify, audit generations
 

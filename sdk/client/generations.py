@@ -14,6 +14,7 @@ from sdk.spec.api import (
     LicenceCount,
 )
 from sdk.spec.digest import Digest, verify_digest
+from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.log_entry import LogReceipt
 from sdk.spec.usage import UsageQuery, UsageReport
@@ -47,6 +48,10 @@ class GenerationCalls:
         """GET /v1/generations/usage: how much was used, told apart by the dimensions asked for."""
         asked = query.model_dump(mode="json", exclude_none=True)
         return self._registry.get("/v1/generations/usage", UsageReport, asked)
+
+    def identify(self, query: IdentifyQuery) -> IdentifyAnswer:
+        """POST /v1/generations/identify: which image on record a picture is, or looks like. Changes nothing."""
+        return self._registry.post("/v1/generations/identify", query, IdentifyAnswer, repeatable=True)
 
     def count_images(self, licence: RecordId) -> LicenceCount:
         """GET /v1/generations/licences/{id}: images granted under a licence."""

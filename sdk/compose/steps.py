@@ -15,6 +15,7 @@ from sdk.client import Client
 from sdk.compose.question import composition_context
 from sdk.compose.values import ComposedImage, ComposeProgress, Composer, ComposeStage, OnProgress
 from sdk.credentials.concept_use import ConceptUse, CountedApproval, UsedVersion
+from sdk.credentials.fingerprint import fingerprints_of_output
 from sdk.credentials.mark import PNG_MEDIA_TYPE
 from sdk.errors import BackboneError, PolicyDenied, VerificationError
 from sdk.generate.base_model import base_model_digest
@@ -161,7 +162,13 @@ def record_result(
     )
     subjects = {f"{index}.png": image.digest for index, image in enumerate(images)}
     listed = tuple(
-        GeneratedImage(digest=image.digest, media_type=PNG_MEDIA_TYPE, size=len(image.png)) for image in images
+        GeneratedImage(
+            digest=image.digest,
+            media_type=PNG_MEDIA_TYPE,
+            size=len(image.png),
+            fingerprints=fingerprints_of_output(image.image),
+        )
+        for image in images
     )
     statement = sign_envelope(encode_statement(predicate, subjects=subjects), composer.signer)
     result = GenerationResult(images=listed, statement=statement)

@@ -36,6 +36,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/generations/decisions?since=&after=&limit=     DecisionPage
     GET   /v1/generations/licences/{id}                      LicenceCount
     GET   /v1/generations/usage?by=&since=&until=            UsageReport (of sdk.spec.usage)
+    POST  /v1/generations/identify                           IdentifyQuery -> IdentifyAnswer (of sdk.spec.identify)
     GET   /v1/generations/{id}                               GenerationView
     GET   /v1/generations/{id}/artefacts/{digest}            bytes, to the grant's application, before the result
     POST  /v1/generations/{id}/result                        GenerationResult -> LogReceipt
@@ -59,6 +60,7 @@ from sdk.spec.bundle import VersionStatus
 from sdk.spec.canonical import WireModel
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Base64Bytes, Envelope
+from sdk.spec.fingerprint import Fingerprint
 from sdk.spec.ids import AliasName, ConceptId, PrincipalId, RecordId, TenantName
 from sdk.spec.log_entry import AuditEventType, LogEntry, LogReceipt
 from sdk.spec.manifest import ConceptKind
@@ -230,6 +232,7 @@ class GeneratedImage(WireModel):
     digest: Digest  # of the file that is handed out, credentials included
     media_type: str = Field(max_length=100)
     size: int = Field(ge=1)
+    fingerprints: tuple[Fingerprint, ...] | None = Field(default=None, max_length=32)  # of it and of crops of it
 
 
 class GenerationResult(WireModel):

@@ -20,6 +20,11 @@ class Fingerprint(PatternedText):
     what = "a fingerprint"
     example = "dct256:" + "0" * (FINGERPRINT_BITS // 4)
 
+    @property
+    def bits(self) -> str:
+        """The bits as 256 zeros and ones."""
+        return format(int(self.removeprefix("dct256:"), 16), f"0{FINGERPRINT_BITS}b")
+
     def distance(self, other: Fingerprint) -> int:
         """The number of bits in which two fingerprints differ."""
         mine, theirs = (int(held.removeprefix("dct256:"), 16) for held in (self, other))

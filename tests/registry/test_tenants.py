@@ -16,12 +16,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from support.registry import RegistryUnderTest
-from support.versions import FOX, Steps, Submitted, accepted, refused
+from support.versions import FOX, Steps, Submitted, accepted, refused, stand_in_fingerprint
 
 from registry.db import Base
 from sdk.spec.api import AliasChange, AliasChanges, NewConcept, Withdrawal
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
+from sdk.spec.identify import IdentifyQuery
 from sdk.spec.ids import AliasName, ConceptId, TenantName
 from sdk.spec.manifest import ArtefactRole, ConceptKind
 
@@ -109,6 +110,14 @@ def refused_with(
         assert answer.status_code == status, answer.text
 
     return check
+
+
+def finds_nothing(demo: Lives, method: str) -> None:
+    """The very file and its fingerprint, asked for by an application of another tenant."""
+    query = IdentifyQuery(digest=Digest.of(b"one"), fingerprints=(stand_in_fingerprint(b"one"),))
+    for name, wanted in (("other-app", 0), ("app", 1)):
+        answer = demo.ask(method, "/v1/generations/identify", name, encode_canonical(query))
+        assert len(accepted(answer)["matches"]) == wanted
 
 
 def public(demo: Lives, method: str) -> None:
@@ -209,6 +218,7 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
         lambda demo: f"/v1/generations/{demo.generation}/artefacts/{demo.version.manifest.artefacts[0].digest}",
         name="other-app",
     ),
+    ("POST", "/v1/generations/identify"): finds_nothing,
     ("POST", "/v1/generations/{generation}/result"): hidden(
         lambda demo: f"/v1/generations/{demo.generation}/result", _result, "other-app"
     ),

@@ -35,6 +35,7 @@ from sdk.spec.bundle import VersionBundle, VersionStatus
 from sdk.spec.canonical import WireModel, encode_canonical, parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope
+from sdk.spec.identify import NEAR, IdentifyAnswer, IdentifyQuery, Likeness
 from sdk.spec.ids import RecordId, parse_version_ref
 from sdk.spec.log_entry import AuditEventType, parse_log_entry
 from sdk.spec.log_tiles import TILE_WIDTH, parse_tile_index
@@ -103,6 +104,8 @@ class FakeRegistry:
             return self.bundle(parse_version_ref(request.url.params["ref"]).concept)
         if path.startswith("/v1/log/"):
             return self._log(path.removeprefix("/v1/log/"), request)
+        if path == "/v1/generations/identify":
+            return self._identify(parse_wire(IdentifyQuery, request.content, "query"))
         if path.startswith("/v1/generations"):
             return self._generation(method, path, request)
         if match := re.fullmatch(r"/v1/concepts/(demo/\w+)/versions/1(/reviews|/revocation)?", path):
@@ -160,6 +163,17 @@ class FakeRegistry:
             receipt=self.log.receipt(index),
             expires_at=NOW + timedelta(minutes=10),
         )
+
+    def _identify(self, query: IdentifyQuery) -> Answer:
+        matches = []
+        for number, result in enumerate(self.results):
+            for image in result.images:
+                pairs = [(asked, held) for asked in query.fingerprints for held in image.fingerprints or ()]
+                distance = min((asked.distance(held) for asked, held in pairs), default=NEAR + 1)
+                if image.digest == query.digest or distance <= NEAR:
+                    found = None if image.digest == query.digest else distance
+                    matches.append(Likeness(generation=self._view(number), image=image.digest, distance=found))
+        return IdentifyAnswer(matches=tuple(sorted(matches, key=lambda match: match.distance or -1)))
 
     def _result(self, generation: RecordId, result: GenerationResult) -> Answer:
         verify_role(result.statement, self.trust, TrustRole.GENERATION)

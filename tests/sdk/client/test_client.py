@@ -38,6 +38,7 @@ from sdk.errors import (
 from sdk.spec import api, training
 from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.digest import Digest
+from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
 from sdk.spec.policy import Decision, Effect, Reason, Use
 from sdk.spec.usage import UsageCount, UsageDimension, UsageQuery, UsageReport
 
@@ -206,6 +207,11 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
             rows=(),
             total=UsageCount(permitted=0, denied=0, images_granted=0, images_recorded=0),
         ),
+    ),
+    (
+        "POST /v1/generations/identify",
+        lambda c: c.identify(IdentifyQuery(digest=DIGEST)),
+        IdentifyAnswer(matches=()),
     ),
     ("GET /v1/generations/decisions?after=-1&limit=200", lambda c: c.list_decisions(), api.DecisionPage(decisions=())),
     (

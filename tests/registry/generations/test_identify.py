@@ -1,0 +1,103 @@
+"""A picture leads back to its generation: by its file, or by what it looks like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from support.registry import BASE_URL, RegistryUnderTest
+from support.versions import Steps, accepted, stand_in_fingerprint
+
+from sdk.client import Client
+from sdk.errors import PolicyDenied
+from sdk.spec.digest import Digest
+from sdk.spec.fingerprint import Fingerprint
+from sdk.spec.identify import MAX_MATCHES, NEAR, IdentifyAnswer, IdentifyQuery
+
+ELSEWHERE = Digest.of(b"a copy")
+
+
+def turned(fingerprint: Fingerprint, bits: int) -> Fingerprint:
+    """The same with its last `bits` turned."""
+    return Fingerprint(f"dct256:{int(fingerprint.removeprefix('dct256:'), 16) ^ (2**bits - 1):064x}")
+
+
+@pytest.fixture
+def generated(registry: RegistryUnderTest) -> tuple[RegistryUnderTest, str]:
+    """A generation of two images, "one" and "two"."""
+    steps = Steps(registry)
+    fox = steps.approved()
+    grant = accepted(steps.compose(fox))
+    accepted(steps.post("app", f"/v1/generations/{grant['id']}/result", steps.result(grant["id"], fox)))
+    return registry, grant["id"]
+
+
+def ask(registry: RegistryUnderTest, name: str = "auditor", **members: Any) -> IdentifyAnswer:
+    with Client(BASE_URL, registry.credentials[name], transport=registry.transport) as client:
+        return client.identify(IdentifyQuery(**{"digest": ELSEWHERE, **members}))
+
+
+class TestIdentify:
+    def test_the_very_file_is_found_by_its_digest(self, generated: tuple[RegistryUnderTest, str]) -> None:
+        registry, generation = generated
+        (match,) = ask(registry, digest=Digest.of(b"two")).matches
+        assert (match.generation.id, match.image, match.distance) == (generation, Digest.of(b"two"), None)
+        assert match.generation.versions == ("demo/fox@1",)
+
+    @pytest.mark.parametrize("bits", [0, 1, NEAR])
+    def test_a_copy_is_found_by_what_it_looks_like(self, generated: tuple[RegistryUnderTest, str], bits: int) -> None:
+        registry, generation = generated
+        (match,) = ask(registry, fingerprints=(turned(stand_in_fingerprint(b"one"), bits),)).matches
+        assert (match.generation.id, match.image, match.distance) == (generation, Digest.of(b"one"), bits)
+
+    def test_what_looks_otherwise_is_not_found(self, generated: tuple[RegistryUnderTest, str]) -> None:
+        registry, _ = generated
+        assert ask(registry, fingerprints=(turned(stand_in_fingerprint(b"one"), NEAR + 1),)).matches == ()
+        assert ask(registry).matches == ()
+
+    def test_the_very_file_comes_first_and_once_and_then_the_nearest(
+        self, generated: tuple[RegistryUnderTest, str]
+    ) -> None:
+        registry, _ = generated
+        near_two = turned(stand_in_fingerprint(b"two"), 5)
+        found = ask(registry, digest=Digest.of(b"one"), fingerprints=(stand_in_fingerprint(b"one"), near_two))
+        assert [(match.image, match.distance) for match in found.matches] == [
+            (Digest.of(b"one"), None),
+            (Digest.of(b"two"), 5),
+        ]
+
+    def test_no_more_are_told_than_the_limit(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        fox = steps.approved()
+        images = tuple(f"{number}".encode() for number in range(MAX_MATCHES + 2))
+        for number in range(2):
+            grant = accepted(steps.compose(fox, key=f"{number}" * 16, count=len(images)))
+            result = steps.result(grant["id"], fox, images=images)
+            accepted(steps.post("app", f"/v1/generations/{grant['id']}/result", result))
+        four = tuple(stand_in_fingerprint(image) for image in images[:4])
+        assert len(ask(registry, fingerprints=four).matches) == 8
+        assert len(ask(registry, digest=Digest.of(images[0]), fingerprints=four).matches) == 8
+
+
+class TestReaders:
+    def test_an_application_finds_its_own_only(self, generated: tuple[RegistryUnderTest, str]) -> None:
+        registry, _ = generated
+        assert len(ask(registry, "app", digest=Digest.of(b"one")).matches) == 1
+
+    def test_a_reviewer_is_refused(self, generated: tuple[RegistryUnderTest, str]) -> None:
+        registry, _ = generated
+        with pytest.raises(PolicyDenied):
+            ask(registry, "reviewer", digest=Digest.of(b"one"))
+
+
+def test_an_image_without_a_fingerprint_is_found_by_its_file(registry: RegistryUnderTest) -> None:
+    steps = Steps(registry)
+    fox = steps.approved()
+    grant = accepted(steps.compose(fox))
+    result = steps.result(grant["id"], fox)
+    flat = tuple(image.model_copy(update={"fingerprints": None}) for image in result.images)
+    accepted(steps.post("app", f"/v1/generations/{grant['id']}/result", result.model_copy(update={"images": flat})))
+    assert len(ask(registry, digest=Digest.of(b"one")).matches) == 1
+    with registry.engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM image_fingerprints")).scalar_one() == 0
