@@ -52,11 +52,11 @@ def identify(session: Session, runtime: Runtime, caller: Caller, query: Identify
     return IdentifyAnswer(matches=tuple(matches))
 
 
-def _by_digest(digest: Digest) -> Select[Any]:
+def _by_digest(digest: Digest) -> Select[*tuple[Any, ...]]:
     return select(GeneratedImageRow.generation_id, GeneratedImageRow.digest).where(GeneratedImageRow.digest == digest)
 
 
-def _by_fingerprint(asked: Fingerprint) -> Select[Any]:
+def _by_fingerprint(asked: Fingerprint) -> Select[*tuple[Any, ...]]:
     """Images with the distance of their nearest fingerprint, nearest first."""
     differing = ImageFingerprintRow.bits.op("#")(sql_cast(literal(asked.bits), _BITS))
     distance = func.bit_count(differing)
@@ -75,7 +75,7 @@ def _by_fingerprint(asked: Fingerprint) -> Select[Any]:
     )
 
 
-def _readable(statement: Select[Any], caller: Caller, application: PrincipalId | None) -> Select[Any]:
+def _readable(statement: Select[*tuple[Any, ...]], caller: Caller, application: PrincipalId | None) -> Select[*tuple[Any, ...]]:
     statement = statement.join(GenerationRow, GenerationRow.id == GeneratedImageRow.generation_id)
     statement = statement.where(GenerationRow.tenant == caller.tenant)
     return statement if application is None else statement.where(GenerationRow.application == application)

@@ -33,6 +33,11 @@ _XMP: Final = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 </rdf:RDF></x:xmpmeta>
 <?xpacket end="w"?>"""
 
+_NO_MINING: Final = {  # Creator Assertions Working Group, training and data mining assertion 1.1
+    f"cawg.{use}": {"use": "notAllowed"}
+    for use in ("ai_inference", "ai_generative_training", "ai_training", "data_mining")
+}
+
 _logger = logging.getLogger(__name__)
 
 
@@ -84,6 +89,7 @@ def _manifest(use: ConceptUse) -> dict[str, Any]:
         "ingredients": [_ingredient(label, version) for label, version in zip(labels, use.versions, strict=True)],
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": [created]}},
+            {"label": "cawg.training-mining", "data": {"entries": _NO_MINING}},
             {"label": ASSERTION_LABEL, "kind": "Json", "data": use.model_dump(mode="json", by_alias=True)},
         ],
     }

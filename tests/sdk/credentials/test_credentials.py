@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import stat
 import struct
 import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import c2pa
 import pytest
 from cryptography import x509
 from PIL import Image
@@ -62,6 +64,16 @@ def authority(folder: Path) -> str:
 @pytest.fixture(scope="module")
 def marked(folder: Path) -> bytes:
     return mark_image(encode_png(PICTURE), concept_use(), load_credential_signer(folder))
+
+
+class TestManifest:
+    def test_reserves_training_and_mining(self, marked: bytes, authority: str) -> None:
+        report = json.loads(c2pa.Reader("image/png", io.BytesIO(marked)).json())
+        assertions = report["manifests"][report["active_manifest"]]["assertions"]
+        (mining,) = [each["data"] for each in assertions if each["label"] == "cawg.training-mining"]
+        assert len(mining["entries"]) == 4
+        assert {entry["use"] for entry in mining["entries"].values()} == {"notAllowed"}
+        assert read_credentials(marked, [authority]).state is CredentialState.TRUSTED
 
 
 class TestAuthority:
