@@ -5,7 +5,7 @@ Nothing in a bundle is believed because a registry sent it. The steps, in order;
  2. Every checkpoint is of the trusted log and signed by it; two of one size have one root.
  3. The manifest is canonical, and of the version that was asked for.
  4. The training service attested to this manifest.
- 5. Its submission is in the log.
+ 5. Its submission is in the log, with the owner and the number of approvals that it needs.
  6. The consent and licence records are those that the manifest names, each with its digest.
  7. The version is approved at this moment, says the registry.
  8. The threshold of distinct reviewers, none of them its trainer or owner, signed this manifest, number and terms.
@@ -112,9 +112,7 @@ def verify_submission(bundle: VersionBundle, *, ref: VersionRef, trust: TrustRoo
         bundle=bundle, manifest=manifest, digest=Digest.of(bundle.manifest), checkpoint=checkpoint, notes=notes
     )
     _verify_attestation(version, trust)  # 4
-    _verify_entry(  # 5
-        bundle.submission_receipt, trust, AuditEventType.VERSION_SUBMITTED, version.name, version.digest
-    )
+    _verify_submission(version, trust)  # 5
     _verify_terms(version)  # 6
     return version
 
@@ -177,6 +175,17 @@ def _verify_attestation(version: VerifiedVersion, trust: TrustRoot) -> None:
     predicate = _predicate_about(envelope, TrainingPredicate, version)
     if predicate.concept != version.manifest.concept or predicate.record != version.manifest.training:
         raise VerificationError(f"the training attestation of {version.name} describes another training")
+
+
+def _verify_submission(version: VerifiedVersion, trust: TrustRoot) -> None:
+    bundle, receipt = version.bundle, version.bundle.submission_receipt
+    entry = _verify_entry(receipt, trust, AuditEventType.VERSION_SUBMITTED, version.name, version.digest)
+    said = {"owner": str(bundle.owner), "approvals_required": str(bundle.approvals_required)}
+    for name, value in said.items():
+        if entry.facts.get(name) != value:
+            raise ProofInvalid(
+                f"{name} of {version.name} is {value}, says the registry; its log says {entry.facts.get(name)}"
+            )
 
 
 def _verify_entry(

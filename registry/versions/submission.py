@@ -124,6 +124,7 @@ def _store(
 ) -> Version:
     newest = session.scalar(select(func.max(VersionRow.number)).where(VersionRow.concept_id == concept.id))
     number = (newest or 0) + 1
+    required = _approvals_required(runtime, concept.kind)
     index = log.append(
         session,
         runtime,
@@ -131,7 +132,11 @@ def _store(
         actor=caller.principal,
         subject=f"{concept.id}@{number}",
         evidence={"manifest": manifest.digest, "attestation": submission.attestation.digest},
-        facts={"trainer_of_record": manifest.training.requested_by},
+        facts={
+            "trainer_of_record": manifest.training.requested_by,
+            "owner": concept.owner,
+            "approvals_required": str(required),
+        },
     )
     now = runtime.clock()
     session.add(
@@ -144,7 +149,7 @@ def _store(
             attestation=encode_envelope(submission.attestation),
             owner=concept.owner,
             trainer_of_record=manifest.training.requested_by,
-            approvals_required=_approvals_required(runtime, concept.kind),
+            approvals_required=required,
             submitted_by=caller.principal,
             submitted_at=now,
             log_index=index,

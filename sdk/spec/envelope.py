@@ -25,9 +25,12 @@ def _decode_base64(value: object) -> bytes:
     if not isinstance(value, str):
         raise ValueError("expected base64 text")
     try:
-        return base64.b64decode(value, validate=True)
+        content = base64.b64decode(value, validate=True)
     except binascii.Error as exc:
         raise ValueError(f"not standard base64: {exc}") from exc
+    if _encode_base64(content) != value:
+        raise ValueError("not standard base64: the bits after the last byte are not zero")
+    return content
 
 
 def _encode_base64(value: bytes) -> str:

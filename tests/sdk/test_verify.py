@@ -175,6 +175,13 @@ class TestStep5Submission:
         with pytest.raises(ProofInvalid, match="not version:submitted of demo/fox@1"):
             verify(world, world.bundle(submission_receipt=world.log.receipt(index)))
 
+    @pytest.mark.parametrize("changed", [{"owner": PrincipalId("demo/trainer")}, {"approvals_required": 2}])
+    def test_rejects_an_owner_or_a_threshold_that_the_log_does_not_say(
+        self, world: World, changed: dict[str, object]
+    ) -> None:
+        with pytest.raises(ProofInvalid, match=f"{next(iter(changed))} of demo/fox@1"):
+            verify(world, world.bundle(**changed))
+
 
 class TestStep6Terms:
     def test_rejects_records_that_the_manifest_does_not_name(self, world: World) -> None:
@@ -210,18 +217,24 @@ class TestStep8Approvals:
         with pytest.raises(ThresholdNotMet, match="0 of 1"):
             verify(World())
 
-    def test_rejects_too_few_reviewers(self, world: World) -> None:
+    def test_rejects_too_few_reviewers(self) -> None:
+        world = World(approvals_required=2)
+        world.approve()
         with pytest.raises(ThresholdNotMet, match="1 of 2"):
-            verify(world, world.bundle(approvals_required=2))
+            verify(world)
 
-    def test_two_approvals_of_one_reviewer_count_once(self, world: World) -> None:
+    def test_two_approvals_of_one_reviewer_count_once(self) -> None:
+        world = World(approvals_required=2)
+        world.approve()
         world.approve(comment="again")
         with pytest.raises(ThresholdNotMet, match="1 of 2"):
-            verify(world, world.bundle(approvals_required=2))
+            verify(world)
 
-    def test_two_reviewers_meet_a_threshold_of_two(self, world: World) -> None:
+    def test_two_reviewers_meet_a_threshold_of_two(self) -> None:
+        world = World(approvals_required=2)
+        world.approve()
         world.approve("second-reviewer")
-        assert len(verify(world, world.bundle(approvals_required=2)).approvers) == 2
+        assert len(verify(world).approvers) == 2
 
     def test_a_person_needs_two_whatever_the_registry_says(self) -> None:
         world = World(manifest=make_manifest(kind=ConceptKind.PERSON))

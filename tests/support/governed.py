@@ -189,12 +189,15 @@ def sign_about(predicate: Predicate, digest: Digest, signer: str, concept: Conce
 class World:
     """A trust root, a log, and versions with their proofs."""
 
-    def __init__(self, *, manifest: ConceptManifest | None = None, number: int = 1) -> None:
+    def __init__(
+        self, *, manifest: ConceptManifest | None = None, number: int = 1, approvals_required: int = 1
+    ) -> None:
         self.trust = make_trust_root()
         self.log = MemoryLog(ORIGIN, fixed_signer("log"), NOW)
         self.log.append(AuditEventType.LOG_OPENED, ORIGIN)
         self.manifest = manifest or make_manifest()
         self.number = number
+        self.approvals_required = approvals_required
         concept = self.manifest.concept
         self.consents = (consent_evidence(consent_record(concept)),)
         self.licences = (licence_evidence(licence_grant(concept)),)
@@ -216,7 +219,8 @@ class World:
 
     def log_submission(self) -> int:
         evidence = {"manifest": self.manifest.digest, "attestation": self.attestation.digest}
-        return self.log.append(AuditEventType.VERSION_SUBMITTED, self.name, evidence=evidence)
+        facts = {"owner": "demo/owner", "approvals_required": str(self.approvals_required)}
+        return self.log.append(AuditEventType.VERSION_SUBMITTED, self.name, evidence=evidence, facts=facts)
 
     def approve(
         self, signer: str = "reviewer", *, about: Digest | None = None, signed_by: str | None = None, **changes: Any
@@ -250,7 +254,7 @@ class World:
                 "number": self.number,
                 "status": VersionStatus.APPROVED,
                 "owner": PrincipalId("demo/owner"),
-                "approvals_required": 1,
+                "approvals_required": self.approvals_required,
                 "manifest": encode_manifest(self.manifest),
                 "training_attestation": self.attestation,
                 "submission_receipt": self.log.receipt(self.submission_index),

@@ -36,8 +36,16 @@ class MemoryLog:
         *,
         actor: str = "demo/somebody",
         evidence: dict[str, Digest] | None = None,
+        facts: dict[str, str] | None = None,
     ) -> int:
-        entry = LogEntry(event=event, at=self.at, actor=PrincipalId(actor), subject=subject, evidence=evidence or {})
+        entry = LogEntry(
+            event=event,
+            at=self.at,
+            actor=PrincipalId(actor),
+            subject=subject,
+            evidence=evidence or {},
+            facts=facts or {},
+        )
         self.contents.append(encode_log_entry(entry))
         return len(self.contents) - 1
 
