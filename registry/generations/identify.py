@@ -75,7 +75,9 @@ def _by_fingerprint(asked: Fingerprint) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _readable(statement: Select[*tuple[Any, ...]], caller: Caller, application: PrincipalId | None) -> Select[*tuple[Any, ...]]:
+def _readable(
+    statement: Select[*tuple[Any, ...]], caller: Caller, application: PrincipalId | None
+) -> Select[*tuple[Any, ...]]:
     statement = statement.join(GenerationRow, GenerationRow.id == GeneratedImageRow.generation_id)
     statement = statement.where(GenerationRow.tenant == caller.tenant)
     return statement if application is None else statement.where(GenerationRow.application == application)
