@@ -26,7 +26,7 @@ from trainer.em.prompts import PromptCompiler
 from trainer.em.state import EMState
 from trainer.mini.corpus.pool import CaptionedPictures
 
-STEPS, LEARNING_RATE, BATCH, CLIP = 60, 5e-5, 4, 1.0
+STEPS, LEARNING_RATE, BATCH, CLIP = 60, 2e-4, 4, 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
