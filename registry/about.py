@@ -8,9 +8,8 @@ from functools import cache
 from fastapi import APIRouter, Response
 
 from registry.auth import CallerDep
-from registry.db import head_revision, schema_revision
+from registry.readiness import require_ready
 from registry.runtime import RuntimeDep
-from sdk.errors import ServiceUnavailable
 from sdk.spec.api import Health, PolicyBundleView, WhoAmI
 from sdk.spec.envelope import encode_envelope
 
@@ -25,11 +24,8 @@ def health() -> Health:
 
 @router.get("/readyz")
 def readiness(runtime: RuntimeDep) -> Health:
-    """The database answers and has the schema that this code was written for."""
-    with runtime.sessions.begin() as session:  # an older schema has no role to work as
-        found = schema_revision(session.connection())
-    if found != (expected := head_revision()):
-        raise ServiceUnavailable(f"the database has schema {found}, this registry needs {expected}; migrate it")
+    """Database, blob store and log key can serve; else 503, naming those that cannot."""
+    require_ready(runtime)
     return Health(service="registry", version=_version(), status="ready")
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from fastapi import FastAPI
+from opentelemetry.trace import TracerProvider
 
 from registry import about, blobs
 from registry.approvals import routes as approvals
@@ -23,19 +24,27 @@ from registry.limits import BodyLimit
 from registry.log import routes as log
 from registry.openapi import describe
 from registry.runtime import Runtime
+from registry.telemetry import routes as telemetry
+from registry.telemetry.metrics import Metrics
+from registry.telemetry.requests import Requests
+from registry.telemetry.tracing import tracing
 from registry.versions import routes as versions
 
-SLICES: Final = (about, blobs, consent, concepts, versions, approvals, generations, log)
+SLICES: Final = (about, blobs, consent, concepts, versions, approvals, generations, log, telemetry)
 
 
-def create_app(runtime: Runtime) -> FastAPI:
-    """The ASGI application that serves `runtime`."""
-    app = FastAPI(title="Imprimatur registry", openapi_url=None, docs_url=None, redoc_url=None)
+def create_app(runtime: Runtime, *, tracer_provider: TracerProvider | None = None) -> FastAPI:
+    """The ASGI application that serves `runtime`; it traces as the environment says, or to `tracer_provider`."""
+    app = FastAPI(
+        title="Imprimatur registry", openapi_url=None, docs_url=None, redoc_url=None, telemetry=tracing(tracer_provider)
+    )
     app.state.runtime = runtime
+    app.state.metrics = Metrics(runtime)
     install_error_handlers(app)
     limits = runtime.settings
     app.add_middleware(IdempotencyKeys, runtime=runtime)  # inside the limit: what is added last is outermost
     app.add_middleware(BodyLimit, max_body_bytes=limits.max_body_bytes, max_blob_bytes=limits.max_blob_bytes)
+    app.add_middleware(Requests, metrics=app.state.metrics, mounts=(BASE,))
     for part in SLICES:
         app.include_router(part.router)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +22,7 @@ from registry.runtime import APP_ROLE, Runtime, system_clock
 from registry.sealing import file_key_wrapper
 from registry.settings import Settings, read_settings
 from registry.storage import open_blob_store
+from registry.telemetry.logs import set_up_logging
 from sdk.errors import ConfigurationError
 from sdk.policy.bundle import load_bundle
 from sdk.policy.cedar import CedarEngine
@@ -46,6 +44,7 @@ def serve(workspace: Workspace) -> None:
             host=settings.host,
             port=settings.port,
             log_config=None,
+            access_log=False,  # `registry.telemetry.requests` writes the line
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
@@ -136,25 +135,3 @@ def require_own_database(runtime: Runtime) -> None:
         raise ConfigurationError(f"the database's user may not work as {APP_ROLE}; run 'GRANT {APP_ROLE} TO that_user'")
     if opened != origin:
         raise ConfigurationError(f"the database holds the log {opened}, the trust root is of {origin}; they do not fit")
-
-
-def set_up_logging() -> None:
-    """Log to stderr, one JSON object a line."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-
-
-class JsonLines(logging.Formatter):
-    """A record as one JSON object: time, level, logger, message, and the place of an exception."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)

@@ -20,7 +20,7 @@ class RecordCalls:
         return self._registry.get("/healthz", Health)
 
     def ready(self) -> Health:
-        """GET /readyz. Raises `ServiceUnavailable` while the registry's database cannot serve."""
+        """GET /readyz. Raises `ServiceUnavailable` naming what cannot serve: database, blob store, log key."""
         return self._registry.get("/readyz", Health)
 
     def trust_root(self) -> Envelope:

@@ -7,7 +7,7 @@ checkpoint and tiles.
 Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code of `sdk.errors`.
 
     GET   /healthz                                           Health
-    GET   /readyz                                            Health, or 503 while the database cannot serve
+    GET   /readyz                                            Health, or 503 naming what cannot serve
     GET   /v1/trust-root                                     Envelope (of a TrustRoot)
     GET   /v1/whoami                                         WhoAmI
     PUT   /v1/blobs/{digest}                                 bytes -> 201, or 200 when already there

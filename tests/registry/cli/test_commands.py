@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from registry.cli import commands
-from registry.cli.serving import JsonLines
+from registry.telemetry.logs import JsonLines
 from sdk.errors import ConfigurationError, FormatError, ImprimaturError
 
 RUNNER = CliRunner()
