@@ -7,7 +7,7 @@ from functools import cache
 
 from fastapi import APIRouter, Response
 
-from registry.auth import CallerDep
+from registry.auth import AnyCallerDep, CallerDep
 from registry.readiness import require_ready
 from registry.runtime import RuntimeDep
 from sdk.spec.api import Health, PolicyBundleView, WhoAmI
@@ -36,7 +36,7 @@ def trust_root(runtime: RuntimeDep) -> Response:
 
 
 @router.get("/v1/whoami")
-def whoami(caller: CallerDep) -> WhoAmI:
+def whoami(caller: AnyCallerDep) -> WhoAmI:
     """Who the credential says is calling."""
     return WhoAmI(principal=caller.principal, tenant=caller.tenant, roles=tuple(sorted(caller.roles)))
 

@@ -2,7 +2,8 @@
 
 A credential is `imp_` and 43 characters of base64url (32 random bytes). Only its SHA-256 digest is stored; with 256
 bits of entropy it needs no salt and no slow hash, and looking it up by digest leaks nothing through time.
-Authentication is never optional: a route either asks for `CallerDep` or is named public in `sdk.spec.api`.
+Authentication is never optional: a route either asks for `CallerDep` or is named public in `sdk.spec.api`. The few
+that subjects may call ask for `AnyCallerDep`, and see to it themselves that a subject finds only what is about them.
 """
 
 from __future__ import annotations
@@ -71,6 +72,18 @@ class Caller:
             held = ", ".join(sorted(role.value for role in self.roles)) or "none"
             raise PermissionDenied(
                 f"{self.principal} has the roles {held}; this needs {needed}; ask who issues credentials"
+            )
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the caller works for the tenant, and is not only the subject of its records."""
+        return bool(self.roles - {Role.SUBJECT})
+
+    def require_member(self) -> None:
+        """Return if the caller works for the tenant. Raises `PermissionDenied`."""
+        if not self.is_member:
+            raise PermissionDenied(
+                f"{self.principal} has the role subject, which opens what is recorded about oneself and nothing else"
             )
 
     @property
@@ -145,7 +158,17 @@ def caller_of(request: Request, runtime: RuntimeDep) -> Caller:
         return authenticate(session, runtime, request.headers.get("Authorization"))
 
 
-CallerDep = Annotated[Caller, Depends(caller_of)]
+AnyCallerDep = Annotated[Caller, Depends(caller_of)]
+"""Whoever has a credential, a subject included: for routes that show a subject nothing but what is about them."""
+
+
+def member_of(caller: AnyCallerDep) -> Caller:
+    """The caller, who works for the tenant. Raises `PermissionDenied` to somebody who is only a subject."""
+    caller.require_member()
+    return caller
+
+
+CallerDep = Annotated[Caller, Depends(member_of)]
 
 
 def _check_in_force(row: CredentialRow, now: datetime) -> None:

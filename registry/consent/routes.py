@@ -1,15 +1,26 @@
-"""/v1/consents and /v1/licences. Withdrawal is served by `versions.routes`, because it suspends versions."""
+"""/v1/consents, /v1/licences and /v1/subjects. Withdrawal is served by `versions.routes`, because it suspends versions."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
 
-from registry.auth import CallerDep
-from registry.consent import service
+from fastapi import APIRouter, Query
+
+from registry.auth import AnyCallerDep, CallerDep
+from registry.consent import query, service, subjects
 from registry.log.service import receipt
 from registry.runtime import RuntimeDep
 from sdk.spec.api import RecordAccepted
+from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
+from sdk.spec.subjects import (
+    ConsentPage,
+    ConsentQuery,
+    SubjectAccepted,
+    SubjectBinding,
+    SubjectList,
+    SubjectRelease,
+)
 from sdk.spec.terms import ConsentEvidence, ConsentRecord, LicenceEvidence, LicenceGrant
 
 router = APIRouter(prefix="/v1", tags=["consent"])
@@ -23,11 +34,18 @@ def give_consent(record: ConsentRecord, runtime: RuntimeDep, caller: CallerDep) 
     return RecordAccepted(id=given.id, digest=given.digest, receipt=receipt(runtime, given.log_index))
 
 
-@router.get("/consents/{consent}")
-def get_consent(consent: RecordId, runtime: RuntimeDep, caller: CallerDep) -> ConsentEvidence:
-    """A consent with its status now."""
+@router.get("/consents")
+def list_consents(asked: Annotated[ConsentQuery, Query()], runtime: RuntimeDep, caller: AnyCallerDep) -> ConsentPage:
+    """Consents with their status now: the tenant's, or those about the subject who calls."""
     with runtime.transaction(caller.tenant) as session:
-        return service.consents_of(session, caller.tenant, [consent], runtime.clock())[0]
+        return query.page(session, caller, asked, runtime.clock())
+
+
+@router.get("/consents/{consent}")
+def get_consent(consent: RecordId, runtime: RuntimeDep, caller: AnyCallerDep) -> ConsentEvidence:
+    """A consent with its status now; a subject finds those about them."""
+    with runtime.transaction(caller.tenant) as session:
+        return query.one(session, caller, consent, runtime.clock())
 
 
 @router.post("/licences", status_code=201)
@@ -43,3 +61,26 @@ def get_licence(licence: RecordId, runtime: RuntimeDep, caller: CallerDep) -> Li
     """A licence."""
     with runtime.transaction(caller.tenant) as session:
         return service.licences_of(session, caller.tenant, [licence])[0]
+
+
+@router.post("/subjects", status_code=201)
+def bind_subject(binding: SubjectBinding, runtime: RuntimeDep, caller: CallerDep) -> SubjectAccepted:
+    """Say which principal is, or speaks for, the person behind a pseudonym."""
+    with runtime.transaction(caller.tenant) as session:
+        bound = subjects.bind(session, runtime, caller, binding)
+    return SubjectAccepted(digest=Digest.of(bound.content), receipt=receipt(runtime, bound.log_index))
+
+
+@router.post("/subjects/release", status_code=201)
+def release_subject(ending: SubjectRelease, runtime: RuntimeDep, caller: CallerDep) -> SubjectAccepted:
+    """Say that a principal no longer is, or speaks for, the person behind a pseudonym."""
+    with runtime.transaction(caller.tenant) as session:
+        released = subjects.release(session, runtime, caller, ending)
+    return SubjectAccepted(digest=Digest.of(released.content), receipt=receipt(runtime, released.log_index))
+
+
+@router.get("/subjects")
+def list_subjects(runtime: RuntimeDep, caller: AnyCallerDep) -> SubjectList:
+    """The bindings that hold: the tenant's, or the caller's own."""
+    with runtime.transaction(caller.tenant) as session:
+        return SubjectList(subjects=subjects.bindings(session, caller))

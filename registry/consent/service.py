@@ -17,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
+from registry.consent import subjects
 from registry.consent.tables import ConsentRow, ConsentWithdrawalRow, LicenceRow, RecordRow
 from registry.log import service as log
 from registry.runtime import Runtime
@@ -57,12 +58,14 @@ def claim(session: Session, caller: Caller, consent: RecordId) -> Digest:
 
     Raises:
         PermissionDenied: the caller may not withdraw consents.
-        NotFound: the caller's tenant has no such consent.
+        NotFound: the caller's tenant has no such consent, or it is about somebody else than the subject who calls.
         Conflict: it was withdrawn before.
     """
-    caller.require(Role.OWNER, Role.REVIEWER)
+    caller.require(Role.OWNER, Role.REVIEWER, Role.SUBJECT)
     statement = select(ConsentRow).where(ConsentRow.id == consent, ConsentRow.tenant == caller.tenant)
     row = session.scalar(statement.with_for_update(key_share=True))
+    if not caller.roles & {Role.OWNER, Role.REVIEWER}:
+        subjects.require_own(session, caller, row.subject if row else None, f"consent {consent}")
     if row is None:
         raise _missing(caller.tenant, consent)
     if earlier := session.get(ConsentWithdrawalRow, consent):

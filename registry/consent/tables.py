@@ -1,4 +1,4 @@
-"""Rows of consents, their withdrawals, and licences. All insert-only: a withdrawal is a new row, never an edit.
+"""Rows of consents, their withdrawals, who subjects are, and licences. All insert-only: a withdrawal is a new row, never an edit.
 
 `content` is the canonical form that `digest` is of; it is what is handed out and verified.
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.db import Base
 from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, RecordId, TenantName
+
+SUBJECT_OF_CONTENT = "subject_of_record(content)"
 
 
 class RecordRow(Base):
@@ -33,7 +35,9 @@ class ConsentRow(RecordRow):
     """One act of consent."""
 
     __tablename__ = "consents"
-    __table_args__ = (UniqueConstraint("tenant", "digest"),)
+    __table_args__ = (UniqueConstraint("tenant", "digest"), Index(None, "tenant", "subject"))
+
+    subject: Mapped[str | None] = mapped_column(Computed(SUBJECT_OF_CONTENT, persisted=True))  # to look records up by
 
 
 class LicenceRow(RecordRow):
@@ -52,4 +56,24 @@ class ConsentWithdrawalRow(Base):
     reason: Mapped[str]
     withdrawn_by: Mapped[PrincipalId]
     withdrawn_at: Mapped[datetime]
+    log_index: Mapped[int] = mapped_column(BigInteger)
+
+
+class SubjectBindingRow(Base):
+    """From here on, until its next row, a principal is or speaks for the person behind a pseudonym, or is not."""
+
+    __tablename__ = "subject_bindings"
+    __table_args__ = (
+        CheckConstraint("place >= 1", name="place"),
+        Index(None, "tenant", "principal"),
+    )
+
+    tenant: Mapped[TenantName] = mapped_column(primary_key=True)
+    pseudonym: Mapped[str] = mapped_column(primary_key=True)
+    principal: Mapped[PrincipalId] = mapped_column(primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True)
+    bound: Mapped[bool]
+    content: Mapped[bytes]
+    recorded_by: Mapped[PrincipalId]
+    recorded_at: Mapped[datetime]
     log_index: Mapped[int] = mapped_column(BigInteger)

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from registry.console import sessions
 from registry.console.pages import guarded
-from registry.console.view import BASE, FORM_COOKIE, SESSION_COOKIE, ViewDep, page, set_cookie
+from registry.console.view import BASE, FORM_COOKIE, SESSION_COOKIE, AnyViewDep, page, set_cookie
 from registry.runtime import RuntimeDep
 from sdk.errors import AuthenticationRequired
 
@@ -42,7 +42,7 @@ def sign_in(request: Request, runtime: RuntimeDep, credential: FormText, form_to
 
 
 @router.post("/sign-out")
-def sign_out(view: ViewDep, form_token: FormText) -> Response:
+def sign_out(view: AnyViewDep, form_token: FormText) -> Response:
     """End the session."""
     sessions.require_form_token(view.secret, form_token)
     with view.runtime.transaction() as session:

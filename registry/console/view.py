@@ -55,7 +55,17 @@ def view_of(request: Request, runtime: RuntimeDep) -> View:
     return View(request=request, runtime=runtime, caller=caller, secret=secret)
 
 
-ViewDep = Annotated[View, Depends(view_of)]
+AnyViewDep = Annotated[View, Depends(view_of)]
+"""Whoever is signed in, a subject included."""
+
+
+def view_of_member(view: AnyViewDep) -> View:
+    """The view of somebody who works for the tenant. Raises `PermissionDenied`."""
+    view.caller.require_member()
+    return view
+
+
+ViewDep = Annotated[View, Depends(view_of_member)]
 
 
 def page(request: Request, template: str, *, status_code: int = 200, **values: Any) -> Response:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from registry.auth import CallerDep
+from registry.auth import AnyCallerDep, CallerDep
 from registry.concepts import service as concepts
 from registry.log.service import receipt, receipts
 from registry.runtime import RuntimeDep
@@ -148,7 +148,7 @@ def get_alias(tenant: str, name: str, alias: AliasName, runtime: RuntimeDep, cal
 
 
 @router.post("/consents/{consent}/withdrawal", status_code=201)
-def withdraw(consent: RecordId, withdrawal: Withdrawal, runtime: RuntimeDep, caller: CallerDep) -> RecordAccepted:
+def withdraw(consent: RecordId, withdrawal: Withdrawal, runtime: RuntimeDep, caller: AnyCallerDep) -> RecordAccepted:
     """Withdraw a consent for good; every approved version that rests on it is suspended."""
     with runtime.transaction(caller.tenant) as session:
         withdrawn = withdraw_consent(session, runtime, caller, consent, withdrawal.reason)

@@ -3,7 +3,9 @@
 application   what there is: our commands and those of installed services
 connection    options and outputs that every command shares
 account       whoami
-records       concept, consent, licence
+records       concept, licence
+consent       consent give, list, withdraw
+subject       subject bind, release, list
 train         train
 review        show, approve, reject, revoke
 version_text  how a version reads

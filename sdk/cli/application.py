@@ -15,7 +15,21 @@ from typing import Annotated, Final
 import typer
 from typer.exceptions import Abort, TyperException
 
-from sdk.cli import account, alias, audit, compose, identify, policy, records, review, train, usage, variants
+from sdk.cli import (
+    account,
+    alias,
+    audit,
+    compose,
+    consent,
+    identify,
+    policy,
+    records,
+    review,
+    subject,
+    train,
+    usage,
+    variants,
+)
 from sdk.cli.connection import CliState, complain, say
 from sdk.errors import ImprimaturError
 
@@ -35,7 +49,21 @@ def application() -> typer.Typer:
         rich_markup_mode="rich",
         callback=_options,
     )
-    for part in (account, records, train, review, alias, compose, variants, usage, identify, policy, audit):
+    for part in (
+        account,
+        records,
+        consent,
+        subject,
+        train,
+        review,
+        alias,
+        compose,
+        variants,
+        usage,
+        identify,
+        policy,
+        audit,
+    ):
         app.add_typer(part.commands)
     for commands in _contributed():
         app.add_typer(commands)

@@ -1,4 +1,4 @@
-"""`imprimatur concept`, `consent` and `licence`: naming concepts and recording what may be done with them."""
+"""`imprimatur concept` and `licence`: naming concepts and recording what rights holders grant."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from typing import Annotated
 import typer
 
 from sdk.cli.connection import ProfileOption, connected, named, read_document, say, show_table
-from sdk.spec.api import NewConcept, RecordAccepted
+from sdk.spec.api import NewConcept
 from sdk.spec.canonical import validate_wire
-from sdk.spec.ids import ConceptId, RecordId
+from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ConceptKind
-from sdk.spec.terms import ConsentRecord, LicenceGrant
+from sdk.spec.terms import LicenceGrant
 
 commands = typer.Typer()
 _concept = typer.Typer(no_args_is_help=True, help="Name concepts and list them.")
-_consent = typer.Typer(no_args_is_help=True, help="Record and withdraw consent.")
 _licence = typer.Typer(no_args_is_help=True, help="Record licences.")
 commands.add_typer(_concept, name="concept")
-commands.add_typer(_consent, name="consent")
 commands.add_typer(_licence, name="licence")
 
 
@@ -48,31 +46,6 @@ def list_concepts(profile: ProfileOption = None) -> None:
     show_table("Concepts", ("concept", "kind", "title", "approved", "owner"), rows)
 
 
-@_consent.command("give")
-def give_consent(
-    file: Annotated[
-        Path, typer.Argument(help="A consent record as JSON, such as examples/consent.json.", metavar="FILE")
-    ],
-    profile: ProfileOption = None,
-) -> None:
-    """Record a consent. Prints its id, which training refers to."""
-    record = read_document(file, ConsentRecord, "consent record")
-    with connected(profile) as (_, client):
-        _say_recorded("consent", client.give_consent(record))
-
-
-@_consent.command("withdraw")
-def withdraw_consent(
-    consent: Annotated[str, typer.Argument(help="The consent's id.", metavar="ID")],
-    reason: Annotated[str, typer.Option(help="Why; it is recorded.")],
-    profile: ProfileOption = None,
-) -> None:
-    """Withdraw a consent. Every version that rests on it is suspended at once."""
-    with connected(profile) as (_, client):
-        accepted = client.withdraw_consent(named(RecordId, consent), reason)
-        say(f"consent {accepted.id} is withdrawn, log entry {accepted.receipt.index}")
-
-
 @_licence.command("grant")
 def grant_licence(
     file: Annotated[
@@ -83,8 +56,5 @@ def grant_licence(
     """Record a licence. Prints its id, which training refers to."""
     grant = read_document(file, LicenceGrant, "licence grant")
     with connected(profile) as (_, client):
-        _say_recorded("licence", client.grant_licence(grant))
-
-
-def _say_recorded(what: str, accepted: RecordAccepted) -> None:
-    say(f"{what} {accepted.id} is recorded, log entry {accepted.receipt.index}")
+        accepted = client.grant_licence(grant)
+        say(f"licence {accepted.id} is recorded, log entry {accepted.receipt.index}")

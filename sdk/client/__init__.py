@@ -2,6 +2,7 @@
 
 transport     one service over httpx: credential, retries, problem documents to errors
 records       who am I, consents, licences, policies, blobs
+subjects      consents about a person, and who they are
 versions      concepts, versions, resolving, reviews, revocation
 generations   intent, artefacts, result
 log           checkpoints, tiles, entries, receipts, consistency
@@ -23,6 +24,7 @@ import httpx
 from sdk.client.generations import GenerationCalls
 from sdk.client.log import LogCalls
 from sdk.client.records import RecordCalls
+from sdk.client.subjects import SubjectCalls
 from sdk.client.training import TrainingCalls
 from sdk.client.transport import Service
 from sdk.client.versions import VersionCalls
@@ -32,7 +34,7 @@ __all__ = ["DEFAULT_TIMEOUT_SECONDS", "Client"]
 DEFAULT_TIMEOUT_SECONDS: Final = 30.0
 
 
-class Client(RecordCalls, VersionCalls, GenerationCalls, LogCalls, TrainingCalls):
+class Client(RecordCalls, SubjectCalls, VersionCalls, GenerationCalls, LogCalls, TrainingCalls):
     """Speaks to one registry and, if named, one trainer, as one principal.
 
     Answers are parsed but not believed: what proves something is verified in `sdk.verify`. Calls that may be

@@ -13,8 +13,12 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     PUT   /v1/blobs/{digest}                                 bytes -> 201, or 200 when already there
     GET   /v1/blobs/{digest}                                 bytes of a document (reviewer, owner, trainer, auditor)
     POST  /v1/consents                                       ConsentRecord -> RecordAccepted
+    GET   /v1/consents?subject=&after=&limit=                ConsentPage (of sdk.spec.subjects; a subject: about them)
     GET   /v1/consents/{id}                                  ConsentEvidence
     POST  /v1/consents/{id}/withdrawal                       Withdrawal -> RecordAccepted
+    POST  /v1/subjects                                       SubjectBinding -> SubjectAccepted
+    POST  /v1/subjects/release                               SubjectRelease -> SubjectAccepted
+    GET   /v1/subjects                                       SubjectList (a subject: their own)
     POST  /v1/licences                                       LicenceGrant -> RecordAccepted
     GET   /v1/licences/{id}                                  LicenceEvidence
     POST  /v1/concepts                                       NewConcept -> ConceptView

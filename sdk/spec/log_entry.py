@@ -28,6 +28,8 @@ class AuditEventType(StrEnum):
     CONCEPT_CREATED = "concept:created"
     CONSENT_GIVEN = "consent:given"
     CONSENT_WITHDRAWN = "consent:withdrawn"
+    SUBJECT_BOUND = "subject:bound"  # a principal is, or speaks for, the person behind a pseudonym
+    SUBJECT_RELEASED = "subject:released"  # and is or does so no more
     LICENCE_GRANTED = "licence:granted"
     VERSION_SUBMITTED = "version:submitted"
     APPROVAL_SIGNED = "approval:signed"  # one reviewer's approval, before or at the threshold

@@ -36,6 +36,7 @@ class Role(StrEnum):
     REVIEWER = "reviewer"  # approves, rejects, revokes
     APP = "app"  # composes
     AUDITOR = "auditor"  # reads everything, changes nothing
+    SUBJECT = "subject"  # is, or speaks for, a person that records are about: reads and withdraws those, nothing else
 
 
 class Effect(StrEnum):

@@ -16,7 +16,9 @@ from sdk.spec.canonical import WireModel
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 
-ShortText = Annotated[str, Field(min_length=1, max_length=500)]
+ShortText = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+Pseudonym = ShortText
+"""What a person is called in records; who that is, is written down elsewhere."""
 Territory = Annotated[str, Field(pattern=r"^(?:[A-Z]{2}|WORLD)$")]
 """ISO 3166-1 alpha-2, or WORLD."""
 Vocabulary = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
@@ -82,7 +84,7 @@ class ConsentRecord(WireModel):
     """One act of consent, as recorded. Withdrawal and expiry are later events, not edits."""
 
     covers: tuple[ConceptId, ...] = Field(min_length=1)
-    subject: ShortText  # pseudonymous identifier
+    subject: Pseudonym
     age_class: AgeClass
     controller: ShortText
     notice: ShortText  # where the notice shown to the subject is published

@@ -23,8 +23,10 @@ from sdk.spec.api import AliasChange, AliasChanges, NewConcept, Withdrawal
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.identify import IdentifyQuery
-from sdk.spec.ids import AliasName, ConceptId, TenantName
+from sdk.spec.ids import AliasName, ConceptId, PrincipalId, TenantName
 from sdk.spec.manifest import ArtefactRole, ConceptKind
+from sdk.spec.subjects import SubjectBinding, SubjectRelease
+from sdk.spec.terms import Capacity
 
 DEMO, OTHER = TenantName("demo"), TenantName("other")
 MASK: Final = b"a mask"
@@ -56,6 +58,7 @@ def demo(registry: RegistryUnderTest) -> Lives:
     version = steps.submitted(licences=(licence["id"],), files={ArtefactRole.MASK: MASK})
     registry.client("reviewer").get(f"{version.path}/files/{Digest.of(MASK)}").raise_for_status()
     accepted(steps.review(version))
+    accepted(steps.post("owner", "/v1/subjects", BINDING))
     changes = (AliasChange(concept=FOX, alias=AliasName("stable"), number=1),)
     accepted(steps.post("owner", "/v1/aliases", AliasChanges(changes=changes)))
     grant = accepted(steps.compose(version))
@@ -156,6 +159,17 @@ def _record(demo: Lives, part: str) -> str:
     return demo.version.consent if part == "consent" else demo.licence
 
 
+BINDING: Final = SubjectBinding(pseudonym="subject-0001", principal=PrincipalId("demo/subject"), capacity=Capacity.SELF)
+
+
+def _binding(demo: Lives) -> bytes:
+    return encode_canonical(BINDING)
+
+
+def _release(demo: Lives) -> bytes:
+    return encode_canonical(SubjectRelease(pseudonym=BINDING.pseudonym, principal=BINDING.principal, reason="x"))
+
+
 def _submission(demo: Lives) -> bytes:
     return b'{"manifest": "e30=", "attestation": {"payload": "e30=", "payloadType": "x", "signatures": []}}'
 
@@ -175,11 +189,15 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
         lambda demo: f"/v1/blobs/{Digest.of(demo.version.embedding)}", name="other-auditor"
     ),
     ("POST", "/v1/consents"): refused_with(422, "/v1/consents", _own_terms("consent")),
+    ("GET", "/v1/consents"): of_its_own("/v1/consents"),
     ("GET", "/v1/consents/{consent}"): hidden(lambda demo: f"/v1/consents/{demo.version.consent}"),
     ("POST", "/v1/consents/{consent}/withdrawal"): hidden(
         lambda demo: f"/v1/consents/{demo.version.consent}/withdrawal",
         lambda demo: encode_canonical(Withdrawal(reason="x")),
     ),
+    ("POST", "/v1/subjects"): refused_with(403, "/v1/subjects", _binding),
+    ("POST", "/v1/subjects/release"): refused_with(403, "/v1/subjects/release", _release),
+    ("GET", "/v1/subjects"): of_its_own("/v1/subjects"),
     ("POST", "/v1/licences"): refused_with(422, "/v1/licences", _own_terms("licence")),
     ("GET", "/v1/licences/{licence}"): hidden(lambda demo: f"/v1/licences/{demo.licence}"),
     ("POST", "/v1/concepts"): refused_with(403, "/v1/concepts", _concept),

@@ -83,6 +83,9 @@ def make_trust_root(**changes: Any) -> TrustRoot:
     )
 
 
+EVIDENCE = Evidence(document=Digest.of(b"agreement"), page=1, clause="1")
+
+
 def use_terms(**changes: Any) -> UseTerms:
     return UseTerms(
         **{
@@ -107,7 +110,7 @@ def consent_record(*covers: ConceptId, **changes: Any) -> ConsentRecord:
             "notice_language": "en",
             "terms": use_terms(),
             "withdrawal_method": "a message to consent@studio.example",
-            "evidence": Evidence(document=Digest.of(b"agreement"), page=1, clause="1"),
+            "evidence": EVIDENCE,
             "expressed_by": "subject-0001",
             "expressed_as": Capacity.SELF,
             "expressed_on": date(2026, 10, 1),

@@ -5,8 +5,8 @@
         registry.clock.advance(days=1)
         registry.keys["reviewer"]                           # the signer of demo/reviewer
 
-Principals of tenant `demo`: trainer (trainer, owner), owner, reviewer, second-reviewer, app, auditor, training-service.
-Of tenant `other`: other-owner, other-app, other-auditor, other-reviewer.
+Principals of tenant `demo`: trainer (trainer, owner), owner, reviewer, second-reviewer, app, auditor, training-service,
+subject (bound to no pseudonym yet). Of tenant `other`: other-owner, other-app, other-auditor, other-reviewer, other-subject.
 """
 
 from __future__ import annotations
@@ -54,10 +54,12 @@ ROLES: dict[str, tuple[str, frozenset[Role]]] = {
     "app": ("demo/app", frozenset({Role.APP})),
     "auditor": ("demo/auditor", frozenset({Role.AUDITOR})),
     "training-service": ("demo/training-service", frozenset({Role.TRAINING_SERVICE})),
+    "subject": ("demo/subject", frozenset({Role.SUBJECT})),
     "other-owner": ("other/owner", frozenset({Role.OWNER})),
     "other-app": ("other/app", frozenset({Role.APP})),
     "other-auditor": ("other/auditor", frozenset({Role.AUDITOR})),
     "other-reviewer": ("other/reviewer", frozenset({Role.REVIEWER})),
+    "other-subject": ("other/subject", frozenset({Role.SUBJECT})),
 }
 TRUSTED: dict[str, TrustRole] = {
     "root": TrustRole.ROOT,

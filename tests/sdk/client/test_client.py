@@ -40,6 +40,7 @@ from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
 from sdk.spec.policy import Decision, Effect, Reason, Use
+from sdk.spec.subjects import ConsentPage, SubjectAccepted, SubjectBinding, SubjectList, SubjectRelease
 from sdk.spec.usage import UsageCount, UsageDimension, UsageQuery, UsageReport
 
 REGISTRY, TRAINER = "http://registry.test", "http://trainer.test"
@@ -135,6 +136,7 @@ VIEW = api.GenerationView(
     intent_index=1,
 )
 RAW = object()
+BINDING = SubjectBinding(pseudonym="subject-0001", principal="demo/aiko", capacity="self")
 
 ALIAS = api.AliasView(concept=FOX, alias="stable", number=1, set_by="demo/owner", set_at=NOW, log_index=1)
 AT = api.VersionAt(
@@ -156,6 +158,18 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ("PUT /v1/blobs/{digest}", lambda c: c.put_blob(b"content"), RAW),
     ("GET /v1/blobs/{digest}", lambda c: c.get_blob(DIGEST), RAW),
     ("POST /v1/consents", lambda c: c.give_consent(consent_record()), ACCEPTED),
+    (
+        "GET /v1/consents?subject=subject-0001&limit=100",
+        lambda c: c.list_consents(subject="subject-0001"),
+        ConsentPage(consents=(consent_evidence(),)),
+    ),
+    ("POST /v1/subjects", lambda c: c.bind_subject(BINDING), SubjectAccepted(digest=DIGEST, receipt=RECEIPT)),
+    (
+        "POST /v1/subjects/release",
+        lambda c: c.release_subject(SubjectRelease(pseudonym="s", principal="demo/aiko", reason="x")),
+        SubjectAccepted(digest=DIGEST, receipt=RECEIPT),
+    ),
+    ("GET /v1/subjects", lambda c: c.list_subjects(), SubjectList(subjects=())),
     ("GET /v1/consents/{id}", lambda c: c.get_consent(record_id("con")), consent_evidence()),
     ("POST /v1/consents/{id}/withdrawal", lambda c: c.withdraw_consent(record_id("con"), "asked"), ACCEPTED),
     ("POST /v1/licences", lambda c: c.grant_licence(licence_grant()), ACCEPTED),

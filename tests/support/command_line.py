@@ -1,0 +1,51 @@
+"""`imprimatur` as somebody of the registry under test: real commands, real client, real registry, in one process.
+
+command_line = CommandLine(registry, monkeypatch, capsys)
+command_line("subject", "consent", "list")      # what it printed; it must have gone well
+command_line.refused("subject", "...")          # what it complained of
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+
+import pytest
+from support.registry import BASE_URL, RegistryUnderTest
+
+from sdk.cli.application import run
+from sdk.client import Client
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """Runs commands as principals of `registry`."""
+
+    registry: RegistryUnderTest
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, name: str, *arguments: str) -> str:
+        status, out, error = self._run(name, arguments)
+        assert status == 0, error
+        return out
+
+    def refused(self, name: str, *arguments: str) -> str:
+        status, _, error = self._run(name, arguments)
+        assert status != 0
+        return error
+
+    def _run(self, name: str, arguments: tuple[str, ...]) -> tuple[int, str, str]:
+        registry = self.registry
+
+        def connect(_: object) -> Client:
+            return Client(BASE_URL, registry.credentials[name], transport=registry.transport)
+
+        self.monkeypatch.setenv("COLUMNS", "240")
+        self.monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: ())
+        self.monkeypatch.setattr("sdk.cli.connection.load_profile", lambda _: None)
+        self.monkeypatch.setattr("sdk.cli.connection.connect", connect)
+        self.capsys.readouterr()
+        status = run(list(arguments))
+        printed = self.capsys.readouterr()
+        return status, printed.out, printed.err
