@@ -7,6 +7,7 @@ Connecting with it is `sdk.client.connect`; nothing is read here but the one fil
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import tomllib
@@ -21,8 +22,8 @@ from sdk.spec.ids import PrincipalId
 PROFILE_VARIABLE: Final = "IMPRIMATUR_PROFILE"
 _FALLBACK: Final = Path(".config/imprimatur/profile.toml")
 _REQUIRED: Final = frozenset({"registry", "principal", "credential", "trust_root"})
-_PATHS: Final = frozenset({"trust_root", "signing_key", "content_credentials", "base_model"})
-_KNOWN: Final = _REQUIRED | _PATHS | {"trainer"}
+_PATHS: Final = frozenset({"trust_root", "signing_key", "content_credentials", "base_model", "ca_file"})
+_KNOWN: Final = _REQUIRED | _PATHS | {"trainer", "proxy", "timeout_seconds"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,9 @@ class Profile:
     signing_key: Path | None = None
     content_credentials: Path | None = None
     base_model: Path | None = None
+    proxy: str | None = None  # for every call; without it those of the environment hold, as httpx reads them
+    ca_file: Path | None = None  # PEM certificates of who may vouch for the services, in the place of the usual ones
+    timeout_seconds: float = 30.0  # without any sign of a service
 
     def need(self, name: str) -> Path:
         """The path called `name`. Raises `ConfigurationError` when the profile does not set it."""
@@ -67,14 +71,17 @@ def load_profile(path: Path | None = None) -> Profile:
     if unknown or missing:
         fault = f"has unknown {sorted(unknown)}" if unknown else f"lacks {sorted(missing)}"
         raise ConfigurationError(f"profile {file} {fault}; known are {', '.join(sorted(_KNOWN))}")
+    seconds = members.pop("timeout_seconds", Profile.timeout_seconds)
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < math.inf:
+        raise ConfigurationError(f"profile {file}: timeout_seconds is a number above 0, found {seconds!r}")
     if not all(isinstance(value, str) and value for value in members.values()):
-        raise ConfigurationError(f"profile {file}: every value is a text that is not empty")
+        raise ConfigurationError(f"profile {file}: every other value is a text that is not empty")
     try:
         principal = PrincipalId(members.pop("principal"))
     except FormatError as exc:
         raise ConfigurationError(f"profile {file}: {exc.message}") from exc
     paths = {name: file.parent / members.pop(name) for name in _PATHS & members.keys()}
-    return Profile(path=file, principal=principal, **paths, **members)
+    return Profile(path=file, principal=principal, timeout_seconds=float(seconds), **paths, **members)
 
 
 def _read_members(file: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ given out of band: the registry's own may replace it only as `sdk.signing.trust`
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +23,21 @@ from sdk.spec.ids import VersionRef, parse_version_ref
 
 def connect(profile: Profile) -> Client:
     """The client of a profile."""
-    return Client(profile.registry, profile.credential, trainer_url=profile.trainer)
+    return Client(
+        profile.registry,
+        profile.credential,
+        trainer_url=profile.trainer,
+        timeout=profile.timeout_seconds,
+        proxy=profile.proxy,
+        verify=_authorities(profile.ca_file) if profile.ca_file else None,
+    )
+
+
+def _authorities(path: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=path)
+    except OSError as exc:
+        raise ConfigurationError(f"no certificates can be read at {path}: {exc.strerror or exc}") from exc
 
 
 def log_memory(profile: Profile) -> LogMemory:

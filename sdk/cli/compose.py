@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
-from sdk.cli.canvas import PlaceOption, SizeOption, parse_places, parse_size
+from sdk.cli.canvas import LeakageOption, PlaceOption, SchedulerOption, SizeOption, parse_places, parse_size
 from sdk.cli.connection import ProfileOption, connected, console, now, say
 from sdk.errors import InputError
 
@@ -25,27 +24,27 @@ def compose(
     territory: Annotated[str, typer.Option(help="Where: ISO 3166-1 alpha-2 such as JP, or WORLD.")],
     channel: Annotated[str, typer.Option(help="On what, such as web.")],
     out: Annotated[Path, typer.Option(help="The folder for the images; made if missing.")] = Path("composed"),
-    count: Annotated[int, typer.Option(help="How many images.")] = 1,
-    seed: Annotated[int, typer.Option(help="The first image's seed; the next ones count up.")] = 0,
+    count: Annotated[int, typer.Option(help="How many images; left out when there are several seeds.")] = 1,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(help="The first image's seed; the next ones count up. Several: one for each image."),
+    ] = None,
     steps: Annotated[int, typer.Option(help="Denoising steps.")] = 30,
     guidance: Annotated[float, typer.Option(help="How closely to follow the scene.")] = 5.0,
+    scheduler: SchedulerOption = "ddim",
     negative: Annotated[str | None, typer.Option(help="What should not be in the picture.", show_default=False)] = None,
     size: SizeOption = None,
     place: PlaceOption = None,
+    leakage: LeakageOption = 1.0,
     profile: ProfileOption = None,
 ) -> None:
     """Generate images. Resolves, verifies, asks policy, records, generates, marks, records; or says why not."""
-    from sdk.compose import ComposeProgress
     from sdk.compose import compose as compose_images
+    from sdk.compose import progress_bar
 
     _make_folder(out)
-    with connected(profile) as (chosen, client), Progress(console=console(), transient=True) as progress:
-        bar = progress.add_task("resolve", total=None)
-
-        def show(at: ComposeProgress) -> None:
-            done = at.image * at.steps + at.step + 1 if at.steps else 0
-            progress.update(bar, description=at.stage.value, total=at.images * at.steps or None, completed=done)
-
+    seeds = seed if seed and len(seed) > 1 else None
+    with connected(profile) as (chosen, client), progress_bar(console()) as show:
         composition = compose_images(
             concepts,
             scene,
@@ -53,12 +52,15 @@ def compose(
             territory=territory,
             channel=channel,
             count=count,
-            seed=seed,
+            seed=seed[0] if seed and not seeds else 0,
+            seeds=seeds,
             steps=steps,
             guidance=guidance,
+            scheduler=scheduler,
             negative_prompt=negative,
             size=parse_size(size),
             layout=parse_places(place),
+            leakage=leakage,
             profile=chosen,
             client=client,
             on_progress=show,

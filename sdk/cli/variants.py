@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from sdk.cli.canvas import PlaceOption, SizeOption, parse_places, parse_size
+from sdk.cli.canvas import LeakageOption, PlaceOption, SchedulerOption, SizeOption, parse_boxes, parse_size
 from sdk.cli.connection import ProfileOption, connected, console, now, say
 
 TABLE_FILE = "variants.csv"
@@ -36,9 +36,11 @@ def variants(
     seed: Annotated[int, typer.Option(help="The first image's seed; the next ones count up.")] = 0,
     steps: Annotated[int, typer.Option(help="Denoising steps.")] = 30,
     guidance: Annotated[float, typer.Option(help="How closely to follow the scene.")] = 5.0,
+    scheduler: SchedulerOption = "ddim",
     negative: Annotated[str | None, typer.Option(help="What should not be in the picture.", show_default=False)] = None,
     size: SizeOption = None,
     place: PlaceOption = None,
+    leakage: LeakageOption = 1.0,
     profile: ProfileOption = None,
 ) -> None:
     """Compose a campaign. Every row is decided, recorded and marked on its own; refused rows say why and are asked again."""
@@ -66,9 +68,11 @@ def variants(
             seed=seed,
             steps=steps,
             guidance=guidance,
+            scheduler=scheduler,
             negative_prompt=negative,
             size=parse_size(size),
-            layout=parse_places(place),
+            layout=parse_boxes(place),
+            leakage=leakage,
             profile=chosen,
             client=client,
             on_row=show,

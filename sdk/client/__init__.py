@@ -14,6 +14,7 @@ with Client("http://127.0.0.1:8700", "imp_...") as client:
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -52,14 +53,28 @@ class Client(RecordCalls, SubjectCalls, VersionCalls, GenerationCalls, LogCalls,
         trainer_url: str | None = None,
         transport: httpx.BaseTransport | None = None,
         trainer_transport: httpx.BaseTransport | None = None,
-        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        timeout: float | httpx.Timeout = DEFAULT_TIMEOUT_SECONDS,
+        proxy: str | httpx.Proxy | None = None,
+        verify: ssl.SSLContext | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`transport` carries the calls to the registry and, unless `trainer_transport` is given, to the trainer."""
+        """`transport` carries the calls to the registry and, unless `trainer_transport` is given, to the trainer.
+
+        `timeout`, `proxy` and `verify` are httpx's; certificates are always checked. Without `proxy` those of the
+        environment hold (`HTTPS_PROXY`, `NO_PROXY`), never for services on this machine.
+        """
 
         def service(name: str, url: str, carrier: httpx.BaseTransport | None, *, keeps_keys: bool = False) -> Service:
             return Service(
-                name, url, credential, transport=carrier, timeout=timeout, sleep=sleep, keeps_keys=keeps_keys
+                name,
+                url,
+                credential,
+                transport=carrier,
+                timeout=timeout,
+                proxy=proxy,
+                verify=verify,
+                sleep=sleep,
+                keeps_keys=keeps_keys,
             )
 
         self._registry = service("registry", registry_url, transport, keeps_keys=True)

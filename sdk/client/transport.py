@@ -8,6 +8,7 @@ are retried, and only when the service gave no answer or said that it cannot ser
 from __future__ import annotations
 
 import secrets
+import ssl
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -40,8 +41,10 @@ class Service:
         credential: str,
         *,
         transport: httpx.BaseTransport | None,
-        timeout: float,
+        timeout: float | httpx.Timeout,
         sleep: Callable[[float], None],
+        proxy: str | httpx.Proxy | None = None,
+        verify: ssl.SSLContext | None = None,
         keeps_keys: bool = False,
     ) -> None:
         """`keeps_keys` says that the service does a POST with the same `Idempotency-Key` once, however often it comes."""
@@ -54,6 +57,8 @@ class Service:
             headers={"Authorization": f"Bearer {credential}", "User-Agent": "imprimatur-sdk"},
             transport=transport,
             timeout=timeout,
+            proxy=proxy,
+            verify=verify or True,
             trust_env=httpx.URL(base_url).host not in _LOOPBACK,
         )
 

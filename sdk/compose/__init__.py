@@ -1,9 +1,11 @@
 """The compose call: images with learned concepts, or a refusal that says why.
 
 call      the call and the order of its steps, which is the promise
+options   what it was given, checked before anything is spent
 steps     the steps, one function each
 question  what it asks policy
 values    what it takes with it, reports and hands out
+bar       a bar in the terminal
 aio       `acompose`: the same call for event loops
 rows      the rows of a campaign, and the file that remembers them
 campaign  `variants`: a matrix of calls, resumable
@@ -15,6 +17,7 @@ import sys
 from types import ModuleType
 
 from sdk.compose.aio import acompose
+from sdk.compose.bar import progress_bar
 from sdk.compose.call import compose
 from sdk.compose.campaign import variants
 from sdk.compose.rows import Campaign, Outcome, VariantRow
@@ -30,6 +33,7 @@ __all__ = [
     "VariantRow",
     "acompose",
     "compose",
+    "progress_bar",
     "variants",
 ]
 

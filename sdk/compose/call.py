@@ -14,11 +14,13 @@ nothing is handed out that was not recorded:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from sdk.client import Client
+from sdk.compose.bar import progress_bar
+from sdk.compose.options import check_options, check_use, check_whole
 from sdk.compose.steps import (
     concept_use,
     enforce_policy,
@@ -36,21 +38,18 @@ from sdk.compose.values import (
     ComposeStage,
     Composition,
     OnProgress,
+    Watcher,
 )
 from sdk.credentials.authority import load_credential_signer
 from sdk.credentials.mark import encode_png, mark_image
-from sdk.errors import InputError
-from sdk.generate.layout import parse_layout
-from sdk.generate.pipeline import Sampling, check_size
-from sdk.generate.scene import Scene, concept_of, name_concepts, parse_scene, plain_text
+from sdk.generate.places import GivenPlace
+from sdk.generate.scene import Scene, concept_of, name_concepts, parse_scene
 from sdk.profile import Profile, load_profile
 from sdk.resolve import connect, current_trust_root, log_memory, resolve_references, watch_log
 from sdk.signing.signer import load_key_file
-from sdk.spec.canonical import validate_wire
 from sdk.spec.policy import Use
+from sdk.spec.sampling import MAX_STEPS, Sampling
 from sdk.verify import verify_version
-
-MAX_COUNT: Final = 64  # images of one call
 
 
 def utc_now() -> datetime:
@@ -67,11 +66,16 @@ def compose(
     channel: str,
     count: int = 1,
     seed: int = 0,
+    seeds: Sequence[int] | None = None,
     steps: int = 30,
     guidance: float = 5.0,
+    scheduler: str = "ddim",
     negative_prompt: str | None = None,
     size: tuple[int, int] | None = None,
-    layout: Mapping[str, Sequence[float]] | None = None,
+    layout: Mapping[str, GivenPlace] | None = None,
+    leakage: float = 1.0,
+    progress: bool = False,
+    preview_every: int = 0,
     profile: Profile | Path | None = None,
     client: Client | None = None,
     on_progress: OnProgress | None = None,
@@ -80,9 +84,11 @@ def compose(
     """Generate `count` images of `scene` with approved concepts.
 
     `concepts` are references (`tenant/name`, or with `@number`), written in the scene as `{tenant/name}`; a mapping
-    gives them short names: `{"hero": "demo/fox"}` and `{hero}`. `layout` gives a concept a place by its name in the
-    scene: (left, top, right, bottom) in fractions of the canvas. `profile` is who composes; `client` replaces the
-    connection that it describes; `clock` the time.
+    gives them short names: `{"hero": "demo/fox"}` and `{hero}`. Image i is drawn under `seed + i`, or under `seeds[i]`.
+    `scheduler` is a name of `sdk.spec.sampling.Scheduler`. `layout` gives a concept a place by its name in the scene:
+    (left, top, right, bottom) in fractions of the canvas, or a mask; `leakage` says how much placed concepts see of
+    each other. `progress` shows a bar; `on_progress` is told every step, with a small preview every `preview_every`
+    steps. `profile` is who composes; `client` replaces the connection that it describes; `clock` the time.
 
     Raises:
         NotApproved: a version is not approved (any more).
@@ -93,23 +99,30 @@ def compose(
     names = name_concepts(concepts)
     placeholders = {name: concept_of(reference) for name, reference in names.items()}
     parsed = parse_scene(scene, placeholders)
-    sampling = Sampling(
+    count, sampling = check_options(
+        placeholders,
+        count=count,
         seed=seed,
+        seeds=seeds,
         steps=steps,
         guidance=guidance,
-        negative_prompt=plain_text(negative_prompt or ""),
+        scheduler=scheduler,
+        negative_prompt=negative_prompt,
         size=size,
-        layout=parse_layout(layout or {}, placeholders),
+        layout=layout,
+        leakage=leakage,
     )
-    use = check_use(purpose, territory, channel, sampling, count)
+    preview_every = check_whole("preview_every", preview_every, 0, MAX_STEPS)
+    use = check_use(purpose, territory, channel)
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
     connection = client or connect(chosen)
-    try:
-        composer = _composer(chosen, connection, clock)
-        return _compose(composer, tuple(names.values()), parsed, use, sampling, count, on_progress or _silent)
-    finally:
+    with ExitStack() as opened:
         if client is None:
-            connection.close()
+            opened.callback(connection.close)
+        told = [opened.enter_context(progress_bar())] if progress else []
+        watcher = Watcher((*told, *((on_progress,) if on_progress else ())), preview_every)
+        composer = _composer(chosen, connection, clock)
+        return _compose(composer, tuple(names.values()), parsed, use, sampling, count, watcher)
 
 
 def _compose(
@@ -119,40 +132,40 @@ def _compose(
     use: Use,
     sampling: Sampling,
     count: int,
-    on_progress: OnProgress,
+    watcher: Watcher,
 ) -> Composition:
-    on_progress(ComposeProgress(stage=ComposeStage.RESOLVE))
+    watcher.tell(ComposeProgress(stage=ComposeStage.RESOLVE))
     bundles = resolve_references(composer.client, references)  # 1
 
-    on_progress(ComposeProgress(stage=ComposeStage.VERIFY))
+    watcher.tell(ComposeProgress(stage=ComposeStage.VERIFY))
     now = composer.clock()
     trust = current_trust_root(composer.client, composer.profile.trust_root, now=now)
-    watch = watch_log(composer.client, trust, composer.memory)
+    log = watch_log(composer.client, trust, composer.memory)
     versions = tuple(verify_version(bundle, ref=ref, trust=trust, now=now) for ref, bundle in bundles)  # 2
     for note in (note for version in versions for note in version.notes):
-        watch.see(note)
+        log.see(note)
     require_base_model(composer.base_model, versions)
 
-    on_progress(ComposeProgress(stage=ComposeStage.ENFORCE))
+    watcher.tell(ComposeProgress(stage=ComposeStage.ENFORCE))
     policy_bundle = enforce_policy(composer, versions, use, count, now)  # 3
 
-    on_progress(ComposeProgress(stage=ComposeStage.INTENT))
+    watcher.tell(ComposeProgress(stage=ComposeStage.INTENT))
     intent = make_intent(versions, scene, use, sampling, count, policy_bundle)
     grant = open_generation(composer, intent, trust)  # 4
-    watch.see(grant.receipt.checkpoint.encode())
+    log.see(grant.receipt.checkpoint.encode())
 
-    on_progress(ComposeProgress(stage=ComposeStage.GENERATE, images=count, steps=sampling.steps))
-    pictures = generate_pictures(composer, grant.id, versions, scene, sampling, count, on_progress)  # 5
+    watcher.tell(ComposeProgress(stage=ComposeStage.GENERATE, images=count, steps=sampling.steps))
+    pictures = generate_pictures(composer, grant.id, versions, scene, sampling, count, watcher)  # 5
 
-    on_progress(ComposeProgress(stage=ComposeStage.CREDENTIAL, images=count))
+    watcher.tell(ComposeProgress(stage=ComposeStage.CREDENTIAL, images=count))
     facts = concept_use(grant, versions, intent, trust)
     images = tuple(
         ComposedImage(png=mark_image(encode_png(picture), facts, composer.credential_signer)) for picture in pictures
     )  # 6
 
-    on_progress(ComposeProgress(stage=ComposeStage.RESULT, images=count))
+    watcher.tell(ComposeProgress(stage=ComposeStage.RESULT, images=count))
     receipt = record_result(composer, grant.id, versions, images, trust)  # 7
-    watch.see(receipt.checkpoint.encode())
+    log.see(receipt.checkpoint.encode())
     return Composition(
         images=images, generation_id=grant.id, decision=grant.decision, receipt=receipt, versions=versions
     )
@@ -168,23 +181,3 @@ def _composer(profile: Profile, client: Client, clock: Clock) -> Composer:
         memory=log_memory(profile),
         clock=clock,
     )
-
-
-def check_use(purpose: str, territory: str, channel: str, sampling: Sampling, count: int) -> Use:
-    """The use that is asked for, if it can be drawn. Raises `InputError` or `FormatError`; nothing is spent yet."""
-    limits = {
-        "count": (count, int, 1, MAX_COUNT),
-        "steps": (sampling.steps, int, 1, 1000),
-        "seed": (sampling.seed, int, 0, 2**53 - 1 - MAX_COUNT),
-        "guidance": (sampling.guidance, int | float, 0, 100),
-    }
-    for name, (value, kind, lowest, highest) in limits.items():
-        if not isinstance(value, kind) or isinstance(value, bool) or not lowest <= value <= highest:
-            raise InputError(f"{name} is {value!r}; it must be a number between {lowest} and {highest}")
-    if sampling.size is not None:
-        check_size(sampling.size)
-    return validate_wire(Use, {"purpose": purpose, "territory": territory, "channel": channel}, "use")
-
-
-def _silent(_progress: ComposeProgress) -> None:
-    """Nobody is watching."""

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from sdk.client import Client
-from sdk.compose.call import check_use, compose, utc_now
+from sdk.compose.call import compose, utc_now
+from sdk.compose.options import check_options, check_use
 from sdk.compose.rows import (
     Campaign,
     Outcome,
@@ -27,9 +28,7 @@ from sdk.compose.rows import (
 )
 from sdk.compose.values import Clock, Composition
 from sdk.errors import InputError, NotApproved, PolicyDenied
-from sdk.generate.layout import parse_layout
-from sdk.generate.pipeline import Sampling
-from sdk.generate.scene import concept_of, parse_scene, plain_text
+from sdk.generate.scene import concept_of, parse_scene
 from sdk.profile import Profile, load_profile
 from sdk.resolve import connect
 
@@ -51,9 +50,11 @@ def variants(
     seed: int = 0,
     steps: int = 30,
     guidance: float = 5.0,
+    scheduler: str = "ddim",
     negative_prompt: str | None = None,
     size: tuple[int, int] | None = None,
     layout: Mapping[str, Sequence[float]] | None = None,
+    leakage: float = 1.0,
     profile: Profile | Path | None = None,
     client: Client | None = None,
     on_row: OnRow | None = None,
@@ -68,13 +69,10 @@ def variants(
         InputError, SceneError: a scene, a concept or a use cannot be used; raised before anything is composed.
         Everything that `sdk.compose` raises but a refusal, which is a row. What is finished stays finished.
     """
-    sampling = Sampling(
-        seed=seed, steps=steps, guidance=guidance, negative_prompt=plain_text(negative_prompt or ""), size=size
-    )
-    for territory in territories:
-        check_use(purpose, territory, channel, sampling, count)
     options: dict[str, Any] = {"count": count, "seed": seed, "steps": steps, "guidance": guidance, "size": size}
-    options |= {"negative_prompt": negative_prompt, "layout": layout}
+    options |= {"scheduler": scheduler, "negative_prompt": negative_prompt, "layout": layout, "leakage": leakage}
+    for territory in territories:
+        check_use(purpose, territory, channel)
     matrix = _matrix(subjects, backgrounds, scenes, territories, purpose, channel, options)
     place = open_folder(Path(folder))
     decided = {row.variant.digest: row for row in read_manifest(place) if stands(place, row)}
@@ -125,7 +123,7 @@ def _matrix(
     for row in rows:
         placeholders = {name: concept_of(reference) for name, reference in row.concepts.items()}
         parse_scene(row.scene, placeholders)
-        parse_layout(row.options.get("layout", {}), placeholders)
+        check_options(placeholders, **row.options)
     return list({row.digest: row for row in rows}.values())
 
 

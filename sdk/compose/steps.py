@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from sdk.client import Client
 from sdk.compose.question import composition_context
-from sdk.compose.values import ComposedImage, ComposeProgress, Composer, ComposeStage, OnProgress
+from sdk.compose.values import ComposedImage, ComposeProgress, Composer, ComposeStage, Watcher
 from sdk.credentials.concept_use import ConceptUse, CountedApproval, UsedVersion
 from sdk.credentials.fingerprint import fingerprints_of_output
 from sdk.credentials.mark import PNG_MEDIA_TYPE
 from sdk.errors import BackboneError, PolicyDenied, VerificationError
 from sdk.generate.base_model import base_model_digest
-from sdk.generate.pipeline import Sampling, generate_images, load_pipeline
+from sdk.generate.pipeline import Watch, generate_images, load_pipeline
 from sdk.generate.scene import Scene
 from sdk.generate.tokens import LearnedToken, parse_token
 from sdk.policy.bundle import parse_bundle
@@ -34,6 +34,7 @@ from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.log_entry import AuditEventType, LogReceipt
 from sdk.spec.manifest import ArtefactRole
 from sdk.spec.policy import PolicyPrincipal, Use
+from sdk.spec.sampling import Sampling
 from sdk.spec.statements import GenerationPredicate, encode_statement
 from sdk.verify import VerifiedVersion, verify_artefact, verify_receipt
 
@@ -73,6 +74,7 @@ def make_intent(
         use=use,
         count=count,
         seed=sampling.seed,
+        sampling=sampling.digest,
         base_model=versions[0].manifest.base_model,
         policy_bundle=policy_bundle,
         idempotency_key=secrets.token_urlsafe(24),
@@ -98,19 +100,25 @@ def generate_pictures(
     scene: Scene,
     sampling: Sampling,
     count: int,
-    on_progress: OnProgress,
+    watcher: Watcher,
 ) -> list[Image]:
     """Fetch each version's embedding under the grant, check it, and draw."""
     tokens = {version.bundle.concept: _fetch_token(composer.client, generation, version) for version in versions}
 
-    def on_step(image: int, step: int) -> None:
-        on_progress(
-            ComposeProgress(stage=ComposeStage.GENERATE, image=image, images=count, step=step, steps=sampling.steps)
+    def report(image: int, step: int, preview: Image | None = None) -> None:
+        watcher.tell(
+            ComposeProgress(
+                stage=ComposeStage.GENERATE,
+                image=image,
+                images=count,
+                step=step,
+                steps=sampling.steps,
+                preview=preview,
+            )
         )
 
-    return list(
-        generate_images(load_pipeline(composer.base_model), scene, tokens, sampling, count=count, on_step=on_step)
-    )
+    watch = Watch(on_step=report, on_preview=report, preview_every=watcher.preview_every)
+    return list(generate_images(load_pipeline(composer.base_model), scene, tokens, sampling, count=count, watch=watch))
 
 
 def _fetch_token(client: Client, generation: RecordId, version: VerifiedVersion) -> LearnedToken:

@@ -39,17 +39,33 @@ class ComposeStage(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ComposeProgress:
-    """How far a compose call is; `image` and `step` count from 0 and only while generating."""
+    """How far a compose call is; `image` and `step` count from 0 and only while generating.
+
+    `preview` is how the picture looks so far, an eighth of its size: nothing that was recorded, and no result.
+    """
 
     stage: ComposeStage
     image: int = 0
     images: int = 0
     step: int = 0
     steps: int = 0
+    preview: Image | None = None
 
 
 OnProgress = Callable[[ComposeProgress], None]
 Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who is told how far a call is, and after how many steps each a preview is made; 0: never."""
+
+    told: tuple[OnProgress, ...]
+    preview_every: int = 0
+
+    def tell(self, progress: ComposeProgress) -> None:
+        for on_progress in self.told:
+            on_progress(progress)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,93 +1,69 @@
-"""Where concepts stand in a picture: a box for each, filled by its own prompt through cross-attention.
+"""Where concepts stand in a picture: a box or mask for each, filled by its own prompt through cross-attention.
 
-Every boxed concept has a region whose prompt is the scene without the other boxed concepts; what no box covers follows
-the scene without any of them. In each cross-attention layer the picture attends to every region's prompt, and the
+Every placed concept has a region whose prompt is the scene without the other placed concepts; what no place covers
+follows the scene without any of them. In each cross-attention layer the picture attends to every region's prompt, and the
 answers are blended by the regions' weights, which add up to 1 in every cell. (The field calls it attention couple;
-MultiDiffusion, arXiv 2302.08113, blends predicted noise in the same way.) The layers are changed only inside the `with`.
+MultiDiffusion, arXiv 2302.08113, blends predicted noise in the same way.) Regions still see each other in
+self-attention, which is how one concept's colours leak into another: `separated_regions` weakens what a place attends
+to in the places of others (after Bounded Attention, arXiv 2403.16990). The layers are changed only inside the `with`.
 Importing this module needs no torch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sdk.errors import BackboneError, SceneError
+from sdk.errors import BackboneError
+from sdk.generate.places import Layout, mask_picture
 from sdk.generate.scene import Scene
 from sdk.spec.ids import ConceptId
+from sdk.spec.sampling import Mask, Place
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-SMALLEST_SIDE: Final = 0.05  # of the canvas; less is no place for a concept
 _CROSS_ATTENTION: Final = "attn2.processor"
-
-
-@dataclass(frozen=True)
-class Box:
-    """A place on the canvas, in fractions of its width and height from the upper left corner."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-
-Layout = Mapping[ConceptId, Box]
-
-
-def parse_layout(boxes: Mapping[str, Sequence[float]], names: Mapping[str, ConceptId]) -> dict[ConceptId, Box]:
-    """Read boxes (left, top, right, bottom) by the names that the scene uses.
-
-    Raises:
-        SceneError: a name is none of the scene's concepts, or a box does not lie on the canvas.
-    """
-    if unknown := sorted(set(boxes) - set(names)):
-        known = ", ".join(sorted(names))
-        raise SceneError(f"the layout places {unknown[0]!r}, which is none of the concepts given: {known}")
-    return {names[name]: _parse_box(name, box) for name, box in boxes.items()}
-
-
-def _parse_box(name: str, box: Sequence[float]) -> Box:
-    try:
-        left, top, right, bottom = (float(side) for side in box)
-    except (TypeError, ValueError) as exc:
-        raise SceneError(f"the box of {name!r} is {box!r}; it is four numbers: left, top, right, bottom") from exc
-    sides = (0.0 <= left < right <= 1.0, 0.0 <= top < bottom <= 1.0)
-    if not all(sides) or min(right - left, bottom - top) < SMALLEST_SIDE:
-        raise SceneError(
-            f"the box of {name!r} is {tuple(box)}; left, top, right and bottom are fractions of the canvas between 0 "
-            f"and 1, and a side is at least {SMALLEST_SIDE}"
-        )
-    return Box(left, top, right, bottom)
+_SELF_ATTENTION: Final = "attn1.processor"
+MAX_SEPARATED_CELLS: Final = 1024  # places of a layer; larger layers draw details, and would need gigabytes
 
 
 def region_parts(scene: Scene, layout: Layout) -> list[tuple[str | ConceptId, ...]]:
-    """The prompts of the regions: first of what no box covers, then of every box, in the layout's order."""
+    """The prompts of the regions: first of what no place covers, then of every place, in the layout's order."""
     kept: list[set[ConceptId]] = [set(), *({concept} for concept in layout)]
     return [tuple(part for part in scene.parts if part not in layout or part in keep) for keep in kept]
 
 
 def region_weights(layout: Layout, rows: int, columns: int) -> Tensor:
-    """How much of each cell is each region's [1 + boxes, rows, columns]; the regions fill every cell.
+    """How much of each cell is each region's [1 + places, rows, columns]; the regions fill every cell.
 
-    Boxes that overlap share what they overlap. A cell that a box covers in part is in part the box's.
+    Places that overlap share what they overlap. A cell that a place covers in part is in part its own.
     """
     import torch
 
-    covered = torch.stack([_covered(box, rows, columns) for box in layout.values()])  # [boxes, rows, columns]
+    covered = torch.stack([_covered(place, rows, columns) for place in layout.values()])  # [places, rows, columns]
     rest = (1 - covered.sum(0, keepdim=True)).clamp(min=0)
     weights = torch.cat([rest, covered])
     return weights / weights.sum(0, keepdim=True)
 
 
-def _covered(box: Box, rows: int, columns: int) -> Tensor:
+def _covered(place: Place, rows: int, columns: int) -> Tensor:
+    """How much of each cell is in `place` [rows, columns]."""
     import torch
 
-    return torch.outer(_overlap(box.top, box.bottom, rows), _overlap(box.left, box.right, columns))
+    if isinstance(place, Mask):
+        return _mean_of_cells(place, rows, columns)
+    return torch.outer(_overlap(place.top, place.bottom, rows), _overlap(place.left, place.right, columns))
+
+
+def _mean_of_cells(mask: Mask, rows: int, columns: int) -> Tensor:
+    import torch
+    from PIL.Image import Resampling
+
+    small = mask_picture(mask).resize((columns, rows), Resampling.BOX)
+    return torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8).reshape(rows, columns).float() / 255
 
 
 def _overlap(first: float, last: float, cells: int) -> Tensor:
@@ -100,7 +76,7 @@ def _overlap(first: float, last: float, cells: int) -> Tensor:
 
 @contextmanager
 def coupled_regions(unet: Any, prompts: Tensor, layout: Layout, latent: tuple[int, int]) -> Iterator[None]:
-    """While open, the conditioned half of a batch of `unet` attends to `prompts` [1 + boxes, L, D] by region.
+    """While open, the conditioned half of a batch of `unet` attends to `prompts` [1 + places, L, D] by region.
 
     `latent` is (rows, columns) of the latent picture. The layers are as before on leaving, always.
     """
@@ -119,6 +95,64 @@ def coupled_regions(unet: Any, prompts: Tensor, layout: Layout, latent: tuple[in
         yield
     finally:
         unet.set_attn_processor(before)
+
+
+@contextmanager
+def separated_regions(unet: Any, layout: Layout, latent: tuple[int, int], leakage: float) -> Iterator[None]:
+    """While open, a cell in one place attends only `leakage` (0 to 1) as much to a cell in the place of another concept.
+
+    In layers of at most `MAX_SEPARATED_CELLS` places, where it is decided what stands where. Cells of no place, and
+    cells that places share, are seen as before.
+    """
+
+    def bias(cells: int) -> Tensor | None:
+        if cells > MAX_SEPARATED_CELLS:
+            return None
+        return separation_bias(layout, *_grid(latent, cells), leakage)
+
+    before = dict(unet.attn_processors)
+    unet.set_attn_processor(
+        {
+            name: _Separated(processor, bias) if name.endswith(_SELF_ATTENTION) else processor
+            for name, processor in before.items()
+        }
+    )
+    try:
+        yield
+    finally:
+        unet.set_attn_processor(before)
+
+
+def separation_bias(layout: Layout, rows: int, columns: int, leakage: float) -> Tensor:
+    """What is added to the attention of each cell to each cell [cells, cells]: log of how much may be seen."""
+    import torch
+
+    weights = region_weights(layout, rows, columns)[1:].reshape(len(layout), -1)  # [places, cells]
+    of_one = weights / weights.sum(0, keepdim=True).clamp(min=1e-6) * (weights.sum(0) > 0)
+    foreign = of_one.sum(0)[:, None] * of_one.sum(0)[None, :] - of_one.T @ of_one  # 1: in places of different concepts
+    seen = 1 - (1 - leakage) * foreign.clamp(0, 1)
+    return torch.log(seen.clamp(min=1e-4))
+
+
+class _Separated:
+    """A self-attention processor under which places see less of each other."""
+
+    def __init__(self, inner: Any, bias: Callable[[int], Tensor | None]) -> None:
+        self._inner, self._bias = inner, bias
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+    ) -> Tensor:
+        """`hidden_states` [B, N, C]."""
+        bias = self._bias(hidden_states.shape[1])
+        if bias is not None:
+            attention_mask = bias.to(hidden_states).expand(len(hidden_states), -1, -1)  # [B, N, N]
+        return self._inner(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
 
 
 class _Coupled:

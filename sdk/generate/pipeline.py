@@ -1,7 +1,7 @@
 """A base model loaded once, and generation under a seed. Needs the extra `imprimatur[generate]`.
 
 Stable Diffusion 1.x/2.x and SDXL folders in the diffusers layout, safetensors only, never a model hub. Which concept
-versions may be bound is decided before (`sdk.compose`). Image i comes from a CPU generator seeded `seed + i`, one
+versions may be bound is decided before (`sdk.compose`). Each image comes from a CPU generator of its own seed, one
 image at a time, so that it does not depend on how many others were asked for.
 """
 
@@ -10,28 +10,30 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sdk.errors import BackboneError, ConfigurationError, InputError
 from sdk.generate.base_model import PIPELINE_INDEX, base_model_digest
-from sdk.generate.layout import Layout, coupled_regions, region_parts
+from sdk.generate.layout import coupled_regions, region_parts, separated_regions
 from sdk.generate.scene import Scene
+from sdk.generate.schedulers import make_scheduler, scheduled
 from sdk.generate.tokens import CompiledPrompt, LearnedToken, bound_tokens, compile_prompt
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId
+from sdk.spec.sampling import Sampling, Scheduler
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-MAX_SIDE: Final = 2048  # pixels
-_SIDE_UNIT: Final = 8  # pixels; what diffusers pipelines accept
 _FAMILIES: Final = frozenset({"StableDiffusionPipeline", "StableDiffusionXLPipeline"})
 OnStep = Callable[[int, int], None]
 """Called after every denoising step with the image's number and the step, both from 0."""
+OnPreview = Callable[[int, int, "Image"], None]
+"""Called with the image's number, the step, and how the picture looks then, as small as the latent picture is."""
 
 _loaded: dict[tuple[Digest, str], LoadedPipeline] = {}
 _loading = threading.Lock()
@@ -54,15 +56,12 @@ class LoadedPipeline:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How images are drawn: all numbers of it, so that the same values give the same pixels."""
+class Watch:
+    """Who is told how far a drawing is. A preview costs a decoding, and is made only every `preview_every` steps."""
 
-    seed: int
-    steps: int
-    guidance: float
-    negative_prompt: str = ""
-    size: tuple[int, int] | None = None  # width, height in pixels; the base model's own when None
-    layout: Layout = field(default_factory=dict)  # concepts that have a place of their own
+    on_step: OnStep | None = None
+    on_preview: OnPreview | None = None
+    preview_every: int = 0
 
 
 def load_pipeline(directory: Path) -> LoadedPipeline:
@@ -87,7 +86,7 @@ def generate_images(
     sampling: Sampling,
     *,
     count: int,
-    on_step: OnStep | None = None,
+    watch: Watch = Watch(),
 ) -> Iterator[Image]:
     """Yield `count` pictures of `scene`. Holds the pipeline's lock until the iterator ends or is closed.
 
@@ -98,27 +97,33 @@ def generate_images(
     import torch
 
     size = _size(loaded, sampling.size)
-    with loaded.lock, torch.no_grad():
+    with loaded.lock, torch.no_grad(), ExitStack() as changed:
         conditions = _conditions(loaded, scene, tokens, sampling.negative_prompt)
-        with _placed(loaded, scene, tokens, sampling.layout, size):
-            for index in range(count):
-                yield _draw(loaded, conditions, sampling, size, index, on_step)
+        if sampling.scheduler is not Scheduler.DDIM:
+            changed.enter_context(scheduled(loaded.pipeline, sampling.scheduler))
+        if sampling.layout:
+            _place(changed, loaded, scene, tokens, sampling, size)
+        for index in range(count):
+            yield _draw(loaded, conditions, sampling, size, index, watch)
 
 
-def _placed(
+def _place(
+    changed: ExitStack,
     loaded: LoadedPipeline,
     scene: Scene,
     tokens: Mapping[ConceptId, LearnedToken],
-    layout: Layout,
+    sampling: Sampling,
     size: tuple[int, int],
-) -> AbstractContextManager[None]:
+) -> None:
+    """Change the attention of the base model, until `changed` is closed, so that concepts keep to their places."""
     import torch
 
-    if not layout:
-        return nullcontext()
-    prompts = torch.cat([_encode(loaded, parts, tokens)[0] for parts in region_parts(scene, layout)])
-    cell = int(loaded.pipeline.vae_scale_factor)
-    return coupled_regions(loaded.pipeline.unet, prompts, layout, (size[1] // cell, size[0] // cell))
+    unet, cell = loaded.pipeline.unet, int(loaded.pipeline.vae_scale_factor)
+    latent = (size[1] // cell, size[0] // cell)
+    prompts = torch.cat([_encode(loaded, parts, tokens)[0] for parts in region_parts(scene, sampling.layout)])
+    changed.enter_context(coupled_regions(unet, prompts, sampling.layout, latent))
+    if sampling.leakage < 1:
+        changed.enter_context(separated_regions(unet, sampling.layout, latent, sampling.leakage))
 
 
 def _draw(
@@ -127,13 +132,15 @@ def _draw(
     sampling: Sampling,
     size: tuple[int, int],
     index: int,
-    on_step: OnStep | None,
+    watch: Watch,
 ) -> Image:
     import torch
 
     def report(_pipeline: object, step: int, _timestep: object, values: dict[str, Any]) -> dict[str, Any]:
-        if on_step:
-            on_step(index, step)
+        if watch.on_step:
+            watch.on_step(index, step)
+        if watch.on_preview and watch.preview_every and (step + 1) % watch.preview_every == 0:
+            watch.on_preview(index, step, _preview(loaded, values["latents"]))
         return values
 
     output = loaded.pipeline(
@@ -142,12 +149,20 @@ def _draw(
         height=size[1],
         num_inference_steps=sampling.steps,
         guidance_scale=sampling.guidance,
-        generator=torch.Generator("cpu").manual_seed(sampling.seed + index),
+        generator=torch.Generator("cpu").manual_seed(sampling.seed_of(index)),
         callback_on_step_end=report,
     )
     if any(getattr(output, "nsfw_content_detected", None) or ()):
         raise InputError(f"the base model's safety checker withheld image {index}; change the scene or the seed")
     return output.images[0]
+
+
+def _preview(loaded: LoadedPipeline, latents: Tensor) -> Image:
+    """How `latents` [1, C, h, w] look now: decoded, and made as small as they are."""
+    vae = loaded.pipeline.vae
+    decoded = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor, return_dict=False)[0]
+    picture = loaded.pipeline.image_processor.postprocess(decoded.detach(), output_type="pil")[0]
+    return picture.resize((latents.shape[3], latents.shape[2]))
 
 
 def _conditions(
@@ -193,17 +208,7 @@ def _run(encoder: Any, prompt: CompiledPrompt) -> Any:
 
 def _size(loaded: LoadedPipeline, size: tuple[int, int] | None) -> tuple[int, int]:
     own = int(loaded.pipeline.unet.config.sample_size) * int(loaded.pipeline.vae_scale_factor)
-    return check_size(size or (own, own))
-
-
-def check_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return `size` (width, height) if pipelines can draw it. Raises `InputError`."""
-    sides = size if isinstance(size, tuple) and len(size) == 2 else (0, 0)
-    if any(not isinstance(side, int) or side % _SIDE_UNIT or not 0 < side <= MAX_SIDE for side in sides):
-        raise InputError(
-            f"a size is (width, height) in multiples of {_SIDE_UNIT} up to {MAX_SIDE} pixels, found {size!r}"
-        )
-    return size
+    return size or (own, own)
 
 
 def _device() -> str:
@@ -232,7 +237,7 @@ def _load(directory: Path, device: str) -> Any:
             )
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError) as exc:
         raise BackboneError(f"{directory} cannot be loaded as {family}: {str(exc).strip().splitlines()[0]}") from exc
-    pipeline.scheduler = diffusers.DDIMScheduler.from_config(pipeline.scheduler.config)
+    pipeline.scheduler = make_scheduler(Scheduler.DDIM, pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 

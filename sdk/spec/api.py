@@ -218,6 +218,7 @@ class GenerationIntent(WireModel):
     use: Use
     count: int = Field(ge=1, le=64)
     seed: int = Field(ge=0, lt=2**53)
+    sampling: Digest | None = None  # of the Sampling: every number that the pixels depend on
     base_model: Digest
     policy_bundle: Digest  # the bundle under which the SDK itself decided
     idempotency_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support.governed import NOW, fixed_signer, record_id
 from support.memory_log import MemoryLog
-from support.tiny_backbone import make_backbone_dir
+from support.tiny_backbone import LATENT_SIZE, RESOLUTION, make_backbone_dir
 from support.workshop import SCENE, USE, Workshop, make_embedding, make_workshop
 
 import sdk
@@ -118,6 +118,33 @@ class TestWholeWay:
         assert seen[-2].stage is ComposeStage.CREDENTIAL
         steps = [(p.image, p.step) for p in seen if p.stage is ComposeStage.GENERATE][1:]
         assert steps == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+    def test_shows_previews_that_are_no_results(self, workshop: Workshop) -> None:
+        seen: list[ComposeProgress] = []
+        result = run(workshop, preview_every=2, on_progress=seen.append)
+        (preview,) = (each.preview for each in seen if each.preview)
+        assert preview.size == (LATENT_SIZE, LATENT_SIZE)
+        assert result.images[0].image.size == (RESOLUTION, RESOLUTION)
+
+    def test_shows_a_bar(self, workshop: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
+        run(workshop, progress=True)
+        out, _ = capsys.readouterr()
+        assert out == ""
+
+    def test_several_seeds_are_an_image_each_and_recorded(self, workshop: Workshop) -> None:
+        several = run(workshop, seeds=[5, 9])
+        assert [image.image.tobytes() for image in several.images] == [
+            run(workshop, seed=seed).images[0].image.tobytes() for seed in (5, 9)
+        ]
+        intent = workshop.registry.intents[0]
+        assert (intent.count, intent.seed) == (2, 5)
+
+    def test_the_intent_names_every_number_that_the_pixels_depend_on(self, workshop: Workshop) -> None:
+        for options in ({}, {"guidance": 6.0}, {"scheduler": "euler"}, {"negative_prompt": "red"}, {}):
+            run(workshop, **options)
+        digests = [intent.sampling for intent in workshop.registry.intents]
+        assert len(set(digests)) == 4
+        assert digests[0] == digests[-1]
 
     def test_records_the_intent_before_it_fetches_and_the_result_last(self, workshop: Workshop) -> None:
         run(workshop)
@@ -226,6 +253,15 @@ class TestRefusals:
             ({"count": 65}, InputError),
             ({"seed": -1}, InputError),
             ({"steps": 0}, InputError),
+            ({"scheduler": "magic"}, InputError),
+            ({"seeds": []}, InputError),
+            ({"seeds": [1, -1]}, InputError),
+            ({"seeds": "12"}, InputError),
+            ({"seeds": [1, 2], "count": 3}, InputError),
+            ({"seeds": [1, 2], "seed": 1}, InputError),
+            ({"leakage": 0.5}, InputError),
+            ({"leakage": 2}, InputError),
+            ({"preview_every": -1}, InputError),
             ({"territory": "Japan"}, FormatError),
             ({"purpose": ""}, FormatError),
         ],

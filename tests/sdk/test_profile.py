@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from sdk.errors import ConfigurationError
 from sdk.profile import PROFILE_VARIABLE, find_profile, load_profile
+from sdk.resolve import connect
 
 MEMBERS = {
     "registry": "http://127.0.0.1:8700",
@@ -42,6 +44,24 @@ class TestReading:
         assert profile.trust_root == tmp_path / "../trust-root.json"
         assert profile.need("base_model") == Path("/models/mini")
         assert profile.principal == "demo/app"
+
+    def test_proxy_authorities_and_patience_reach_the_connection(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "app.toml", registry="https://registry.test", proxy="http://proxy.test:3128")
+        path.write_text(path.read_text() + "timeout_seconds = 2.5\n")
+        with connect(load_profile(path)) as client:
+            http = client._registry._http
+            assert http.timeout == httpx.Timeout(2.5)
+            carrier = http._transport_for_url(httpx.URL("https://registry.test/v1/whoami"))
+            assert carrier._pool._proxy_url.host == b"proxy.test"
+        with pytest.raises(ConfigurationError, match="no certificates can be read"):
+            connect(load_profile(write(tmp_path / "other.toml", ca_file="none.pem")))
+
+    @pytest.mark.parametrize("seconds", ["0", "-1", "true", '"5"', "inf", "nan"])
+    def test_patience_is_a_number_above_zero(self, tmp_path: Path, seconds: str) -> None:
+        path = write(tmp_path / "app.toml")
+        path.write_text(path.read_text() + f"timeout_seconds = {seconds}\n")
+        with pytest.raises(ConfigurationError, match="timeout_seconds"):
+            load_profile(path)
 
     def test_credential_is_not_shown(self, tmp_path: Path) -> None:
         assert "imp_secret" not in repr(load_profile(write(tmp_path / "app.toml")))

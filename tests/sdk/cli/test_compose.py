@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from support.governed import record_id
 from support.workshop import AS_OPTIONS, SCENE, Workshop
 
@@ -30,6 +31,13 @@ class TestComposeCommand:
         assert "compose is refused" in err
         assert err.count("\n") == 1
         assert list((tmp_path / "out").iterdir()) == []
+
+    def test_several_seeds_and_a_mask(self, app: Workshop, tmp_path: Path) -> None:
+        Image.new("L", (64, 64), 255).save(tmp_path / "mask.png")
+        call = ["compose", "demo/fox", "--scene", SCENE, *AS_OPTIONS[:-2], "--out", str(tmp_path / "out")]
+        place = ["--place", f"demo/fox={tmp_path / 'mask.png'}", "--scheduler", "dpm++"]
+        assert run([*call, *place, "--seed", "3", "--seed", "8"]) == 0
+        assert (app.registry.intents[0].count, app.registry.intents[0].seed) == (2, 3)
 
     def test_says_where_it_cannot_write(self, app: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
         options = [*AS_OPTIONS, "--out", str(app.profile.path / "folder")]

@@ -9,7 +9,7 @@ import pytest
 from support.workshop import AS_OPTIONS, SCENE, Workshop
 
 from sdk.cli.application import run
-from sdk.cli.canvas import parse_places, parse_size
+from sdk.cli.canvas import parse_boxes, parse_places, parse_size
 from sdk.errors import InputError
 
 CALL = (
@@ -63,6 +63,9 @@ def test_sizes_are_read() -> None:
 def test_places_are_read() -> None:
     assert parse_places(["demo/fox=0,0.3,0.5,1"]) == {"demo/fox": (0.0, 0.3, 0.5, 1.0)}
     assert parse_places(None) is None
+    assert parse_places(["demo/fox=left.png"]) == {"demo/fox": Path("left.png")}
+    with pytest.raises(InputError, match="rows of a campaign have boxes"):
+        parse_boxes(["demo/fox=left.png"])
     with pytest.raises(InputError, match="NAME=LEFT,TOP,RIGHT,BOTTOM"):
         parse_places(["demo/fox"])
     with pytest.raises(InputError, match="has two places"):

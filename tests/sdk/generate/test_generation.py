@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save
-from support.tiny_backbone import RESOLUTION, make_backbone_dir
+from support.tiny_backbone import LATENT_SIZE, RESOLUTION, make_backbone_dir
 
-from sdk.errors import BackboneError, FormatError, InputError, SceneError
+from sdk.errors import BackboneError, FormatError, SceneError
 from sdk.generate.base_model import base_model_digest
-from sdk.generate.pipeline import LoadedPipeline, Sampling, generate_images, load_pipeline
+from sdk.generate.pipeline import LoadedPipeline, Watch, generate_images, load_pipeline
 from sdk.generate.scene import Scene, parse_scene
 from sdk.generate.tokens import LearnedToken, bound_tokens, compile_prompt, parse_token, placeholder_token
 from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import EmbeddingFacts
+from sdk.spec.sampling import Sampling, Scheduler
 
 FOX, PIER = ConceptId("demo/fox"), ConceptId("demo/pier")
 WIDTHS = {"sd": (16,), "sdxl": (16, 24)}
@@ -171,16 +172,43 @@ class TestGeneration:
         seen: list[tuple[int, int]] = []
         sampling = Sampling(seed=1, steps=2, guidance=3.0)
         tokens = {FOX: token(family)}
-        for _ in generate_images(
-            loaded, scene(), tokens, sampling, count=2, on_step=lambda image, step: seen.append((image, step))
-        ):
+        watch = Watch(on_step=lambda image, step: seen.append((image, step)))
+        for _ in generate_images(loaded, scene(), tokens, sampling, count=2, watch=watch):
             pass
         assert seen == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
-    @pytest.mark.parametrize("size", [(0, 32), (33, 32), (32, 4096)])
-    def test_refuses_sizes_it_cannot_draw(self, loaded: LoadedPipeline, family: str, size: tuple[int, int]) -> None:
-        with pytest.raises(InputError, match="multiples of 8"):
-            draw(loaded, [token(family)], size=size)
+    def test_several_seeds_are_one_image_each(self, loaded: LoadedPipeline, family: str) -> None:
+        both = draw(loaded, [token(family)], count=2, seed=9, seeds=(9, 4))
+        assert both == [*draw(loaded, [token(family)], seed=9), *draw(loaded, [token(family)], seed=4)]
+
+    def test_every_scheduler_draws_its_own_picture_again(self, loaded: LoadedPipeline, family: str) -> None:
+        own, used, drawn, tokens = loaded.pipeline.scheduler, [], {}, {FOX: token(family)}
+        for name in Scheduler:
+            sampling = Sampling(seed=7, steps=4, guidance=3.0, scheduler=name)
+            watch = Watch(on_step=lambda *_: used.append(type(loaded.pipeline.scheduler)))
+            first, second = (
+                [image.tobytes() for image in generate_images(loaded, scene(), tokens, sampling, count=1, watch=watch)]
+                for _ in range(2)
+            )
+            assert first == second
+            drawn[name] = first
+        assert len(set(used)) == len(Scheduler)
+        assert drawn[Scheduler.DDIM] != drawn[Scheduler.EULER_ANCESTRAL]
+        assert loaded.pipeline.scheduler is own
+
+    def test_the_scheduler_is_its_own_again_after_an_error(self, loaded: LoadedPipeline, family: str) -> None:
+        own = loaded.pipeline.scheduler
+        with pytest.raises(SceneError):
+            draw(loaded, [token(family)], "a photo of " * 10 + "{demo/fox}", scheduler=Scheduler.EULER)
+        assert loaded.pipeline.scheduler is own
+
+    def test_previews_are_small_and_change_nothing(self, loaded: LoadedPipeline, family: str) -> None:
+        seen: list[tuple[int, int, tuple[int, int]]] = []
+        sampling = Sampling(seed=7, steps=4, guidance=3.0)
+        watch = Watch(on_preview=lambda *of: seen.append((*of[:2], of[2].size)), preview_every=2)
+        (image,) = generate_images(loaded, scene(), {FOX: token(family)}, sampling, count=1, watch=watch)
+        assert seen == [(0, 1, (LATENT_SIZE, LATENT_SIZE)), (0, 3, (LATENT_SIZE, LATENT_SIZE))]
+        assert [image.tobytes()] == draw(loaded, [token(family)], steps=4)
 
     def test_draws_the_size_asked_for(self, loaded: LoadedPipeline, family: str) -> None:
         (pixels,) = draw(loaded, [token(family)], size=(64, 32))

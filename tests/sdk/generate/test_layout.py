@@ -10,17 +10,27 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from support.governed import NOW
 from support.tiny_backbone import RESOLUTION, make_backbone_dir
 from support.workshop import USE, make_workshop
 
 from sdk.compose import compose
 from sdk.errors import SceneError
-from sdk.generate.layout import SMALLEST_SIDE, Box, coupled_regions, parse_layout, region_parts, region_weights
-from sdk.generate.pipeline import LoadedPipeline, Sampling, generate_images, load_pipeline
+from sdk.generate.layout import (
+    MAX_SEPARATED_CELLS,
+    coupled_regions,
+    region_parts,
+    region_weights,
+    separated_regions,
+    separation_bias,
+)
+from sdk.generate.pipeline import LoadedPipeline, generate_images, load_pipeline
+from sdk.generate.places import SMALLEST_SIDE, mask_picture, parse_layout
 from sdk.generate.scene import parse_scene
 from sdk.generate.tokens import LearnedToken
 from sdk.spec.ids import ConceptId
+from sdk.spec.sampling import Box, Mask, Sampling
 
 FOX, PIER, OWL = ConceptId("demo/fox"), ConceptId("demo/pier"), ConceptId("demo/owl")
 NAMES = {"fox": FOX, "pier": PIER, "owl": OWL}
@@ -80,6 +90,82 @@ class TestBoxes:
     def test_of_nobody_are_refused(self) -> None:
         with pytest.raises(SceneError, match="places 'bear'"):
             parse_layout({"bear": (0, 0, 1, 1)}, NAMES)
+
+
+def half_white(side: str = "left", size: tuple[int, int] = (40, 20)) -> Image.Image:
+    """A mask whose left or right half is white."""
+    picture = Image.new("L", size)
+    start = 0 if side == "left" else size[0] // 2
+    picture.paste(255, (start, 0, start + size[0] // 2, size[1]))
+    return picture
+
+
+class TestMasks:
+    def test_cover_what_is_white(self) -> None:
+        layout = parse_layout({"fox": half_white()}, NAMES)
+        assert torch.equal(region_weights(layout, 2, 4), region_weights({FOX: LEFT}, 2, 4))
+
+    def test_are_read_from_a_file_and_keep_nothing_but_their_pixels(self, tmp_path: Path) -> None:
+        half_white(size=(2000, 1000)).convert("RGB").save(tmp_path / "mask.png")
+        (mask,) = parse_layout({"fox": tmp_path / "mask.png"}, NAMES).values()
+        assert isinstance(mask, Mask)
+        assert mask_picture(mask).size == (512, 256)
+
+    @pytest.mark.parametrize(
+        ("make", "fault"),
+        [
+            (lambda folder: folder / "none.png", "cannot be read"),
+            (lambda folder: write(folder / "text.png", b"text"), "cannot be read"),
+            (lambda folder: Image.new("L", (100, 100)), "white on 0.00% of the canvas"),
+            (lambda folder: Image.new("1", (4097, 4097), 1), "pixels; at most"),
+        ],
+    )
+    def test_that_are_no_place_are_refused(self, tmp_path: Path, make: Any, fault: str) -> None:
+        with pytest.raises(SceneError, match=fault):
+            parse_layout({"fox": make(tmp_path)}, NAMES)
+
+    def test_that_came_over_the_wire_and_are_no_picture_are_refused(self) -> None:
+        with pytest.raises(SceneError, match="no PNG"):
+            mask_picture(Mask(png=b"GIF89a"))
+
+
+class TestSeparation:
+    def test_other_places_are_seen_less_and_everything_else_as_before(self) -> None:
+        layout = {FOX: Box(0, 0, 0.25, 1), OWL: Box(0.75, 0, 1, 1)}
+        bias = separation_bias(layout, 1, 4, 0.25)
+        far = math.log(0.25)
+        assert torch.allclose(bias, torch.tensor([[0, 0, 0, far], [0] * 4, [0] * 4, [far, 0, 0, 0]]), atol=1e-5)
+
+    def test_shared_cells_are_seen_by_both(self) -> None:
+        bias = separation_bias({FOX: Box(0, 0, 1, 1), OWL: Box(0, 0, 1, 1)}, 1, 2, 0.0)
+        assert float(bias.min()) >= math.log(0.5) - 1e-5
+
+    def layer(self, loaded: LoadedPipeline, leakage: float, other: float) -> torch.Tensor:
+        """What a self-attention layer answers for the left half when the right half is `other`."""
+        unet = loaded.pipeline.unet
+        name = next(name for name in unet.attn_processors if name.endswith("attn1.processor"))
+        layer = unet.get_submodule(name.removesuffix(".processor"))
+        picture = torch.randn(2, 16, layer.query_dim, generator=torch.Generator().manual_seed(0))
+        right = (torch.arange(16) % 4) >= 2
+        picture[:, right] = other
+        with torch.no_grad(), separated_regions(unet, {FOX: LEFT, OWL: RIGHT}, (8, 8), leakage):
+            return layer(picture)[:, ~right]
+
+    def test_nothing_leaks_at_zero(self, loaded: LoadedPipeline) -> None:
+        assert torch.allclose(self.layer(loaded, 0.0, 5.0), self.layer(loaded, 0.0, -5.0), atol=0.02)
+        assert not torch.allclose(self.layer(loaded, 1.0, 5.0), self.layer(loaded, 1.0, -5.0), atol=0.02)
+
+    def test_large_layers_are_left_alone(self, loaded: LoadedPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = self.layer(loaded, 1.0, 5.0)
+        monkeypatch.setattr("sdk.generate.layout.MAX_SEPARATED_CELLS", 15)
+        assert MAX_SEPARATED_CELLS == 32 * 32
+        assert torch.equal(self.layer(loaded, 0.0, 5.0), before)
+
+    def test_the_layers_are_as_before_afterwards(self, loaded: LoadedPipeline) -> None:
+        before = dict(loaded.pipeline.unet.attn_processors)
+        with pytest.raises(ZeroDivisionError), separated_regions(loaded.pipeline.unet, {FOX: LEFT}, (8, 8), 0.0):
+            raise ZeroDivisionError
+        assert loaded.pipeline.unet.attn_processors == before
 
 
 class TestRegions:
@@ -175,10 +261,21 @@ class TestPictures:
         picture = draw(loaded, "{fox} and {owl}", {FOX: LEFT, OWL: RIGHT}, **options)
         assert picture.isfinite().all()
 
+    def test_less_leakage_is_another_picture_and_full_leakage_the_same(self, loaded: LoadedPipeline) -> None:
+        text, layout = "{fox} and {owl}", {FOX: LEFT, OWL: RIGHT}
+        plain = draw(loaded, text, layout)
+        assert torch.equal(draw(loaded, text, layout, leakage=1.0), plain)
+        assert not torch.equal(draw(loaded, text, layout, leakage=0.0), plain)
+
     def test_nothing_is_left_behind(self, loaded: LoadedPipeline) -> None:
         plain = draw(loaded, "a photo of {fox}", {})
         draw(loaded, "a photo of {fox}", {FOX: LEFT})
         assert torch.equal(draw(loaded, "a photo of {fox}", {}), plain)
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
 
 
 def test_a_layout_goes_through_the_compose_call(tmp_path: Path) -> None:

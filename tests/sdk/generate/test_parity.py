@@ -12,6 +12,7 @@ from sdk.generate import pipeline
 from sdk.generate.scene import parse_scene
 from sdk.generate.tokens import LearnedToken
 from sdk.spec.ids import ConceptId
+from sdk.spec.sampling import Sampling
 from trainer.backbone import load_backbone
 from trainer.em.prompts import PromptCompiler, Slot, encode_prompts, parse_prompt
 from trainer.quality.sampling import sample_pictures
@@ -46,7 +47,7 @@ class TestParityWithTraining:
         (sample,) = sample_pictures(load_backbone(directory), [TEXT], slots, rows, seed=11, steps=2)
         token = LearnedToken(concept=FOX, rows=tuple(rows.values()))
         scene = parse_scene(TEXT, {"demo/fox": FOX})
-        sampling = pipeline.Sampling(seed=11, steps=2, guidance=5.0)
+        sampling = Sampling(seed=11, steps=2, guidance=5.0)
         loaded = pipeline.load_pipeline(directory)
         (image,) = pipeline.generate_images(loaded, scene, {FOX: token}, sampling, count=1)
         drawn = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).reshape(*image.size[::-1], 3)

@@ -16,11 +16,12 @@ import numpy as np
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
 
-from sdk.generate.pipeline import LoadedPipeline, Sampling, generate_images, load_pipeline
+from sdk.generate.pipeline import LoadedPipeline, generate_images, load_pipeline
 from sdk.generate.scene import parse_scene
 from sdk.generate.tokens import LearnedToken
 from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ConceptKind
+from sdk.spec.sampling import Sampling
 from trainer.backbone import Backbone, load_backbone
 from trainer.data import ConceptSpec, PictureSpec, TrainingSet, load_training_set
 from trainer.em.config import EMConfig
