@@ -216,9 +216,10 @@ def _verify_status(bundle: VersionBundle) -> None:
 def not_approved_message(bundle: VersionBundle) -> str:
     """Why a version that is not approved is refused, and who can change that."""
     mends = {
+        VersionStatus.DRAFT: "its review must be asked for, and a reviewer must approve it",
         VersionStatus.SUBMITTED: "a reviewer must approve it",
         VersionStatus.IN_REVIEW: "another reviewer must approve it",
-        VersionStatus.SUSPENDED: "its consent is no longer live; record a new one and submit a new version",
+        VersionStatus.SUSPENDED: "a consent does not hold; it must be confirmed anew, or a new version submitted under another",
         VersionStatus.SUPERSEDED: "use the version that replaced it",
     }
     mend = mends.get(bundle.status, "this is final; the trainer can submit a new version")

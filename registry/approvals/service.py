@@ -6,7 +6,8 @@
 3. The caller signed the statement with a key trusted for approvals.
 4. The statement is about this manifest, this concept and number, and by the caller; an approval names the terms that
    hold now.
-5. The database: one review a reviewer, no reviewer who owns or trained, the state still the one that was decided on.
+5. The database: one review a reviewer, no reviewer who owns, trained or asked, as many as required, the state still the
+   one that was decided on.
 Then the state moves, and at the threshold an earlier approved version is superseded: all of it in one transaction.
 """
 
@@ -231,6 +232,7 @@ def _add_review(
             verdict=verdict.value,
             owner=version.owner,
             trainer_of_record=version.trainer_of_record,
+            requested_by=version.requester,
             envelope=encode_envelope(envelope),
             envelope_digest=envelope.digest,
             reviewed_at=runtime.clock(),

@@ -1,8 +1,9 @@
 """Rows of reviews and revocations: signed statements, insert-only.
 
 The database repeats the separation of duties: a review refers to its version together with the version's owner and
-trainer of record, so both are in the row and cannot be other than the version's; a check then forbids that either
-of them is the reviewer of an approval.
+trainer of record, and to the request for it together with who asked, so all three are in the row and cannot be others;
+a check then forbids that one of them is the reviewer of an approval. It repeats the threshold too: no version is left
+approved by a transaction with fewer reviews than it requires (a deferred trigger).
 """
 
 from __future__ import annotations
@@ -42,9 +43,14 @@ class ReviewRow(Base):
                 "concept_versions.trainer_of_record",
             ],
         ),
+        ForeignKeyConstraint(
+            ["concept_id", "number", "requested_by"],
+            ["review_requests.concept_id", "review_requests.number", "review_requests.requested_by"],
+        ),
         CheckConstraint(f"verdict IN ({VERDICTS})", name="verdict"),
         CheckConstraint(
-            "verdict <> 'approve' OR (reviewer <> owner AND reviewer <> trainer_of_record)", name="separation_of_duties"
+            "verdict <> 'approve' OR reviewer NOT IN (owner, trainer_of_record, requested_by)",
+            name="separation_of_duties",
         ),
     )
 
@@ -58,6 +64,7 @@ class ReviewRow(Base):
     envelope_digest: Mapped[Digest]
     reviewed_at: Mapped[datetime]
     log_index: Mapped[int] = mapped_column(BigInteger)
+    requested_by: Mapped[PrincipalId]  # who asked for the review
 
 
 class RevocationRow(Base):

@@ -226,6 +226,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "entry.leaf": ("Leaf hash", "葉のハッシュ"),
     "entry.only": ("none: it is the only entry", "なし（唯一の記録です）"),
     # closed sets
+    "status.draft": ("draft", "下書き"),
     "status.submitted": ("submitted", "提出済み"),
     "status.in-review": ("in review", "審査中"),
     "status.approved": ("approved", "承認済み"),

@@ -4,7 +4,9 @@ lifecycle     the transition table and `advance`
 tables        the rows
 statements    reading signed statements about a version
 submission    what the training service submits, checked and stored
+requests      asking for the review of a draft
 withdrawal    a consent ends, and what rests on it is suspended
+reinstatement its consents hold again, and it is approved again
 aliases       setting aliases, several at once, compare and swap
 history       what stood at a moment: statuses and aliases
 moment        a reference, as it was at a moment

@@ -1,9 +1,10 @@
 """Where a version stands: the whole rule on one screen; the table is the documentation.
 
-    submitted --endorse--> in-review --approve--> approved --supersede--> superseded
-        |                     |                     |------suspend----> suspended --revoke--> revoked
-        |------approve--------|-------------------->|------revoke-----> revoked
-        `------reject---------'--> rejected
+    draft --submit--> submitted --endorse--> in-review --approve--> approved --supersede--> superseded
+                          |                     |                     |<-----reinstate---.
+                          |                     |                     |------suspend----> suspended --revoke--> revoked
+                          |------approve--------|-------------------->|------revoke-----> revoked
+                          `------reject---------'--> rejected
 
 `expired` is no transition: an approved version whose term is over is expired by the clock (`status_at`), so that no
 job has to run for it to be true. It is never stored.
@@ -23,16 +24,19 @@ from sdk.spec.bundle import VersionStatus
 class VersionEvent(StrEnum):
     """What can happen to a version."""
 
+    SUBMIT = "submit"  # its review is asked for
     ENDORSE = "endorse"  # a reviewer approves, and the threshold is not reached yet
     APPROVE = "approve"  # a reviewer approves, and the threshold is reached
     REJECT = "reject"  # a reviewer rejects
     SUPERSEDE = "supersede"  # another version of the concept is approved
-    SUSPEND = "suspend"  # a consent is withdrawn
+    SUSPEND = "suspend"  # a consent is withdrawn, or has to be confirmed anew
+    REINSTATE = "reinstate"  # the consents that it rests on all hold again
     REVOKE = "revoke"  # a reviewer or the owner ends its use
 
 
 TRANSITIONS: Final[Mapping[tuple[VersionStatus, VersionEvent], VersionStatus]] = MappingProxyType(
     {
+        (VersionStatus.DRAFT, VersionEvent.SUBMIT): VersionStatus.SUBMITTED,
         (VersionStatus.SUBMITTED, VersionEvent.ENDORSE): VersionStatus.IN_REVIEW,
         (VersionStatus.SUBMITTED, VersionEvent.APPROVE): VersionStatus.APPROVED,
         (VersionStatus.SUBMITTED, VersionEvent.REJECT): VersionStatus.REJECTED,
@@ -42,6 +46,7 @@ TRANSITIONS: Final[Mapping[tuple[VersionStatus, VersionEvent], VersionStatus]] =
         (VersionStatus.APPROVED, VersionEvent.SUPERSEDE): VersionStatus.SUPERSEDED,
         (VersionStatus.APPROVED, VersionEvent.SUSPEND): VersionStatus.SUSPENDED,
         (VersionStatus.APPROVED, VersionEvent.REVOKE): VersionStatus.REVOKED,
+        (VersionStatus.SUSPENDED, VersionEvent.REINSTATE): VersionStatus.APPROVED,
         (VersionStatus.SUSPENDED, VersionEvent.REVOKE): VersionStatus.REVOKED,
     }
 )

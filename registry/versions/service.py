@@ -21,14 +21,14 @@ from registry.consent import service as consent
 from registry.runtime import Runtime
 from registry.versions import history
 from registry.versions.lifecycle import VersionEvent, advance
-from registry.versions.tables import VersionRow, VersionStateRow
+from registry.versions.tables import ReviewRequestRow, VersionRow, VersionStateRow
 from registry.versions.version import Terms, Version
 from sdk.errors import Conflict, NotApproved, NotFound
 from sdk.spec.api import ConceptView, VersionView
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import parse_envelope
-from sdk.spec.ids import ConceptId, TenantName, VersionRef
+from sdk.spec.ids import ConceptId, PrincipalId, TenantName, VersionRef
 
 ONE_APPROVED = "uq_version_states_one_approved"
 
@@ -57,7 +57,7 @@ def find_by_digest(session: Session, tenant: TenantName, manifest: Digest) -> Ve
 def versions_of(session: Session, tenant: TenantName, concept: ConceptId) -> Sequence[Version]:
     """The versions of a concept, oldest first."""
     statement = _query(tenant).where(VersionRow.concept_id == concept).order_by(VersionRow.number)
-    return [_version(row, state) for row, state in session.execute(statement)]
+    return [_version(*found) for found in session.execute(statement)]
 
 
 def approved_version(session: Session, tenant: TenantName, concept: ConceptId) -> Version | None:
@@ -163,23 +163,25 @@ def concept_view(session: Session, runtime: Runtime, concept: Concept) -> Concep
     return concept.view(approved.number if approved else None)
 
 
-def _query(tenant: TenantName) -> Select[VersionRow, VersionStateRow]:
+def _query(tenant: TenantName) -> Select[VersionRow, VersionStateRow, PrincipalId | None]:
     same = (VersionStateRow.concept_id == VersionRow.concept_id) & (VersionStateRow.number == VersionRow.number)
+    asked = (ReviewRequestRow.concept_id == VersionRow.concept_id) & (ReviewRequestRow.number == VersionRow.number)
     # A state that was loaded before may have moved since: it is read again, never taken from the session.
     return (
-        select(VersionRow, VersionStateRow)
+        select(VersionRow, VersionStateRow, ReviewRequestRow.requested_by)
         .join(VersionStateRow, same)
+        .outerjoin(ReviewRequestRow, asked)
         .where(VersionRow.tenant == tenant)
         .execution_options(populate_existing=True)
     )
 
 
-def _one(session: Session, statement: Select[VersionRow, VersionStateRow]) -> Version | None:
+def _one(session: Session, statement: Select[VersionRow, VersionStateRow, PrincipalId | None]) -> Version | None:
     found = session.execute(statement).one_or_none()
     return _version(*found) if found else None
 
 
-def _version(row: VersionRow, state: VersionStateRow) -> Version:
+def _version(row: VersionRow, state: VersionStateRow, requested_by: PrincipalId | None) -> Version:
     return Version(
         concept=row.concept_id,
         number=row.number,
@@ -189,6 +191,7 @@ def _version(row: VersionRow, state: VersionStateRow) -> Version:
         attestation=parse_envelope(row.attestation),
         owner=row.owner,
         trainer_of_record=row.trainer_of_record,
+        review_requested_by=requested_by,
         approvals_required=row.approvals_required,
         submitted_by=row.submitted_by,
         submitted_at=row.submitted_at,

@@ -6,7 +6,8 @@ The checks, in order:
 3. The caller signed the attestation with a key trusted for training; it is about this manifest, and says the same.
 4. Every artefact is held by the tenant, with the size that the manifest says.
 5. Every consent and licence is on record, live, and names the concept; whoever asked for the training is of the tenant.
-Then its files are sealed under the version's own data key, and the version is stored.
+Then its files are sealed under the version's own data key, and the version is stored: as a draft, or with the request
+of its review, which is then that of whoever asked for the training.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from registry.consent import service as consent
 from registry.log import service as log
 from registry.runtime import Runtime
 from registry.versions import sealed, service
+from registry.versions.requests import record_request
 from registry.versions.statements import read_statement, require_subject
 from registry.versions.tables import VersionConsentRow, VersionRow, VersionStateRow
 from registry.versions.version import Terms, Version
@@ -158,8 +160,10 @@ def _store(
     session.flush()
     for record in dict.fromkeys(manifest.consents):
         session.add(VersionConsentRow(concept_id=concept.id, number=number, consent_id=record))
-    state = VersionStatus.SUBMITTED.value
-    session.add(VersionStateRow(concept_id=concept.id, number=number, status=state, approvals=0, changed_at=now))
+    if not submission.draft:
+        record_request(session, runtime, concept.id, number, by=manifest.training.requested_by, log_index=index)
+    status = VersionStatus.DRAFT if submission.draft else VersionStatus.SUBMITTED
+    session.add(VersionStateRow(concept_id=concept.id, number=number, status=status.value, approvals=0, changed_at=now))
     session.flush()
     return service.load(session, caller.tenant, concept.id, number)
 

@@ -1,8 +1,9 @@
 """Rows of versions. A version and what it rests on are insert-only; its state is one narrow row that moves,
 and every status it came to is kept. An alias is a row each time it is set.
 
-The database repeats the rules: one approved version a concept (a partial unique index), no way out of a final status
-(a trigger), and a version's owner and trainer of record in the key that reviews refer to (`approvals.tables`).
+The database repeats the rules: one approved version a concept (a partial unique index), no step that the transition
+table lacks (a trigger), and a version's owner, trainer of record and requester in the keys that reviews refer to
+(`approvals.tables`).
 """
 
 from __future__ import annotations
@@ -75,6 +76,22 @@ class VersionStateRow(Base):
     status: Mapped[str]
     approvals: Mapped[int]
     changed_at: Mapped[datetime]
+
+
+class ReviewRequestRow(Base):
+    """Somebody asked for the review of a version; a draft has none. Insert-only."""
+
+    __tablename__ = "review_requests"
+    __table_args__ = (
+        ForeignKeyConstraint(["concept_id", "number"], ["concept_versions.concept_id", "concept_versions.number"]),
+        UniqueConstraint("concept_id", "number", "requested_by"),
+    )
+
+    concept_id: Mapped[ConceptId] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    requested_by: Mapped[PrincipalId]
+    requested_at: Mapped[datetime]
+    log_index: Mapped[int] = mapped_column(BigInteger)
 
 
 class VersionStatusRow(Base):

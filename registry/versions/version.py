@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import cached_property
 
 from registry.versions.lifecycle import status_at
+from sdk.errors import Conflict
 from sdk.policy.facts import concept_facts
 from sdk.spec.api import VersionView
 from sdk.spec.bundle import VersionStatus
@@ -58,6 +59,7 @@ class Version:
     attestation: Envelope
     owner: PrincipalId
     trainer_of_record: PrincipalId
+    review_requested_by: PrincipalId | None  # none: a draft
     approvals_required: int
     submitted_by: PrincipalId
     submitted_at: datetime
@@ -69,6 +71,13 @@ class Version:
     def name(self) -> str:
         """`tenant/name@number`, as the log names a version."""
         return f"{self.concept}@{self.number}"
+
+    @property
+    def requester(self) -> PrincipalId:
+        """Who asked for its review. Raises `Conflict` while nobody has."""
+        if self.review_requested_by is None:
+            raise Conflict(f"{self.name} is a draft; its review must be asked for first")
+        return self.review_requested_by
 
     @cached_property
     def manifest(self) -> ConceptManifest:
@@ -87,6 +96,7 @@ class Version:
             status=self.status(terms).value,
             owner=self.owner,
             trainer_of_record=self.trainer_of_record,
+            review_requested_by=self.review_requested_by,
             consents=terms.consents,
             licences=terms.licences,
             at=terms.at,

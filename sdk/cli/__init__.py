@@ -8,6 +8,7 @@ consent       consent give, list, withdraw
 subject       subject bind, release, list
 train         train
 review        show, approve, reject, revoke
+reviews       review queue, request, assign, comment, comments
 version_text  how a version reads
 alias         alias set, list, history, remove
 compose       compose

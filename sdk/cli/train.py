@@ -64,6 +64,9 @@ def train(
     file: Annotated[Path, typer.Argument(help="The concepts and pictures, as YAML.", metavar="FILE")],
     consent: Annotated[list[str], typer.Option(help="A consent record that covers them; may be repeated.")],
     licence: Annotated[list[str], typer.Option(help="A licence that covers them; may be repeated.")],
+    draft: Annotated[
+        bool, typer.Option("--draft", help="Do not ask for review yet; do it with 'imprimatur review request'.")
+    ] = False,
     wait: Annotated[bool, typer.Option(help="Follow the job until it ends.")] = True,
     profile: ProfileOption = None,
 ) -> None:
@@ -73,6 +76,7 @@ def train(
     with connected(profile) as (_, client):
         name_missing_concepts(client, plan)
         request = make_request(client, plan, file.parent, records[: len(consent)], records[len(consent) :])
+        request = request.model_copy(update={"draft": draft})
         job = client.create_job(request)
         say(f"training job {job.id} is queued")
         if wait:
@@ -152,4 +156,7 @@ def _report(view: JobView) -> None:
     if view.status is not JobStatus.SUCCEEDED:
         raise ServiceError(f"training job {view.id} {view.status.value}: {view.error or 'no reason was given'}")
     for version in view.versions:
-        say(f"{version} is submitted; a reviewer can now run: imprimatur show {version}")
+        if view.request.draft:
+            say(f"{version} is a draft; look at it, then run: imprimatur review request {version}")
+        else:
+            say(f"{version} is submitted; a reviewer can now run: imprimatur show {version}")

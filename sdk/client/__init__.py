@@ -4,6 +4,7 @@ transport     one service over httpx: credential, retries, problem documents to 
 records       who am I, consents, licences, policies, blobs
 subjects      consents about a person, and who they are
 versions      concepts, versions, resolving, reviews, revocation
+reviews       the review queue, requests for review, assignments, comments
 generations   intent, artefacts, result
 log           checkpoints, tiles, entries, receipts, consistency
 training      the trainer: pictures, jobs, files
@@ -25,6 +26,7 @@ import httpx
 from sdk.client.generations import GenerationCalls
 from sdk.client.log import LogCalls
 from sdk.client.records import RecordCalls
+from sdk.client.reviews import ReviewCalls
 from sdk.client.subjects import SubjectCalls
 from sdk.client.training import TrainingCalls
 from sdk.client.transport import Service
@@ -35,7 +37,7 @@ __all__ = ["DEFAULT_TIMEOUT_SECONDS", "Client"]
 DEFAULT_TIMEOUT_SECONDS: Final = 30.0
 
 
-class Client(RecordCalls, SubjectCalls, VersionCalls, GenerationCalls, LogCalls, TrainingCalls):
+class Client(RecordCalls, SubjectCalls, VersionCalls, ReviewCalls, GenerationCalls, LogCalls, TrainingCalls):
     """Speaks to one registry and, if named, one trainer, as one principal.
 
     Answers are parsed but not believed: what proves something is verified in `sdk.verify`. Calls that may be

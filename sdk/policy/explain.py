@@ -22,7 +22,7 @@ from sdk.spec.policy import ConceptFacts, Effect, PolicyContext, PolicyDomain, R
 FACT_NAMES: Final = frozenset(
     {
         "principal", "roles", "action",
-        "concept", "version", "kind", "status", "owner", "trainer_of_record",
+        "concept", "version", "kind", "status", "owner", "trainer_of_record", "review_requested_by",
         "purposes", "territories", "channels", "prohibited_uses", "not_with",
         "categories", "exclusive_in", "applications", "base_model", "base_models", "images_left", "approvals",
         "asked_purpose", "asked_territory", "asked_channel", "asked_count", "others", "other_categories",
@@ -125,6 +125,7 @@ def _concept_words(context: PolicyContext, facts: ConceptFacts) -> dict[str, str
         "status": facts.status,
         "owner": str(facts.owner),
         "trainer_of_record": str(facts.trainer_of_record or _NONE),
+        "review_requested_by": str(facts.review_requested_by or _NONE),
         "purposes": _listed(facts.purposes),
         "territories": _listed(facts.territories),
         "channels": _listed(facts.channels),

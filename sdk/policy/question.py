@@ -6,9 +6,11 @@ Cedar is asked once for every concept of a picture; `facts` is that concept, or 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from sdk.spec.policy import ConceptFacts, PolicyContext, PolicyDomain
+
+_PEOPLE: Final = ("owner", "trainer_of_record", "review_requested_by")
 
 
 def encode_request(context: PolicyContext, facts: ConceptFacts | None) -> dict[str, Any]:
@@ -60,12 +62,10 @@ def other_categories(context: PolicyContext, facts: ConceptFacts) -> list[str]:
 
 
 def _concept_entity(facts: ConceptFacts) -> dict[str, Any]:
-    attributes = facts.model_dump(
-        mode="json", exclude={"concept", "owner", "trainer_of_record", "applications"}, exclude_none=True
-    )
-    attributes["owner"] = {"__entity": _principal(str(facts.owner))}
-    if facts.trainer_of_record:
-        attributes["trainer_of_record"] = {"__entity": _principal(str(facts.trainer_of_record))}
+    attributes = facts.model_dump(mode="json", exclude={"concept", "applications", *_PEOPLE}, exclude_none=True)
+    for name in _PEOPLE:
+        if person := getattr(facts, name):
+            attributes[name] = {"__entity": _principal(str(person))}
     if facts.applications is not None:
         attributes["applications"] = [{"__entity": _principal(str(name))} for name in facts.applications]
     return {"uid": _concept_uid(facts), "attrs": attributes, "parents": []}

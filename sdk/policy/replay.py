@@ -101,6 +101,7 @@ class _Proposed:
             status=held.status,
             owner=held.owner,
             trainer_of_record=held.trainer_of_record,
+            review_requested_by=held.review_requested_by,
             consents=[self._consent(consent) for consent in bundle.consents],
             licences=[self._licence(licence) for licence in bundle.licences],
             at=context.at,

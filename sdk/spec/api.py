@@ -33,6 +33,11 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     POST  /v1/aliases                                        AliasChanges -> AliasesSet
     GET   /v1/aliases?concept=tenant/name&as_of=             AliasList
     GET   /v1/concepts/{tenant}/{name}/aliases/{alias}       AliasList (every meaning it had, oldest first)
+    GET   /v1/reviews?reviewer=&overdue=                     ReviewQueue (of sdk.spec.review, as the next four)
+    POST  /v1/concepts/{tenant}/{name}/versions/{number}/review-request  ReviewRequest -> ReviewTask
+    POST  /v1/concepts/{tenant}/{name}/versions/{number}/assignment   Assignment -> ReviewTask
+    POST  /v1/concepts/{tenant}/{name}/versions/{number}/comments     NewComment -> LoggedComment
+    GET   /v1/concepts/{tenant}/{name}/versions/{number}/comments     CommentList
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/reviews      Envelope -> VersionView
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/revocation   Envelope -> VersionView
     POST  /v1/generations                                    GenerationIntent -> GenerationGrant
@@ -138,6 +143,7 @@ class VersionSubmission(WireModel):
 
     manifest: Base64Bytes
     attestation: Envelope
+    draft: bool = False  # stored only; whoever had it trained, or owns the concept, asks for its review later
 
 
 class VersionView(WireModel):

@@ -19,11 +19,12 @@ from sdk.spec.terms import ConsentEvidence, LicenceEvidence
 class VersionStatus(StrEnum):
     """Where a version stands. The transitions are `registry.versions.lifecycle`."""
 
-    SUBMITTED = "submitted"  # stored; waits for reviewers
+    DRAFT = "draft"  # stored; nobody has asked for its review yet
+    SUBMITTED = "submitted"  # waits for reviewers
     IN_REVIEW = "in-review"  # at least one approval, threshold not reached
     APPROVED = "approved"
     REJECTED = "rejected"  # terminal
-    SUSPENDED = "suspended"  # a consent was withdrawn; a new version under a live consent takes its place
+    SUSPENDED = "suspended"  # a consent does not hold; until it is confirmed anew, or another version takes its place
     SUPERSEDED = "superseded"  # terminal: a later version was approved
     REVOKED = "revoked"  # terminal
     EXPIRED = "expired"  # approved, but the term of a consent or licence is over; told by the clock, never stored

@@ -32,12 +32,16 @@ class AuditEventType(StrEnum):
     SUBJECT_RELEASED = "subject:released"  # and is or does so no more
     LICENCE_GRANTED = "licence:granted"
     VERSION_SUBMITTED = "version:submitted"
+    REVIEW_REQUESTED = "review:requested"  # a draft is put up for review
+    REVIEW_ASSIGNED = "review:assigned"  # who is to review it, until when
+    REVIEW_COMMENTED = "review:commented"
     APPROVAL_SIGNED = "approval:signed"  # one reviewer's approval, before or at the threshold
     APPROVAL_REFUSED = "approval:refused"  # an attempt that policy denied
     VERSION_APPROVED = "version:approved"  # the threshold is reached
     VERSION_REJECTED = "version:rejected"
     VERSION_SUPERSEDED = "version:superseded"
     VERSION_SUSPENDED = "version:suspended"
+    VERSION_REINSTATED = "version:reinstated"  # suspended before; its consents all hold again
     VERSION_REVOKED = "version:revoked"
     VERSION_PREVIEWED = "version:previewed"  # somebody looks at its pictures or report for the first time
     ALIAS_SET = "alias:set"  # an alias names another version, or none

@@ -70,6 +70,7 @@ class ConceptFacts(WireModel):
     status: str  # a VersionStatus value, or "unsubmitted"
     owner: PrincipalId
     trainer_of_record: PrincipalId | None = None
+    review_requested_by: PrincipalId | None = None
     consent_live: bool  # every consent record given, and inside its term
     licence_live: bool  # every licence grant inside its term
     covers_concept: bool  # every record names this concept

@@ -52,6 +52,7 @@ class TrainingRequest(WireModel):
     pictures: tuple[PictureRequest, ...] = Field(min_length=1, max_length=20)
     seed: int = Field(default=0, ge=0, lt=2**53)
     settings: dict[str, int | float] = Field(default_factory=dict)  # overrides of EMConfig numbers, by name
+    draft: bool = False  # the versions are stored as drafts, whose review is asked for later
 
 
 class JobStatus(StrEnum):

@@ -57,6 +57,8 @@ def demo(registry: RegistryUnderTest) -> Lives:
     licence = steps.licence(steps.concept(), terms=steps.terms(), max_images=100)
     version = steps.submitted(licences=(licence["id"],), files={ArtefactRole.MASK: MASK})
     registry.client("reviewer").get(f"{version.path}/files/{Digest.of(MASK)}").raise_for_status()
+    accepted(steps.comment(version))
+    accepted(steps.assign(version, "reviewer"))
     accepted(steps.review(version))
     accepted(steps.post("owner", "/v1/subjects", BINDING))
     changes = (AliasChange(concept=FOX, alias=AliasName("stable"), number=1),)
@@ -206,6 +208,19 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("GET", "/v1/concepts/{tenant}/{name}/versions"): hidden(lambda demo: f"/v1/concepts/{FOX}/versions"),
     ("POST", "/v1/concepts/{tenant}/{name}/versions"): refused_with(403, f"/v1/concepts/{FOX}/versions", _submission),
     ("GET", "/v1/concepts/{tenant}/{name}/versions/{number}"): hidden(lambda demo: demo.version.path),
+    ("GET", "/v1/reviews"): of_its_own("/v1/reviews", "other-reviewer"),
+    ("POST", "/v1/concepts/{tenant}/{name}/versions/{number}/review-request"): hidden(
+        lambda demo: f"{demo.version.path}/review-request", lambda demo: b"{}"
+    ),
+    ("POST", "/v1/concepts/{tenant}/{name}/versions/{number}/assignment"): hidden(
+        lambda demo: f"{demo.version.path}/assignment", lambda demo: b'{"reviewers": []}', "other-reviewer"
+    ),
+    ("POST", "/v1/concepts/{tenant}/{name}/versions/{number}/comments"): hidden(
+        lambda demo: f"{demo.version.path}/comments", lambda demo: b'{"text": "x"}'
+    ),
+    ("GET", "/v1/concepts/{tenant}/{name}/versions/{number}/comments"): hidden(
+        lambda demo: f"{demo.version.path}/comments", name="other-auditor"
+    ),
     ("POST", "/v1/concepts/{tenant}/{name}/versions/{number}/reviews"): hidden(
         lambda demo: f"{demo.version.path}/reviews", _approval, "other-reviewer"
     ),

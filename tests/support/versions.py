@@ -37,6 +37,7 @@ from sdk.spec.fingerprint import Fingerprint
 from sdk.spec.ids import ConceptId, RecordId, TenantName
 from sdk.spec.manifest import ArtefactDescriptor, ArtefactRole, ConceptKind, ConceptManifest, encode_manifest
 from sdk.spec.policy import Use
+from sdk.spec.review import Assignment, NewComment, ReviewRequest
 from sdk.spec.statements import (
     ApprovalPredicate,
     GenerationPredicate,
@@ -145,14 +146,23 @@ class Steps:
         return sign_envelope(encode_statement(predicate, subjects=subjects), self.registry.keys[signer])
 
     def submit(
-        self, manifest: ConceptManifest, *, name: str = "training-service", attestation: Envelope | None = None
+        self,
+        manifest: ConceptManifest,
+        *,
+        name: str = "training-service",
+        attestation: Envelope | None = None,
+        draft: bool = False,
     ) -> httpx.Response:
-        body = VersionSubmission(manifest=encode_manifest(manifest), attestation=attestation or self.attest(manifest))
+        signed = attestation or self.attest(manifest)
+        body = VersionSubmission(manifest=encode_manifest(manifest), attestation=signed, draft=draft)
         return self.post(name, f"/v1/concepts/{manifest.concept}/versions", body)
 
-    def submitted(self, concept: ConceptId = FOX, **changes: Any) -> Submitted:
+    def drafted(self, concept: ConceptId = FOX, **changes: Any) -> Submitted:
+        return self.submitted(concept, draft=True, **changes)
+
+    def submitted(self, concept: ConceptId = FOX, *, draft: bool = False, **changes: Any) -> Submitted:
         manifest = self.manifest(concept, **changes)
-        view = accepted(self.submit(manifest))
+        view = accepted(self.submit(manifest, draft=draft))
         records = [self.get("reviewer", f"/v1/consents/{record}")["digest"] for record in manifest.consents]
         records += [self.get("reviewer", f"/v1/licences/{record}")["digest"] for record in manifest.licences]
         return Submitted(
@@ -178,6 +188,18 @@ class Steps:
             | changes
         )
         return self.sign(predicate, signer or name, {str(version.concept): about or version.manifest.digest})
+
+    def ask(self, version: Submitted, name: str = "owner", **wanted: Any) -> httpx.Response:
+        return self.post(name, f"{version.path}/review-request", ReviewRequest(**wanted))
+
+    def assign(self, version: Submitted, *reviewers: str, name: str = "reviewer", **changes: Any) -> httpx.Response:
+        named = tuple(self.registry.principals[reviewer] for reviewer in reviewers)
+        return self.post(name, f"{version.path}/assignment", Assignment(reviewers=named, **changes))
+
+    def comment(
+        self, version: Submitted, words: str = "look", name: str = "reviewer", reply_to: int | None = None
+    ) -> httpx.Response:
+        return self.post(name, f"{version.path}/comments", NewComment(text=words, reply_to=reply_to))
 
     def review(self, version: Submitted, name: str = "reviewer", **changes: Any) -> httpx.Response:
         return self.post(name, f"{version.path}/reviews", self.approval(version, name, **changes))

@@ -55,12 +55,12 @@ def make_manifest(
     )
 
 
-def submit(manifest: bytes, *, registry: RegistryPort, signer: Signer) -> str:
+def submit(manifest: bytes, *, registry: RegistryPort, signer: Signer, draft: bool) -> str:
     """Attest and submit the bytes of one manifest; returns the version as `tenant/name@number`."""
     parsed = parse_manifest(manifest)
     predicate = TrainingPredicate(concept=parsed.concept, record=parsed.training)
     statement = encode_statement(predicate, subjects={str(parsed.concept): parsed.digest})
-    submission = VersionSubmission(manifest=manifest, attestation=sign_envelope(statement, signer))
+    submission = VersionSubmission(manifest=manifest, attestation=sign_envelope(statement, signer), draft=draft)
     version = registry.submit_version(parsed.concept, submission)
     return f"{version.concept}@{version.number}"
 

@@ -81,7 +81,8 @@ def _carry_out(
     for count, settled in enumerate(manifests):
         reporter(_submitting(count, len(manifests)))
         if settled.version is None:
-            version = submission.submit(settled.manifest, registry=registry, signer=signer)
+            draft = attempt.request.draft
+            version = submission.submit(settled.manifest, registry=registry, signer=signer, draft=draft)
             with runtime.transaction() as session:
                 service.note_version(session, attempt, settled.concept, version)
     remove_spent(runtime.settings.jobs, attempt.job)  # before the job is over: a crash here comes back to it

@@ -85,21 +85,56 @@ class TestSeparationOfDuties:
         problem = refused(steps.review(steps.approved(), "trainer"), 403, "policy.denied")
         assert rules_of(problem)[0] == "approval.not-own-training"
 
-    @pytest.mark.parametrize("reviewer", ["demo/owner", "demo/trainer"])
+    @pytest.mark.parametrize("reviewer", ["demo/owner", "demo/trainer", "demo/asker"])
     def test_the_database_repeats_it(self, registry: RegistryUnderTest, reviewer: str) -> None:
-        Steps(registry).submitted()
+        asked_by(registry, "demo/asker")
         with pytest.raises(DBAPIError, match="ck_reviews_separation_of_duties"), registry.engine.begin() as connection:
-            connection.execute(text(INSERT), {"reviewer": reviewer, "owner": "demo/owner", "trainer": "demo/trainer"})
+            connection.execute(text(INSERT), REVIEW | {"reviewer": reviewer})
 
-    def test_the_database_knows_the_owner_and_trainer_of_the_version(self, registry: RegistryUnderTest) -> None:
-        Steps(registry).submitted()
+    def test_the_database_takes_a_review_of_somebody_else(self, registry: RegistryUnderTest) -> None:
+        asked_by(registry, "demo/asker")
+        with registry.engine.begin() as connection:
+            connection.execute(text(INSERT), REVIEW)
+
+    @pytest.mark.parametrize("told", [{"owner": "demo/x"}, {"trainer": "demo/x"}, {"asker": "demo/x"}])
+    def test_the_database_knows_whose_work_the_version_is(
+        self, registry: RegistryUnderTest, told: dict[str, str]
+    ) -> None:
+        asked_by(registry, "demo/asker")
         with pytest.raises(DBAPIError, match="fk_reviews"), registry.engine.begin() as connection:
-            connection.execute(text(INSERT), {"reviewer": "demo/owner", "owner": "demo/x", "trainer": "demo/trainer"})
+            connection.execute(text(INSERT), REVIEW | told)
+
+    def test_a_row_that_is_no_review_yet_makes_nothing_approved(self, registry: RegistryUnderTest) -> None:
+        Steps(registry).submitted(kind=ConceptKind.PERSON)
+        approve = "UPDATE version_states SET status = 'approved', approvals = 2"
+        with pytest.raises(DBAPIError, match="has 1 of 2 approvals"), registry.engine.begin() as connection:
+            connection.execute(text(INSERT), REVIEW | {"asker": "demo/trainer"})
+            connection.execute(text(approve))
+        with registry.engine.begin() as connection:
+            for reviewer in ("demo/one", "demo/two"):
+                connection.execute(text(INSERT), REVIEW | {"asker": "demo/trainer", "reviewer": reviewer})
+            connection.execute(text(approve))
+
+    def test_whoever_asked_for_the_review_does_not_approve(self, registry: RegistryUnderTest) -> None:
+        version = asked_by(registry, "demo/reviewer")
+        problem = refused(Steps(registry).review(version), 403, "policy.denied")
+        assert rules_of(problem) == ["approval.not-own-request"]
 
 
 INSERT = """
-INSERT INTO reviews VALUES ('demo/fox', 1, :reviewer, 'approve', :owner, :trainer, '', '', now(), 0)
+INSERT INTO reviews VALUES ('demo/fox', 1, :reviewer, 'approve', :owner, :trainer, '', '', now(), 0, :asker)
 """
+REVIEW = {"reviewer": "demo/reviewer", "owner": "demo/owner", "trainer": "demo/trainer", "asker": "demo/asker"}
+
+
+def asked_by(registry: RegistryUnderTest, requester: str) -> Submitted:
+    """A version whose review somebody asked for who is neither its owner nor had it trained."""
+    version = Steps(registry).drafted()
+    with registry.engine.begin() as connection:
+        asked = text("INSERT INTO review_requests VALUES ('demo/fox', 1, :requester, now(), 0)")
+        connection.execute(asked, {"requester": requester})
+        connection.execute(text("UPDATE version_states SET status = 'submitted'"))
+    return version
 
 
 class TestReviewRefuses:

@@ -18,6 +18,7 @@ from sdk.spec.policy import Effect
 
 S, E = VersionStatus, VersionEvent
 ALLOWED = {
+    (S.DRAFT, E.SUBMIT): S.SUBMITTED,
     (S.SUBMITTED, E.ENDORSE): S.IN_REVIEW,
     (S.SUBMITTED, E.APPROVE): S.APPROVED,
     (S.SUBMITTED, E.REJECT): S.REJECTED,
@@ -27,6 +28,7 @@ ALLOWED = {
     (S.APPROVED, E.SUPERSEDE): S.SUPERSEDED,
     (S.APPROVED, E.SUSPEND): S.SUSPENDED,
     (S.APPROVED, E.REVOKE): S.REVOKED,
+    (S.SUSPENDED, E.REINSTATE): S.APPROVED,
     (S.SUSPENDED, E.REVOKE): S.REVOKED,
 }
 
@@ -44,7 +46,7 @@ class TestAdvance:
         assert set(FINAL) == {S.REJECTED, S.SUPERSEDED, S.REVOKED}
 
     def test_every_stored_status_is_reached(self) -> None:
-        assert {S.SUBMITTED, *TRANSITIONS.values()} == set(STORED)
+        assert {S.DRAFT, *TRANSITIONS.values()} == set(STORED)
 
 
 class TestStatusAt:
@@ -61,9 +63,13 @@ class TestMigrationsSayTheSame:
         return found
 
     def test_statuses(self) -> None:
-        module = self.migration("0005")
+        module = self.migration("0017")
         assert set(module.STATUSES) == {status.value for status in STORED}
         assert set(module.FINAL) == {status.value for status in FINAL}
+
+    def test_transitions(self) -> None:
+        steps = {(before.value, after.value) for (before, _), after in TRANSITIONS.items()}
+        assert set(self.migration("0017").STEPS) == steps
 
     def test_kinds_verdicts_and_effects(self) -> None:
         assert set(self.migration("0003").KINDS) == {kind.value for kind in ConceptKind}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from support.registry import RegistryUnderTest
 from support.versions import FOX, Steps, accepted, assert_insert_only, refused
 
+from registry.versions.lifecycle import STORED, TRANSITIONS
 from sdk.spec.api import VersionSubmission
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.digest import Digest
@@ -258,15 +260,35 @@ class TestDatabaseRepeatsTheRules:
     def test_no_status_out_of_the_vocabulary(self, registry: RegistryUnderTest) -> None:
         Steps(registry).submitted()
         for status in ("splendid", "expired"):
-            with pytest.raises(DBAPIError, match="ck_version_states_status"):
+            with pytest.raises(DBAPIError, match="does not go from submitted to"):
                 self.execute(registry, f"UPDATE version_states SET status = '{status}'")
+            with pytest.raises(DBAPIError, match="ck_version_statuses_status"):
+                self.execute(registry, f"INSERT INTO version_statuses VALUES ('demo/fox', 1, 9, '{status}', now())")
+
+    def test_no_step_that_the_table_lacks(self, registry: RegistryUnderTest) -> None:
+        Steps(registry).submitted()
+        steps = {(before, after) for (before, _), after in TRANSITIONS.items()}
+        with registry.engine.connect() as connection:
+            for before, after in product(STORED, STORED):
+                with connection.begin() as everything:
+                    connection.execute(text("ALTER TABLE version_states DISABLE TRIGGER USER"))
+                    connection.execute(text(f"UPDATE version_states SET status = '{before.value}'"))
+                    connection.execute(text("ALTER TABLE version_states ENABLE TRIGGER USER"))
+                    if (before, after) in steps:
+                        connection.execute(text(f"UPDATE version_states SET status = '{after.value}'"))
+                    else:
+                        with pytest.raises(DBAPIError, match=r"does not go from|that is final"):
+                            connection.execute(text(f"UPDATE version_states SET status = '{after.value}'"))
+                    everything.rollback()
 
     @pytest.mark.parametrize("final", ["rejected", "superseded", "revoked"])
     def test_no_way_out_of_a_final_status(self, registry: RegistryUnderTest, final: str) -> None:
-        Steps(registry).submitted()
-        self.execute(registry, f"UPDATE version_states SET status = '{final}'")
+        steps = Steps(registry)
+        version = steps.submitted() if final == "rejected" else steps.approved()
+        ends = {"rejected": steps.reject, "revoked": steps.revoke}
+        accepted(ends[final](version)) if final in ends else steps.approved(embedding=b"2")
         with pytest.raises(DBAPIError, match="that is final"):
-            self.execute(registry, "UPDATE version_states SET status = 'approved'")
+            self.execute(registry, "UPDATE version_states SET status = 'approved' WHERE number = 1")
 
     def test_a_state_is_never_removed_or_given_to_another_version(self, registry: RegistryUnderTest) -> None:
         Steps(registry).submitted()

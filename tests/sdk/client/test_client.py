@@ -35,7 +35,7 @@ from sdk.errors import (
     ServiceError,
     ServiceUnavailable,
 )
-from sdk.spec import api, training
+from sdk.spec import api, review, training
 from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
@@ -150,6 +150,29 @@ AT = api.VersionAt(
     aliases=("stable",),
     consents={record_id("con"): "given"},
 )
+TASK = review.ReviewTask(
+    concept=FOX,
+    number=1,
+    kind="subject",
+    status="submitted",
+    owner="demo/owner",
+    trainer_of_record="demo/trainer",
+    requested_by="demo/trainer",
+    requested_at=NOW,
+    approvals=0,
+    approvals_required=1,
+    may_review=("demo/reviewer",),
+    reviewers=(),
+    overdue=False,
+    assignment=0,
+    comments=0,
+)
+SAID = review.LoggedComment(
+    comment=review.Comment(
+        concept=FOX, number=1, comment=1, author="demo/reviewer", written_at=NOW, text="look", nonce=bytes(16)
+    ),
+    log_index=1,
+)
 CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ("GET /healthz", lambda c: c.health(), api.Health(service="registry", version="1")),
     ("GET /readyz", lambda c: c.ready(), api.Health(service="registry", version="1", status="ready")),
@@ -234,6 +257,31 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         api.LicenceCount(licence=record_id("lic"), granted=4, limit=100),
     ),
     ("GET /v1/resolve?ref=demo%2Ffox%401", lambda c: c.resolve("demo/fox@1"), WORLD.bundle()),
+    (
+        "GET /v1/reviews?reviewer=demo%2Freviewer&overdue=True",
+        lambda c: c.list_reviews(review.ReviewQuery(reviewer="demo/reviewer", overdue=True)),
+        review.ReviewQueue(tasks=(TASK,)),
+    ),
+    (
+        "POST /v1/concepts/{tenant}/{name}/versions/{number}/review-request",
+        lambda c: c.request_review(FOX, 1, review.ReviewRequest()),
+        TASK,
+    ),
+    (
+        "POST /v1/concepts/{tenant}/{name}/versions/{number}/assignment",
+        lambda c: c.assign_review(FOX, 1, review.Assignment(reviewers=())),
+        TASK,
+    ),
+    (
+        "POST /v1/concepts/{tenant}/{name}/versions/{number}/comments",
+        lambda c: c.comment(FOX, 1, review.NewComment(text="look")),
+        SAID,
+    ),
+    (
+        "GET /v1/concepts/{tenant}/{name}/versions/{number}/comments",
+        lambda c: c.list_comments(FOX, 1),
+        review.CommentList(comments=(SAID,)),
+    ),
     (
         "POST /v1/concepts/{tenant}/{name}/versions/{number}/reviews",
         lambda c: c.review(FOX, 1, WORLD.attestation),

@@ -1,0 +1,75 @@
+"""The queue of reviewers, and what was said about a version. Read in a transaction that appends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from registry.auth import Caller
+from registry.blobs import READERS
+from registry.reviews import service
+from registry.reviews.tables import CommentRow
+from registry.runtime import Runtime
+from registry.versions import reading, requests
+from registry.versions import service as versions
+from registry.versions.version import Version
+from sdk.spec.canonical import parse_wire
+from sdk.spec.ids import PrincipalId
+from sdk.spec.policy import Role
+from sdk.spec.review import Comment, LoggedComment, ReviewQuery, ReviewTask
+
+QUEUE_READERS: Final = (Role.REVIEWER, Role.OWNER, Role.TRAINER, Role.AUDITOR, Role.ADMIN)
+_NO_DATE: Final = datetime.max.replace(tzinfo=UTC)
+
+
+def queue(session: Session, runtime: Runtime, caller: Caller, query: ReviewQuery) -> tuple[ReviewTask, ...]:
+    """What waits for reviewers in the caller's tenant. Raises `PermissionDenied`."""
+    caller.require(*QUEUE_READERS)
+    tasks = [task_of(session, runtime, version) for version in reading.waiting(session, caller.tenant)]
+    if query.reviewer:
+        tasks = [task for task in tasks if query.reviewer in task.reviewers]
+    if query.overdue:
+        tasks = [task for task in tasks if task.overdue]
+    return tuple(sorted(tasks, key=lambda task: (not task.overdue, task.due_at or _NO_DATE, task.requested_at)))
+
+
+def task_of(session: Session, runtime: Runtime, version: Version) -> ReviewTask:
+    """A version that waits, as work. Raises `Conflict` for a draft, whose review nobody asked for."""
+    now = runtime.clock()
+    held = service.assignment_of(session, version)
+    due_at = held.due_at if held else None
+    return ReviewTask(
+        concept=version.concept,
+        number=version.number,
+        kind=version.manifest.kind,
+        status=version.status(versions.terms_of(session, version, now)),
+        owner=version.owner,
+        trainer_of_record=version.trainer_of_record,
+        requested_by=version.requester,
+        requested_at=requests.requested_at(session, version),
+        approvals=version.approvals,
+        approvals_required=version.approvals_required,
+        may_review=service.may_review(runtime, version),
+        reviewers=tuple(map(PrincipalId, held.reviewers)) if held else (),
+        due_at=due_at,
+        overdue=bool(due_at and due_at < now and version.stored_status in reading.WAITING),
+        assignment=held.place if held else 0,
+        comments=_count(session, version),
+    )
+
+
+def comments_of(session: Session, caller: Caller, version: Version) -> Sequence[LoggedComment]:
+    """What was said about `version`, oldest first. Raises `PermissionDenied`."""
+    caller.require(*READERS)
+    same = (CommentRow.concept_id == version.concept, CommentRow.number == version.number)
+    rows = session.scalars(select(CommentRow).where(*same).order_by(CommentRow.comment))
+    return [LoggedComment(comment=parse_wire(Comment, row.content, "comment"), log_index=row.log_index) for row in rows]
+
+
+def _count(session: Session, version: Version) -> int:
+    same = (CommentRow.concept_id == version.concept, CommentRow.number == version.number)
+    return session.scalar(select(func.count()).select_from(CommentRow).where(*same)) or 0

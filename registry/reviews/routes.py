@@ -1,0 +1,72 @@
+"""The review queue, requests for review, assignments and comments over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from registry.auth import CallerDep
+from registry.reviews import query, service
+from registry.runtime import RuntimeDep
+from registry.versions import service as versions
+from sdk.spec.ids import ConceptId
+from sdk.spec.review import (
+    Assignment,
+    CommentList,
+    LoggedComment,
+    NewComment,
+    ReviewQuery,
+    ReviewQueue,
+    ReviewRequest,
+    ReviewTask,
+)
+
+Number = Annotated[int, Path(ge=1, lt=2**31)]
+VERSION = "/concepts/{tenant}/{name}/versions/{number}"
+
+router = APIRouter(prefix="/v1", tags=["reviews"])
+
+
+@router.get("/reviews")
+def list_reviews(asked: Annotated[ReviewQuery, Query()], runtime: RuntimeDep, caller: CallerDep) -> ReviewQueue:
+    """What waits for reviewers: overdue first, then by due date, then longest."""
+    with runtime.transaction(caller.tenant) as session:
+        return ReviewQueue(tasks=query.queue(session, runtime, caller, asked))
+
+
+@router.post(f"{VERSION}/review-request", status_code=201)
+def request_review(
+    tenant: str, name: str, number: Number, request: ReviewRequest, runtime: RuntimeDep, caller: CallerDep
+) -> ReviewTask:
+    """Put a draft up for review."""
+    with runtime.transaction(caller.tenant) as session:
+        version = service.ask(session, runtime, caller, ConceptId(f"{tenant}/{name}"), number, request)
+        return query.task_of(session, runtime, version)
+
+
+@router.post(f"{VERSION}/assignment", status_code=201)
+def assign_review(
+    tenant: str, name: str, number: Number, assignment: Assignment, runtime: RuntimeDep, caller: CallerDep
+) -> ReviewTask:
+    """Say who is to review a version, and until when."""
+    with runtime.transaction(caller.tenant) as session:
+        version = service.assign(session, runtime, caller, ConceptId(f"{tenant}/{name}"), number, assignment)
+        return query.task_of(session, runtime, version)
+
+
+@router.post(f"{VERSION}/comments", status_code=201)
+def post_comment(
+    tenant: str, name: str, number: Number, comment: NewComment, runtime: RuntimeDep, caller: CallerDep
+) -> LoggedComment:
+    """Comment on a version, or reply to a comment."""
+    with runtime.transaction(caller.tenant) as session:
+        return service.comment(session, runtime, caller, ConceptId(f"{tenant}/{name}"), number, comment)
+
+
+@router.get(f"{VERSION}/comments")
+def list_comments(tenant: str, name: str, number: Number, runtime: RuntimeDep, caller: CallerDep) -> CommentList:
+    """What was said about a version, oldest first."""
+    with runtime.transaction(caller.tenant) as session:
+        version = versions.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"), number)
+        return CommentList(comments=tuple(query.comments_of(session, caller, version)))

@@ -1,0 +1,43 @@
+"""Calls about review as work: the queue, putting a draft up, assigning, commenting. Verdicts are in `versions`."""
+
+from __future__ import annotations
+
+from sdk.client.transport import Service
+from sdk.spec.ids import ConceptId
+from sdk.spec.review import (
+    Assignment,
+    CommentList,
+    LoggedComment,
+    NewComment,
+    ReviewQuery,
+    ReviewQueue,
+    ReviewRequest,
+    ReviewTask,
+)
+
+
+class ReviewCalls:
+    """The registry's review queue; mixed into `Client`."""
+
+    _registry: Service
+
+    def list_reviews(self, query: ReviewQuery | None = None) -> ReviewQueue:
+        """GET /v1/reviews: what waits, overdue first, then by due date, then longest."""
+        asked = (query or ReviewQuery()).model_dump(mode="json", exclude_defaults=True)
+        return self._registry.get("/v1/reviews", ReviewQueue, {name: str(value) for name, value in asked.items()})
+
+    def request_review(self, concept: ConceptId, number: int, request: ReviewRequest) -> ReviewTask:
+        """POST .../review-request: put a draft up for review. Raises `Conflict` when it is none any more."""
+        return self._registry.post(f"/v1/concepts/{concept}/versions/{number}/review-request", request, ReviewTask)
+
+    def assign_review(self, concept: ConceptId, number: int, assignment: Assignment) -> ReviewTask:
+        """POST .../assignment: who is to review it, and until when. Raises `Conflict` when others were assigned since."""
+        return self._registry.post(f"/v1/concepts/{concept}/versions/{number}/assignment", assignment, ReviewTask)
+
+    def comment(self, concept: ConceptId, number: int, comment: NewComment) -> LoggedComment:
+        """POST .../comments."""
+        return self._registry.post(f"/v1/concepts/{concept}/versions/{number}/comments", comment, LoggedComment)
+
+    def list_comments(self, concept: ConceptId, number: int) -> CommentList:
+        """GET .../comments: oldest first."""
+        return self._registry.get(f"/v1/concepts/{concept}/versions/{number}/comments", CommentList)
