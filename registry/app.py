@@ -25,13 +25,14 @@ from registry.log import routes as log
 from registry.openapi import describe
 from registry.reviews import routes as reviews
 from registry.runtime import Runtime
+from registry.status import routes as status
 from registry.telemetry import routes as telemetry
 from registry.telemetry.metrics import Metrics
 from registry.telemetry.requests import Requests
 from registry.telemetry.tracing import tracing
 from registry.versions import routes as versions
 
-SLICES: Final = (about, blobs, consent, concepts, versions, approvals, reviews, generations, log, telemetry)
+SLICES: Final = (about, blobs, consent, concepts, versions, approvals, reviews, generations, status, log, telemetry)
 
 
 def create_app(runtime: Runtime, *, tracer_provider: TracerProvider | None = None) -> FastAPI:

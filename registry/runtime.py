@@ -45,6 +45,7 @@ class Runtime:
     blobs: BlobStore
     key_wrapper: KeyWrapper
     log_signer: Signer
+    status_signer: Signer
     trust_root: TrustRoot
     trust_root_envelope: Envelope  # the bytes that were verified, as clients get them
     policy: PolicyEngine
@@ -53,10 +54,12 @@ class Runtime:
     claim: Callable[[Session], None] | None = None  # of a request's idempotency key, in its tenant's first transaction
 
     def __post_init__(self) -> None:
-        if self.log_signer.keyid not in self.trust_root.keys_for(TrustRole.LOG):
-            raise ConfigurationError(
-                f"the log key {self.log_signer.keyid[:12]} is no log key of the trust root; nobody could verify the log"
-            )
+        for signer, role in ((self.log_signer, TrustRole.LOG), (self.status_signer, TrustRole.STATUS)):
+            if signer.keyid not in self.trust_root.keys_for(role):
+                raise ConfigurationError(
+                    f"the {role.value} key {signer.keyid[:12]} is no {role.value} key of the trust root; nobody could "
+                    f"verify what it signs; see 'imprimatur trust renew --help'"
+                )
         if self.policy.bundle_digest != self.policy_bundle.digest:
             raise ConfigurationError(f"the policy engine does not decide by the bundle {self.policy_bundle.digest}")
 

@@ -23,7 +23,7 @@ from sdk.errors import ConfigurationError
 
 SHIPPED_POLICIES: Final = Path(__file__).resolve().parent.parent / "policies"
 _TEXTS: Final = frozenset({"host", "database_url", "blobs"})
-_PATHS: Final = frozenset({"log_key", "key_encryption_key", "trust_root", "policies"})
+_PATHS: Final = frozenset({"log_key", "status_key", "key_encryption_key", "trust_root", "policies"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class Settings:
     database_url: str = ""  # empty: none given, the workspace's embedded server is meant
     blobs: str = "blobs"  # folder or object-store URL
     log_key: Path = Path("keys/log.pem")
+    status_key: Path = Path("keys/status.pem")
     key_encryption_key: Path = Path("keys/key-encryption.key")  # wraps the data keys of uploads and versions
     trust_root: Path = Path("trust-root.json")
     policies: Path = SHIPPED_POLICIES
@@ -47,6 +48,7 @@ class Settings:
     credential_days: int = 365  # days until an issued credential expires
     console_session_minutes: int = 480  # minutes until a browser has to sign in again
     last_used_seconds: int = 60  # seconds between two notes that a credential was used
+    status_ttl_seconds: int = 60  # seconds a signed status list counts; signed anew at half of it
     grant_seconds: int = 600  # seconds an application may fetch artefacts for a permitted generation
     person_approvals: int = 2  # distinct reviewers a version of a person needs; anything else needs one
 

@@ -1,10 +1,11 @@
-"""What a client remembers of each log: the first and the newest checkpoint it was shown.
+"""What a client remembers of each registry: of its log the first and the newest checkpoint, of a status list the newest time.
 
 Without this memory a client could be shown an older or another history and not notice. Artefacts are deliberately
 not kept here: they are fetched anew under every grant, so that a revocation ends their use. Rules, kept by `LogWatch`:
 1. A checkpoint is remembered only after the log's signature was verified.
 2. It is only ever replaced by a larger one that was proven consistent with it.
 3. A smaller one (a slower answer) must be proven to be its beginning.
+4. A status list is never older than one that was seen (`StatusWatch`).
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from sdk.errors import ConfigurationError, LogForked, ProofInvalid
+from sdk.errors import ConfigurationError, LogForked, ProofInvalid, StatusListInvalid
 from sdk.signing.trust import TrustRoot, verify_checkpoint
 from sdk.spec.log_checkpoint import LogCheckpoint
 from sdk.spec.merkle import verify_consistency
+from sdk.spec.status_list import StatusList
 
 ConsistencySource = Callable[[int, int], Sequence[bytes]]
 """Fetches the consistency proof from an old size to a new one; the proof is not believed."""
@@ -38,11 +41,32 @@ class LogMemory(Protocol):
         """Keep a verified note as the newest."""
 
 
+class StatusMemory(Protocol):
+    """Remembers from when the newest list of each id is."""
+
+    def newest_status(self, list_id: str) -> datetime | None:
+        """The newest moment remembered."""
+
+    def remember_status(self, list_id: str, at: datetime) -> None:
+        """Keep a verified list's moment as the newest."""
+
+
+class RegistryMemory(LogMemory, StatusMemory, Protocol):
+    """Everything that a client remembers of registries."""
+
+
 class MemoryLogMemory:
-    """A `LogMemory` that lasts as long as the process."""
+    """A `RegistryMemory` that lasts as long as the process."""
 
     def __init__(self) -> None:
         self._notes: dict[str, list[bytes]] = {}
+        self._statuses: dict[str, datetime] = {}
+
+    def newest_status(self, list_id: str) -> datetime | None:
+        return self._statuses.get(list_id)
+
+    def remember_status(self, list_id: str, at: datetime) -> None:
+        self._statuses[list_id] = at
 
     def first(self, origin: str) -> bytes | None:
         return self._notes.get(origin, [None])[0]
@@ -55,7 +79,7 @@ class MemoryLogMemory:
 
 
 class FileLogMemory:
-    """A `LogMemory` in a folder: two files a log, replaced whole."""
+    """A `RegistryMemory` in a folder: two files a log, one a status list, replaced whole."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -71,8 +95,19 @@ class FileLogMemory:
             _write(self._path(origin, "first"), note)
         _write(self._path(origin, "newest"), note)
 
-    def _path(self, origin: str, which: str) -> Path:
-        return self._folder / f"{hashlib.sha256(origin.encode()).hexdigest()[:32]}.{which}.note"
+    def newest_status(self, list_id: str) -> datetime | None:
+        path = self._path(list_id, "status")
+        content = _read(path)
+        try:
+            return None if content is None else datetime.fromisoformat(content.decode())
+        except ValueError as exc:
+            raise ConfigurationError(f"{path} holds no moment; remove it, and what it protected from is gone") from exc
+
+    def remember_status(self, list_id: str, at: datetime) -> None:
+        _write(self._path(list_id, "status"), at.isoformat().encode())
+
+    def _path(self, name: str, which: str) -> Path:
+        return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.{which}.note"
 
 
 class LogWatch:
@@ -101,6 +136,24 @@ class LogWatch:
         if seen.tree_size > known.tree_size:
             self._memory.remember(seen.origin, note)
         return seen
+
+
+class StatusWatch:
+    """Holds status lists to what was seen before: a revocation that was told is never untold by an older list."""
+
+    def __init__(self, memory: StatusMemory) -> None:
+        self._memory = memory
+
+    def see(self, status: StatusList) -> None:
+        """Remember a verified list. Raises `StatusListInvalid` when a newer one was seen."""
+        newest = self._memory.newest_status(status.id)
+        if newest and status.valid_from < newest:
+            raise StatusListInvalid(
+                f"the status list {status.id} is from {status.valid_from}, but one from {newest} was seen: "
+                "somebody shows an old one; ask the registry itself"
+            )
+        if newest != status.valid_from:
+            self._memory.remember_status(status.id, status.valid_from)
 
 
 def require_consistent(old: LogCheckpoint, new: LogCheckpoint, prove: ConsistencySource) -> None:

@@ -14,6 +14,7 @@
     |   |-- TrustRootInvalid             verification.trust_root
     |   |-- ProofInvalid                 verification.log_proof
     |   |-- LogForked                    verification.log_forked
+    |   |-- StatusListInvalid            verification.status_list
     |   `-- NotApproved                  verification.not_approved
     |-- PolicyDenied                     policy.denied              carries the Decision
     `-- ServiceError                     service.failed             the answer of a service, by its code
@@ -123,6 +124,12 @@ class LogForked(VerificationError):
     """Two checkpoints of one log contradict each other: history was rewritten."""
 
     code = "verification.log_forked"
+
+
+class StatusListInvalid(VerificationError):
+    """A status list is stale, of another registry or tenant, or older than one that was seen."""
+
+    code = "verification.status_list"
 
 
 class NotApproved(VerificationError):

@@ -1,4 +1,4 @@
-"""From references to bundles, and what a client holds a registry to: its trust root and its log.
+"""From references to bundles, and what a client holds a registry to: its trust root, its log and its status lists.
 
 Resolving asks the registry; what it answers is verified in `sdk.verify`. The trust root starts from a file that was
 given out of band: the registry's own may replace it only as `sdk.signing.trust` allows.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from sdk.cache import FileLogMemory, LogMemory, LogWatch
+from sdk.cache import FileLogMemory, LogMemory, LogWatch, RegistryMemory
 from sdk.client import Client
 from sdk.errors import ConfigurationError
 from sdk.profile import Profile
@@ -19,6 +19,7 @@ from sdk.signing.trust import TrustRoot, verify_trust_root
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.envelope import parse_envelope
 from sdk.spec.ids import VersionRef, parse_version_ref
+from sdk.spec.status_list import StatusListName
 
 
 def connect(profile: Profile) -> Client:
@@ -40,8 +41,8 @@ def _authorities(path: Path) -> ssl.SSLContext:
         raise ConfigurationError(f"no certificates can be read at {path}: {exc.strerror or exc}") from exc
 
 
-def log_memory(profile: Profile) -> LogMemory:
-    """Where a profile's checkpoints are remembered: a folder beside the profile."""
+def log_memory(profile: Profile) -> RegistryMemory:
+    """Where what a profile has seen is remembered: a folder beside the profile."""
     return FileLogMemory(profile.path.with_suffix(".seen"))
 
 
@@ -69,6 +70,22 @@ def current_trust_root(client: Client, path: Path, *, now: datetime) -> TrustRoo
 def watch_log(client: Client, trust: TrustRoot, memory: LogMemory) -> LogWatch:
     """Holds the registry's log to what `memory` has seen of it."""
     return LogWatch(memory, trust, lambda old, new: client.log_consistency(old, new).hashes)
+
+
+class StatusLists:
+    """The status lists that the versions of one call stand in, each fetched once; nothing of them is verified yet."""
+
+    def __init__(self, client: Client, trust: TrustRoot) -> None:
+        self._client = client
+        self._trust = trust
+        self._held: dict[StatusListName, bytes] = {}
+
+    def of(self, bundle: VersionBundle) -> bytes:
+        """The signed list of the version in `bundle`."""
+        name = StatusListName.of(bundle, log_origin=self._trust.log_origin)
+        if name not in self._held:
+            self._held[name] = self._client.status_list(name.tenant, name.number)
+        return self._held[name]
 
 
 def resolve_references(client: Client, references: Sequence[str]) -> tuple[tuple[VersionRef, VersionBundle], ...]:

@@ -10,16 +10,18 @@ Nothing in a bundle is believed because a registry sent it. The steps, in order;
  7. The version is approved at this moment, says the registry.
  8. The threshold of distinct reviewers, none of them its trainer or owner, signed this manifest, number and terms.
  9. Each of those approvals is in the log.
-10. Every artefact, once fetched, has the digest and size that the manifest says (`verify_artefact`).
-Not done here: whether policy permits a use (`sdk.policy`), and whether the log extends what this client saw before
-(`sdk.cache.LogWatch`, with the notes in `VerifiedVersion.notes`).
+10. A signed status list of this registry and tenant, fresh at this moment, says nothing against it (`verify_live`).
+11. Every artefact, once fetched, has the digest and size that the manifest says (`verify_artefact`).
+Not done here: whether policy permits a use (`sdk.policy`), whether the log extends what this client saw before
+(`sdk.cache.LogWatch`, with the notes in `VerifiedVersion.notes`), and whether the status list is not older than one that
+it saw before (`sdk.cache.StatusWatch`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from sdk.errors import (
@@ -28,10 +30,12 @@ from sdk.errors import (
     NotApproved,
     ProofInvalid,
     SignatureInvalid,
+    StatusListInvalid,
     ThresholdNotMet,
     TrustRootInvalid,
     VerificationError,
 )
+from sdk.signing.status import verify_status_list
 from sdk.signing.trust import TrustRole, TrustRoot, verify_checkpoint, verify_role
 from sdk.spec.bundle import ApprovalEvidence, VersionBundle, VersionStatus
 from sdk.spec.canonical import encode_canonical
@@ -50,16 +54,25 @@ from sdk.spec.statements import (
     parse_statement,
     terms_digest,
 )
+from sdk.spec.status_list import StatusList, StatusListName, StatusPurpose
 
 MINIMUM_APPROVALS: Final[Mapping[ConceptKind, int]] = {ConceptKind.PERSON: 2}
 """Reviewers that a kind needs, whatever the registry says; one for every other kind."""
+CLOCK_SKEW: Final = timedelta(seconds=10)
+"""By how much a client's clock may be behind the registry's; see docs/verify.md for the bound that follows."""
+_STATUS_OF: Final[Mapping[StatusPurpose, VersionStatus]] = {
+    StatusPurpose.REVOCATION: VersionStatus.REVOKED,
+    StatusPurpose.SUSPENSION: VersionStatus.SUSPENDED,
+    StatusPurpose.REFRESH: VersionStatus.SUPERSEDED,
+    StatusPurpose.MESSAGE: VersionStatus.SUBMITTED,
+}
 
 _Predicate = TypeVar("_Predicate", bound=Predicate)
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedVersion:
-    """A version whose proofs hold. `approvers` is empty unless `verify_version` made it."""
+    """A version whose proofs hold. `approvers` is empty, and there is no status list, unless `verify_version` made it."""
 
     bundle: VersionBundle
     manifest: ConceptManifest
@@ -68,6 +81,7 @@ class VerifiedVersion:
     notes: tuple[bytes, ...]  # every checkpoint note that was verified
     approvers: tuple[PrincipalId, ...] = ()
     approval_indices: tuple[int, ...] = ()
+    status_list: StatusList | None = None
 
     @property
     def name(self) -> str:
@@ -80,8 +94,10 @@ def version_name(bundle: VersionBundle) -> str:
     return f"{bundle.concept}@{bundle.number}"
 
 
-def verify_version(bundle: VersionBundle, *, ref: VersionRef, trust: TrustRoot, now: datetime) -> VerifiedVersion:
-    """Verify that `bundle` is the version that `ref` means, and that it is approved (steps 1 to 9).
+def verify_version(
+    bundle: VersionBundle, *, ref: VersionRef, trust: TrustRoot, now: datetime, status_list: bytes
+) -> VerifiedVersion:
+    """Verify that `bundle` is the version that `ref` means, and that it is approved and live (steps 1 to 10).
 
     Raises:
         VerificationError: a step fails; each has its own class or message.
@@ -97,7 +113,8 @@ def verify_version(bundle: VersionBundle, *, ref: VersionRef, trust: TrustRoot, 
             f"{version.name} has approvals of {len(reviewers)} of {needed} reviewers; another one must approve it"
         )
     indices = tuple(sorted(index for _, index in approvals))
-    return replace(version, approvers=reviewers, approval_indices=indices)
+    live = verify_live(version, status_list, trust=trust, now=now)  # 10
+    return replace(version, approvers=reviewers, approval_indices=indices, status_list=live)
 
 
 def verify_submission(bundle: VersionBundle, *, ref: VersionRef, trust: TrustRoot, now: datetime) -> VerifiedVersion:
@@ -117,8 +134,34 @@ def verify_submission(bundle: VersionBundle, *, ref: VersionRef, trust: TrustRoo
     return version
 
 
+def verify_live(version: VerifiedVersion, signed: bytes, *, trust: TrustRoot, now: datetime) -> StatusList:
+    """Return the status list if it is the version's, fresh, and says nothing against it (step 10).
+
+    Raises:
+        SignatureInvalid: no key trusted for status signed it.
+        StatusListInvalid: it is another list, or it is stale, or it comes from the future.
+        NotApproved: it says that the version has ended, or was never approved.
+    """
+    status = verify_status_list(signed, trust)
+    expected = StatusListName.of(version.bundle, log_origin=trust.log_origin).urn
+    if status.id != expected:
+        raise StatusListInvalid(f"{version.name} needs the status list {expected}, found {status.id}")
+    if now >= status.valid_until:
+        raise StatusListInvalid(
+            f"the status list of {version.name} ended at {status.valid_until}, it is {now}; fetch it again, and if that "
+            "does not help, the registry is not reached"
+        )
+    if status.valid_from - now > CLOCK_SKEW:
+        raise StatusListInvalid(
+            f"the status list of {version.name} is from {status.valid_from}, but here it is {now}; set this clock"
+        )
+    if raised := status.raised(version.bundle.submission_receipt.index):
+        raise NotApproved(not_approved_message(version.bundle, _STATUS_OF[raised[0]]))
+    return status
+
+
 def verify_artefact(descriptor: ArtefactDescriptor, content: bytes, *, about: str) -> bytes:
-    """Return `content` if it is the artefact described (step 10). Raises `DigestMismatch`."""
+    """Return `content` if it is the artefact described (step 11). Raises `DigestMismatch`."""
     if len(content) != descriptor.size:
         raise DigestMismatch(
             f"{descriptor.name} of {about} should have {descriptor.size} bytes, but has {len(content)}; fetch it again"
@@ -210,11 +253,11 @@ def _verify_terms(version: VerifiedVersion) -> None:
 
 def _verify_status(bundle: VersionBundle) -> None:
     if bundle.status is not VersionStatus.APPROVED:
-        raise NotApproved(not_approved_message(bundle))
+        raise NotApproved(not_approved_message(bundle, bundle.status))
 
 
-def not_approved_message(bundle: VersionBundle) -> str:
-    """Why a version that is not approved is refused, and who can change that."""
+def not_approved_message(bundle: VersionBundle, status: VersionStatus) -> str:
+    """Why a version with a `status` other than approved is refused, and who can change that."""
     mends = {
         VersionStatus.DRAFT: "its review must be asked for, and a reviewer must approve it",
         VersionStatus.SUBMITTED: "a reviewer must approve it",
@@ -222,8 +265,8 @@ def not_approved_message(bundle: VersionBundle) -> str:
         VersionStatus.SUSPENDED: "a consent does not hold; it must be confirmed anew, or a new version submitted under another",
         VersionStatus.SUPERSEDED: "use the version that replaced it",
     }
-    mend = mends.get(bundle.status, "this is final; the trainer can submit a new version")
-    return f"{version_name(bundle)} is {bundle.status.value}, not approved: {mend}"
+    mend = mends.get(status, "this is final; the trainer can submit a new version")
+    return f"{version_name(bundle)} is {status.value}, not approved: {mend}"
 
 
 def _verify_approval(approval: ApprovalEvidence, version: VerifiedVersion, trust: TrustRoot) -> tuple[PrincipalId, int]:

@@ -1,11 +1,12 @@
 """The registry's commands: `imprimatur init`, `up`, `down`, and `registry serve`.
 
-commands      the Typer app that `sdk.cli` mounts
+commands      the Typer app that `sdk.cli` mounts; trust_commands, options: its parts
 workspace     where everything in a workspace folder lies
 init          making a workspace: keys, trust root, database, credentials, profiles
 supervisor    `up` and `down`: the database and the processes that make a running Imprimatur
 process       starting one child process, and ending it
 serving       the real runtime, and the process that serves it
+trust         the trust root of a workspace: showing it, signing the next one
 postgres      the embedded PostgreSQL
 """
 

@@ -1,4 +1,4 @@
-"""The Typer app with `init`, `up`, `down` and `registry serve | seal`. What they do is in the modules beside this one.
+"""The Typer app with `init`, `up`, `down`, `registry serve | seal` and `trust`. What they do is in the modules beside this one.
 
 Loaded for every `imprimatur` command, so the service itself is imported by the command that needs it.
 """
@@ -6,25 +6,19 @@ Loaded for every `imprimatur` command, so the service itself is imported by the 
 from __future__ import annotations
 
 import ipaddress
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
+from registry.cli.options import Directory, say, server_extra
+from registry.cli.trust_commands import trust
 from sdk.errors import ConfigurationError
-
-OURS: Final = frozenset({"sdk", "registry", "trainer", "migrations"})
 
 commands = typer.Typer()
 _registry = typer.Typer(no_args_is_help=True, help="Run the registry's service.")
 commands.add_typer(_registry, name="registry")
-
-Directory = Annotated[
-    Path, typer.Argument(metavar="DIR", help="The workspace made by 'imprimatur init'.", show_default=False)
-]
+commands.add_typer(trust, name="trust")
 
 
 @commands.command()
@@ -45,7 +39,7 @@ def init(
     ] = "",
 ) -> None:
     """Make a workspace: keys, trust root, database, and a profile for each role. Overwrites nothing."""
-    with _server_extra():
+    with server_extra():
         from registry.cli.init import Plan, create_workspace
         from registry.cli.workspace import Address
         from sdk.spec.ids import TenantName
@@ -69,26 +63,26 @@ def up(
     detach: Annotated[bool, typer.Option("--detach", help="Return once everything answers; go on running.")] = False,
 ) -> None:
     """Start database, registry, trainer and worker; Ctrl-C stops them all."""
-    with _server_extra():
+    with server_extra():
         from registry.cli import supervisor
         from registry.cli.workspace import open_workspace
     run = supervisor.up_detached if detach else supervisor.up
-    run(open_workspace(directory), _say)
+    run(open_workspace(directory), say)
 
 
 @commands.command()
 def down(directory: Directory) -> None:
     """Stop what 'imprimatur up --detach' started, and whatever a killed 'up' left running."""
-    with _server_extra():
+    with server_extra():
         from registry.cli import supervisor
         from registry.cli.workspace import open_workspace
-    supervisor.down(open_workspace(directory), _say)
+    supervisor.down(open_workspace(directory), say)
 
 
 @_registry.command()
 def serve(directory: Directory) -> None:
     """Serve the registry alone; 'imprimatur up' starts everything."""
-    with _server_extra():
+    with server_extra():
         from registry.cli.serving import serve as serve_registry
         from registry.cli.workspace import open_workspace
     serve_registry(open_workspace(directory))
@@ -97,16 +91,11 @@ def serve(directory: Directory) -> None:
 @_registry.command()
 def seal(directory: Directory) -> None:
     """Encrypt what a workspace from before artefacts were sealed still stores in the open. Safe to run again."""
-    with _server_extra():
+    with server_extra():
         from registry.cli.seal import seal_workspace
         from registry.cli.workspace import open_workspace
     count = seal_workspace(open_workspace(directory))
-    _say(f"sealed {count} version{'' if count == 1 else 's'}; nothing in {directory}/blobs lies open")
-
-
-def _say(text: str) -> None:
-    typer.echo(text)
-    sys.stdout.flush()
+    say(f"sealed {count} version{'' if count == 1 else 's'}; nothing in {directory}/blobs lies open")
 
 
 def _host(text: str) -> str:
@@ -114,13 +103,3 @@ def _host(text: str) -> str:
         return str(ipaddress.IPv4Address(text))
     except ValueError as exc:
         raise ConfigurationError(f"--host should be an IPv4 address such as 127.0.0.1, found {text!r}") from exc
-
-
-@contextmanager
-def _server_extra() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as exc:
-        if (exc.name or "").partition(".")[0] in OURS:
-            raise
-        raise ConfigurationError(f"{exc.name} is not installed; pip install 'imprimatur[server]'") from exc

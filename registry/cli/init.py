@@ -143,6 +143,7 @@ def _settings(workspace: Workspace, database_url: str) -> Settings:
         database_url=database_url,
         blobs=str(workspace.root / "blobs"),
         log_key=workspace.key("log"),
+        status_key=workspace.key("status"),
         key_encryption_key=workspace.key_encryption_key,
         trust_root=workspace.trust_root,
     )

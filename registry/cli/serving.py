@@ -26,7 +26,7 @@ from registry.telemetry.logs import set_up_logging
 from sdk.errors import ConfigurationError
 from sdk.policy.bundle import load_bundle
 from sdk.policy.cedar import CedarEngine
-from sdk.signing.signer import load_key_file
+from sdk.signing.signer import Signer, load_key_file
 from sdk.signing.trust import verify_trust_root
 from sdk.spec.envelope import Envelope, parse_envelope
 
@@ -90,6 +90,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             blobs=open_blob_store(settings.blobs),
             key_wrapper=file_key_wrapper(settings.key_encryption_key),
             log_signer=load_key_file(settings.log_key),
+            status_signer=_status_signer(settings.status_key),
             trust_root=verify_trust_root(envelope, now=system_clock()),
             trust_root_envelope=envelope,
             policy=CedarEngine(bundle),
@@ -98,6 +99,15 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         )
     finally:
         engine.dispose()
+
+
+def _status_signer(path: Path) -> Signer:
+    if not path.exists():
+        raise ConfigurationError(
+            f"there is no status key at {path}; put it back from its backup, or, in a workspace from before there were "
+            "status lists, run 'imprimatur trust renew'"
+        )
+    return load_key_file(path)
 
 
 def read_trust_root(path: Path) -> Envelope:

@@ -29,6 +29,7 @@ SHIPPED_BASE_MODEL: Final = Path(__file__).resolve().parents[2] / "trainer" / "m
 KEY_ROLES: Final[Mapping[str, TrustRole | None]] = {
     "root": TrustRole.ROOT,
     "log": TrustRole.LOG,
+    "status": TrustRole.STATUS,
     "training-service": TrustRole.TRAINING,
     "reviewer": TrustRole.APPROVAL,
     "app": TrustRole.GENERATION,

@@ -1,8 +1,8 @@
-"""Lists of versions for people: what waits for reviewers, what stood approved before, every status there was."""
+"""Lists of versions: what waits for reviewers, what stood approved before, every status there was or is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import select
@@ -34,6 +34,17 @@ def statuses_of(session: Session, concept: ConceptId) -> Sequence[VersionStatusR
     """Every status that the versions of a concept came to, in the order of versions and of time."""
     statement = select(VersionStatusRow).where(VersionStatusRow.concept_id == concept)
     return session.scalars(statement.order_by(VersionStatusRow.number, VersionStatusRow.place)).all()
+
+
+def statuses_by_entry(session: Session, tenant: TenantName, first: int, end: int) -> Mapping[int, VersionStatus]:
+    """The stored statuses of the versions that were submitted in entries `first` to `end`, which is not included."""
+    same = (VersionStateRow.concept_id == VersionRow.concept_id) & (VersionStateRow.number == VersionRow.number)
+    statement = (
+        select(VersionRow.log_index, VersionStateRow.status)
+        .join(VersionStateRow, same)
+        .where(VersionRow.tenant == tenant, VersionRow.log_index >= first, VersionRow.log_index < end)
+    )
+    return {entry: VersionStatus(status) for entry, status in session.execute(statement).all()}
 
 
 def approved_before(session: Session, version: Version) -> Version | None:

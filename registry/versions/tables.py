@@ -27,6 +27,7 @@ class VersionRow(Base):
     __tablename__ = "concept_versions"
     __table_args__ = (
         UniqueConstraint("concept_id", "number", "owner", "trainer_of_record"),
+        Index("ix_concept_versions_tenant_log_index", "tenant", "log_index"),
         CheckConstraint("number >= 1", name="number"),
         CheckConstraint("approvals_required >= 1", name="approvals_required"),
     )

@@ -13,13 +13,14 @@ from typing import Annotated
 
 import typer
 
+from sdk.cache import StatusWatch
 from sdk.cli.alias import AsOf, parse_moment, show_at
 from sdk.cli.connection import ProfileOption, connected, named, now, say
 from sdk.cli.version_text import show_version
 from sdk.client import Client
 from sdk.errors import ImprimaturError
 from sdk.profile import Profile
-from sdk.resolve import current_trust_root, log_memory, watch_log
+from sdk.resolve import StatusLists, current_trust_root, log_memory, watch_log
 from sdk.signing.signer import load_key_file, sign_envelope
 from sdk.spec.api import VersionView
 from sdk.spec.bundle import VersionBundle
@@ -41,10 +42,14 @@ def show(reference: Reference, as_of: AsOf = None, profile: ProfileOption = None
             return
         version = verified(chosen, client, reference)
         trust = current_trust_root(client, chosen.trust_root, now=now())
+        signed = StatusLists(client, trust).of(version.bundle)
     show_version(version)
     try:
-        approved = verify_version(version.bundle, ref=parse_version_ref(reference), trust=trust, now=now())
-        say(f"Approved by {', '.join(approved.approvers)}; every signature and log proof holds")
+        ref = parse_version_ref(reference)
+        approved = verify_version(version.bundle, ref=ref, trust=trust, now=now(), status_list=signed)
+        if approved.status_list:
+            StatusWatch(log_memory(chosen)).see(approved.status_list)
+        say(f"Approved by {', '.join(approved.approvers)}; every signature, log proof and the status list hold")
     except ImprimaturError as exc:
         say(f"Not usable: {exc.message}")
 

@@ -1,9 +1,10 @@
-"""Calls to the audit log: the C2SP tlog-tiles read API, and the registry's queries over entries."""
+"""Calls to the audit log (the C2SP tlog-tiles read API, and queries over entries), and to the status lists beside it."""
 
 from __future__ import annotations
 
 from sdk.client.transport import Service
 from sdk.spec.api import ConsistencyProof, LogPage, LogQuery
+from sdk.spec.ids import TenantName
 from sdk.spec.log_entry import LogReceipt
 from sdk.spec.log_tiles import TILE_WIDTH, entries_path, tile_path
 
@@ -16,6 +17,10 @@ class LogCalls:
     def log_checkpoint(self) -> bytes:
         """GET /v1/log/checkpoint: the newest signed note, to be verified before use."""
         return self._registry.get_bytes("/v1/log/checkpoint")
+
+    def status_list(self, tenant: TenantName, number: int) -> bytes:
+        """GET /v1/status/{tenant}/{number}: a signed status list, to be verified before use."""
+        return self._registry.get_bytes(f"/v1/status/{tenant}/{number}")
 
     def log_tile(self, level: int, index: int, *, width: int = TILE_WIDTH) -> bytes:
         """GET one tile of hashes, full or partial."""

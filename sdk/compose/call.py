@@ -8,7 +8,8 @@ nothing is handed out that was not recorded:
 4. Record     the intent; the registry's decision of record must permit it too.
 5. Generate   with the artefacts fetched under the grant, each checked against its manifest.
 6. Credential every image with signed Content Credentials.
-7. Record     the result, signed. Only then are the images returned.
+7. Record     the result, signed.
+8. Verify     again that every version is live, by status lists that are fresh now. Only then are the images returned.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from sdk.compose.steps import (
     open_generation,
     record_result,
     require_base_model,
+    require_live,
+    watch_versions,
 )
 from sdk.compose.values import (
     Clock,
@@ -45,7 +48,7 @@ from sdk.credentials.mark import encode_png, mark_image
 from sdk.generate.places import GivenPlace
 from sdk.generate.scene import Scene, concept_of, name_concepts, parse_scene
 from sdk.profile import Profile, load_profile
-from sdk.resolve import connect, current_trust_root, log_memory, resolve_references, watch_log
+from sdk.resolve import StatusLists, connect, current_trust_root, log_memory, resolve_references, watch_log
 from sdk.signing.signer import load_key_file
 from sdk.spec.policy import Use
 from sdk.spec.sampling import MAX_STEPS, Sampling
@@ -138,12 +141,15 @@ def _compose(
     bundles = resolve_references(composer.client, references)  # 1
 
     watcher.tell(ComposeProgress(stage=ComposeStage.VERIFY))
-    now = composer.clock()
-    trust = current_trust_root(composer.client, composer.profile.trust_root, now=now)
+    trust = current_trust_root(composer.client, composer.profile.trust_root, now=composer.clock())
     log = watch_log(composer.client, trust, composer.memory)
-    versions = tuple(verify_version(bundle, ref=ref, trust=trust, now=now) for ref, bundle in bundles)  # 2
-    for note in (note for version in versions for note in version.notes):
-        log.see(note)
+    lists = StatusLists(composer.client, trust)
+    listed = tuple((ref, bundle, lists.of(bundle)) for ref, bundle in bundles)
+    now = composer.clock()  # once everything is fetched: what is fresh is never from its future
+    versions = tuple(
+        verify_version(bundle, ref=ref, trust=trust, now=now, status_list=signed) for ref, bundle, signed in listed
+    )  # 2
+    watch_versions(composer, log, versions)
     require_base_model(composer.base_model, versions)
 
     watcher.tell(ComposeProgress(stage=ComposeStage.ENFORCE))
@@ -166,6 +172,7 @@ def _compose(
     watcher.tell(ComposeProgress(stage=ComposeStage.RESULT, images=count))
     receipt = record_result(composer, grant.id, versions, images, trust)  # 7
     log.see(receipt.checkpoint.encode())
+    require_live(composer, versions, trust)  # 8
     return Composition(
         images=images, generation_id=grant.id, decision=grant.decision, receipt=receipt, versions=versions
     )

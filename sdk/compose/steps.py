@@ -1,4 +1,4 @@
-"""The seven steps of a compose call, one function each; their order is `sdk.compose.call`.
+"""The steps of a compose call, one function each; their order is `sdk.compose.call`.
 
 Each does one thing and raises when it cannot: nothing here decides to go on after a failure.
 """
@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sdk.cache import LogWatch, StatusWatch
 from sdk.client import Client
 from sdk.compose.question import composition_context
 from sdk.compose.values import ComposedImage, ComposeProgress, Composer, ComposeStage, Watcher
@@ -25,6 +26,7 @@ from sdk.generate.tokens import LearnedToken, parse_token
 from sdk.policy.bundle import parse_bundle
 from sdk.policy.cedar import CedarEngine
 from sdk.policy.engine import enforce
+from sdk.resolve import StatusLists
 from sdk.signing.signer import sign_envelope
 from sdk.signing.trust import TrustRoot
 from sdk.spec.api import GeneratedImage, GenerationGrant, GenerationIntent, GenerationResult
@@ -36,10 +38,30 @@ from sdk.spec.manifest import ArtefactRole
 from sdk.spec.policy import PolicyPrincipal, Use
 from sdk.spec.sampling import Sampling
 from sdk.spec.statements import GenerationPredicate, encode_statement
-from sdk.verify import VerifiedVersion, verify_artefact, verify_receipt
+from sdk.verify import VerifiedVersion, verify_artefact, verify_live, verify_receipt
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+def watch_versions(composer: Composer, watch: LogWatch, versions: Sequence[VerifiedVersion]) -> None:
+    """Hold the log and the status lists that came with `versions` to what was seen before."""
+    statuses = StatusWatch(composer.memory)
+    for version in versions:
+        for note in version.notes:
+            watch.see(note)
+        if version.status_list:
+            statuses.see(version.status_list)
+
+
+def require_live(composer: Composer, versions: Sequence[VerifiedVersion], trust: TrustRoot) -> None:
+    """Refuse versions that ended since they were verified. A status list that is fresh still is believed once more."""
+    lists, statuses = StatusLists(composer.client, trust), StatusWatch(composer.memory)
+    for version in versions:
+        if version.status_list and composer.clock() < version.status_list.valid_until:
+            continue
+        signed = lists.of(version.bundle)
+        statuses.see(verify_live(version, signed, trust=trust, now=composer.clock()))
 
 
 def require_base_model(directory: Path, versions: Sequence[VerifiedVersion]) -> None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdk.cache import LogMemory
+from sdk.cache import RegistryMemory
 from sdk.client import Client
 from sdk.credentials.authority import CredentialSigner
 from sdk.profile import Profile
@@ -110,5 +110,5 @@ class Composer:
     signer: Signer
     credential_signer: CredentialSigner
     base_model: Path
-    memory: LogMemory
+    memory: RegistryMemory
     clock: Clock

@@ -2,4 +2,5 @@
 
 signer   the Signer port, Ed25519 key files, DSSE signing
 trust    the trust root: roles, thresholds, expiry; signed checkpoints
+status   status lists as JWTs
 """

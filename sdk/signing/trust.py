@@ -41,6 +41,7 @@ class TrustRole(StrEnum):
     APPROVAL = "approval"  # reviewers: approvals, rejections, revocations
     GENERATION = "generation"  # applications' statements about what they generated
     AUDIT = "audit"  # auditors' reports
+    STATUS = "status"  # the registry on what has ended: status lists
 
 
 class TrustedKey(WireModel):

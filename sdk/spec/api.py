@@ -2,8 +2,8 @@
 
 The registry serves them, `sdk.client` speaks them.
 
-Authentication is `Authorization: Bearer imp_...` everywhere but /healthz, /readyz, /v1/trust-root and the log's
-checkpoint and tiles.
+Authentication is `Authorization: Bearer imp_...` everywhere but /healthz, /readyz, /v1/trust-root, status lists and the
+log's checkpoint and tiles.
 Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code of `sdk.errors`.
 
     GET   /healthz                                           Health
@@ -50,6 +50,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/generations/{id}/artefacts/{digest}            bytes, to the grant's application, before the result
     POST  /v1/generations/{id}/result                        GenerationResult -> LogReceipt
     GET   /v1/policies                                       PolicyBundleView
+    GET   /v1/status/{tenant}/{number}                       signed status list (sdk.spec.status_list)
     GET   /v1/log/checkpoint                                 signed note (C2SP tlog-tiles from here on)
     GET   /v1/log/tile/{level}/{index}                       hashes; partial tiles end in .p/{width}
     GET   /v1/log/tile/entries/{index}                       entry bundles

@@ -59,10 +59,12 @@ class TestRestore:
                 assert client.ready().status == "ready"
                 log = verify_log(client, trust, remembered=[seen])
                 after = client.resolve("demo/fox@stable")
+                listed = client.status_list(TenantName("demo"), 0)
             assert log.checkpoint.tree_size == len(log.entries)
             assert after.manifest == before.manifest
             ref = parse_version_ref("demo/fox@stable")
-            assert verify_version(after, ref=ref, trust=trust, now=lost.clock.now).approvers
+            now = lost.clock.now
+            assert verify_version(after, ref=ref, trust=trust, now=now, status_list=listed).approvers
             with restored.transaction(TenantName("other")) as session:
                 assert session.scalar(text("SELECT count(*) FROM concepts")) == 0
             with pytest.raises(DBAPIError, match="evidence"), engine.begin() as connection:

@@ -20,6 +20,10 @@ class TestRuntime:
         with pytest.raises(ConfigurationError, match="no log key of the trust root"):
             replace(registry.runtime, log_signer=registry.keys["reviewer"])
 
+    def test_refuses_a_status_key_that_nobody_trusts(self, registry: RegistryUnderTest) -> None:
+        with pytest.raises(ConfigurationError, match="no status key of the trust root"):
+            replace(registry.runtime, status_signer=registry.keys["log"])
+
     def test_refuses_an_engine_of_other_policies(self, registry: RegistryUnderTest) -> None:
         with pytest.raises(ConfigurationError, match="does not decide by the bundle"):
             replace(registry.runtime, policy_bundle=PolicyBundle(files={"a.cedar": ""}))

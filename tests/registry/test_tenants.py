@@ -71,6 +71,7 @@ def demo(registry: RegistryUnderTest) -> Lives:
     headers = {"Content-Type": "application/json", "Idempotency-Key": "k" * 16}
     accepted(registry.client("owner").post(withdrawal, content=b'{"reason": "asked to"}', headers=headers))
     accepted(steps.revoke(version))
+    registry.client(None).get("/v1/status/demo/0").raise_for_status()
     return Lives(
         registry=registry,
         steps=steps,
@@ -181,6 +182,7 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("GET", "/readyz"): public,
     ("GET", "/v1/trust-root"): public,
     ("GET", "/v1/policies"): public,
+    ("GET", "/v1/status/{tenant}/{number}"): public,
     ("GET", "/v1/log/checkpoint"): public,
     ("GET", "/v1/log/tile/entries/{place}"): public,
     ("GET", "/v1/log/tile/{level}/{place}"): public,

@@ -23,7 +23,9 @@ FLIPS = 2000
 
 def verify(content: bytes, world: World) -> VerifiedVersion:
     bundle = parse_wire(VersionBundle, content, "version")
-    return verify_version(bundle, ref=parse_version_ref("demo/fox@1"), trust=world.trust, now=NOW)
+    return verify_version(
+        bundle, ref=parse_version_ref("demo/fox@1"), trust=world.trust, now=NOW, status_list=world.status_list()
+    )
 
 
 def without_hints(bundle: VersionBundle) -> VersionBundle:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from support.governed import NOW, ORIGIN, fixed_signer, make_trust_root
 from support.memory_log import MemoryLog
 
-from sdk.cache import FileLogMemory, LogMemory, LogWatch, MemoryLogMemory
-from sdk.errors import ConfigurationError, LogForked, ProofInvalid, SignatureInvalid
+from sdk.cache import FileLogMemory, LogMemory, LogWatch, MemoryLogMemory, RegistryMemory, StatusWatch
+from sdk.errors import ConfigurationError, LogForked, ProofInvalid, SignatureInvalid, StatusListInvalid
 from sdk.spec.log_entry import AuditEventType
+from sdk.spec.status_list import StatusList
 
 
 def make_log(*subjects: str) -> MemoryLog:
@@ -25,7 +27,7 @@ def watch(log: MemoryLog, memory: LogMemory) -> LogWatch:
 
 
 @pytest.fixture(params=["file", "process"])
-def memory(request: pytest.FixtureRequest, tmp_path: Path) -> LogMemory:
+def memory(request: pytest.FixtureRequest, tmp_path: Path) -> RegistryMemory:
     return FileLogMemory(tmp_path / "seen") if request.param == "file" else MemoryLogMemory()
 
 
@@ -97,3 +99,30 @@ class TestWatch:
         log = MemoryLog("log.other/x", fixed_signer("log"), NOW)
         with pytest.raises(ProofInvalid):
             watch(log, memory).see(log.note())
+
+
+class TestStatusWatch:
+    def listed(self, seconds: int) -> StatusList:
+        at = NOW + timedelta(seconds=seconds)
+        return StatusList(id="urn:a", valid_from=at, valid_until=at + timedelta(minutes=1), bits=b"")
+
+    def test_accepts_the_same_and_newer_lists(self, memory: RegistryMemory) -> None:
+        for seconds in (0, 0, 1, 30):
+            StatusWatch(memory).see(self.listed(seconds))
+        assert memory.newest_status("urn:a") == NOW + timedelta(seconds=30)
+
+    def test_rejects_a_list_older_than_one_that_was_seen(self, memory: RegistryMemory) -> None:
+        StatusWatch(memory).see(self.listed(10))
+        with pytest.raises(StatusListInvalid, match="somebody shows an old one"):
+            StatusWatch(memory).see(self.listed(9))
+
+    def test_keeps_lists_apart(self, memory: RegistryMemory) -> None:
+        memory.remember_status("urn:b", NOW + timedelta(days=1))
+        StatusWatch(memory).see(self.listed(0))
+
+    def test_fails_closed_on_a_memory_that_was_damaged(self, tmp_path: Path) -> None:
+        FileLogMemory(tmp_path).remember_status("urn:a", NOW)
+        (path,) = tmp_path.iterdir()
+        path.write_text("yesterday")
+        with pytest.raises(ConfigurationError, match="holds no moment"):
+            StatusWatch(FileLogMemory(tmp_path)).see(self.listed(1))

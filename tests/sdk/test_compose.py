@@ -32,10 +32,14 @@ from sdk.errors import (
     PolicyDenied,
     SceneError,
     ServiceUnavailable,
+    SignatureInvalid,
+    StatusListInvalid,
     ThresholdNotMet,
     TrustRootInvalid,
     VerificationError,
 )
+from sdk.resolve import log_memory
+from sdk.signing.status import verify_status_list
 from sdk.signing.trust import TrustRole, verify_role
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.digest import Digest
@@ -231,9 +235,32 @@ class TestRefusals:
     def test_expired_trust_root(self, workshop: Workshop) -> None:
         self.refused(workshop, TrustRootInvalid, "expired", clock=lambda: NOW + timedelta(days=400))
 
-    def test_log_that_was_rewritten_since_last_time(self, workshop: Workshop) -> None:
-        from sdk.resolve import log_memory
+    @pytest.mark.parametrize(
+        ("listed", "error", "match"),
+        [
+            ({"status": VersionStatus.REVOKED}, NotApproved, "demo/fox@1 is revoked"),
+            ({"at": NOW - timedelta(minutes=1)}, StatusListInvalid, "ended at"),
+            ({"at": NOW + timedelta(minutes=1)}, StatusListInvalid, "set this clock"),
+            ({"tenant": "other"}, StatusListInvalid, "needs the status list"),
+            ({"origin": "log.test/other"}, StatusListInvalid, "needs the status list"),
+            ({"signer": "log"}, SignatureInvalid, "trusted for status"),
+        ],
+    )
+    def test_status_list_that_does_not_clear_the_version(
+        self, workshop: Workshop, listed: dict[str, Any], error: type[ImprimaturError], match: str
+    ) -> None:
+        workshop.registry.overrides["/v1/status/"] = lambda: workshop.registry.worlds["demo/fox"].status_list(**listed)
+        self.refused(workshop, error, match)
+        assert workshop.registry.intents == []
 
+    def test_status_list_older_than_one_that_was_seen(self, workshop: Workshop) -> None:
+        world = workshop.registry.worlds["demo/fox"]
+        seen = verify_status_list(world.status_list(at=NOW + timedelta(seconds=1)), world.trust)
+        log_memory(workshop.profile).remember_status(seen.id, seen.valid_from)
+        self.refused(workshop, StatusListInvalid, "shows an old one")
+        assert workshop.registry.intents == []
+
+    def test_log_that_was_rewritten_since_last_time(self, workshop: Workshop) -> None:
         other = MemoryLog(workshop.registry.log.origin, fixed_signer("log"), NOW)
         other.append(AuditEventType.CONCEPT_CREATED, "demo/owl")
         log_memory(workshop.profile).remember(other.origin, other.note())
@@ -294,6 +321,46 @@ class TestNoRecordNoImage:
         with pytest.raises(error):
             run(workshop)
         assert len(workshop.registry.intents) == 1
+
+
+class TestStillLive:
+    """Between the first check and the hand-out a version may end."""
+
+    def compose_until(self, workshop: Workshop, seconds: float) -> Composition:
+        """Compose with a generation that lasts so long."""
+        now = [NOW]
+        workshop.registry.clock = lambda: now[0]
+
+        def on_progress(progress: ComposeProgress) -> None:
+            if progress.stage is ComposeStage.CREDENTIAL:
+                now[0] += timedelta(seconds=seconds)
+
+        return run(workshop, clock=lambda: now[0], on_progress=on_progress)
+
+    def test_a_version_that_was_revoked_while_it_was_drawn_is_not_handed_out(self, workshop: Workshop) -> None:
+        receipt = workshop.registry._result
+
+        def revoked_meanwhile(*args: Any) -> Any:
+            workshop.registry.status["demo/fox"] = VersionStatus.REVOKED
+            return receipt(*args)
+
+        workshop.registry._result = revoked_meanwhile  # type: ignore[method-assign]
+        with pytest.raises(NotApproved, match="demo/fox@1 is revoked"):
+            self.compose_until(workshop, 60)
+
+    def test_a_list_that_is_fresh_still_is_not_fetched_again(self, workshop: Workshop) -> None:
+        self.compose_until(workshop, 59)
+        assert workshop.registry.asked.count("GET /v1/status/demo/0") == 1
+
+    def test_a_list_that_ended_is_fetched_again(self, workshop: Workshop) -> None:
+        assert self.compose_until(workshop, 60).images
+        assert workshop.registry.asked.count("GET /v1/status/demo/0") == 2
+
+    def test_nothing_is_handed_out_while_no_fresh_list_is_to_be_had(self, workshop: Workshop) -> None:
+        old = workshop.registry.status_list()
+        workshop.registry.overrides["/v1/status/"] = lambda: old
+        with pytest.raises(StatusListInvalid, match="ended at"):
+            self.compose_until(workshop, 60)
 
 
 class TestPublicName:

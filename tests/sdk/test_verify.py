@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from support.governed import (
     EMBEDDING,
@@ -24,6 +26,7 @@ from sdk.errors import (
     NotApproved,
     ProofInvalid,
     SignatureInvalid,
+    StatusListInvalid,
     ThresholdNotMet,
     TrustRootInvalid,
     VerificationError,
@@ -34,7 +37,7 @@ from sdk.spec.ids import ConceptId, PrincipalId, VersionRef, parse_version_ref
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.manifest import ConceptKind, encode_manifest
 from sdk.spec.statements import RejectionPredicate
-from sdk.verify import VerifiedVersion, verify_artefact, verify_receipt, verify_submission, verify_version
+from sdk.verify import CLOCK_SKEW, VerifiedVersion, verify_artefact, verify_receipt, verify_submission, verify_version
 
 REF = VersionRef(concept=FOX)
 
@@ -46,8 +49,16 @@ def world() -> World:
     return made
 
 
-def verify(world: World, bundle: VersionBundle | None = None, ref: str = "demo/fox") -> VerifiedVersion:
-    return verify_version(bundle or world.bundle(), ref=parse_version_ref(ref), trust=world.trust, now=NOW)
+def verify(
+    world: World, bundle: VersionBundle | None = None, ref: str = "demo/fox", listed: bytes | None = None
+) -> VerifiedVersion:
+    return verify_version(
+        bundle or world.bundle(),
+        ref=parse_version_ref(ref),
+        trust=world.trust,
+        now=NOW,
+        status_list=listed or world.status_list(),
+    )
 
 
 class TestWholeVersion:
@@ -79,7 +90,8 @@ class TestWholeVersion:
 class TestStep1TrustRoot:
     def test_rejects_expired_trust_root(self, world: World) -> None:
         with pytest.raises(TrustRootInvalid, match="expired"):
-            verify_version(world.bundle(), ref=REF, trust=world.trust, now=world.trust.expires_at)
+            late, listed = world.trust.expires_at, world.status_list(at=world.trust.expires_at)
+            verify_version(world.bundle(), ref=REF, trust=world.trust, now=late, status_list=listed)
 
 
 class TestStep2Checkpoints:
@@ -297,7 +309,45 @@ class TestStep9ApprovalReceipts:
             verify(world, world.bundle(approvals=(evidence,)))
 
 
-class TestStep10Artefacts:
+class TestStep10StatusList:
+    @pytest.mark.parametrize(
+        "status", [VersionStatus.REVOKED, VersionStatus.SUSPENDED, VersionStatus.SUPERSEDED, VersionStatus.SUBMITTED]
+    )
+    def test_rejects_a_version_that_the_list_says_has_ended_whatever_the_registry_says(
+        self, world: World, status: VersionStatus
+    ) -> None:
+        with pytest.raises(NotApproved, match=f"demo/fox@1 is {status.value}, not approved"):
+            verify(world, listed=world.status_list(status))
+
+    def test_rejects_a_stale_list(self, world: World) -> None:
+        assert verify(world, listed=world.status_list(at=NOW - timedelta(seconds=59)))
+        with pytest.raises(StatusListInvalid, match="fetch it again"):
+            verify(world, listed=world.status_list(at=NOW - timedelta(seconds=60)))
+
+    def test_rejects_a_list_from_further_ahead_than_clocks_may_differ(self, world: World) -> None:
+        assert verify(world, listed=world.status_list(at=NOW + CLOCK_SKEW))
+        with pytest.raises(StatusListInvalid, match="set this clock"):
+            verify(world, listed=world.status_list(at=NOW + CLOCK_SKEW + timedelta(seconds=1)))
+
+    def test_rejects_the_list_of_another_tenant(self, world: World) -> None:
+        with pytest.raises(StatusListInvalid, match=r"found urn:\S+:other:0"):
+            verify(world, listed=world.status_list(tenant="other"))
+
+    def test_rejects_the_list_of_another_registry(self, world: World) -> None:
+        with pytest.raises(StatusListInvalid, match=r"found urn:\S+/other:demo:0"):
+            verify(world, listed=world.status_list(origin="log.test/other"))
+
+    def test_rejects_a_list_signed_by_a_key_of_another_role(self, world: World) -> None:
+        with pytest.raises(SignatureInvalid, match="status"):
+            verify(world, listed=world.status_list(signer="log"))
+
+    def test_says_what_it_was_verified_with(self, world: World) -> None:
+        status = verify(world).status_list
+        assert status is not None
+        assert status.valid_from == NOW
+
+
+class TestStep11Artefacts:
     def test_accepts_the_artefact(self, world: World) -> None:
         assert verify_artefact(world.manifest.artefacts[0], EMBEDDING, about=world.name) == EMBEDDING
 

@@ -73,6 +73,7 @@ class FakeRegistry:
         self.asked: list[str] = []
         self.overrides: dict[str, Callable[[], Answer | ImprimaturError]] = {}
         self.permitted_at: datetime = NOW
+        self.clock: Callable[[], datetime] = lambda: NOW  # of the status lists
 
     def client(self) -> Client:
         carrier = httpx.MockTransport(self._answer)
@@ -80,6 +81,12 @@ class FakeRegistry:
 
     def bundle(self, concept: str) -> VersionBundle:
         return self.worlds[concept].bundle(status=self.status[concept])
+
+    def status_list(self) -> bytes:
+        """One list over all worlds, which share a log."""
+        world = next(iter(self.worlds.values()))
+        statuses = {each.submission_index: self.status[concept] for concept, each in self.worlds.items()}
+        return world.status_list(at=self.clock(), statuses=statuses)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
@@ -102,6 +109,8 @@ class FakeRegistry:
             return self.policies.view()
         if path == "/v1/resolve":
             return self.bundle(parse_version_ref(request.url.params["ref"]).concept)
+        if path.startswith("/v1/status/"):
+            return self.status_list()
         if path.startswith("/v1/log/"):
             return self._log(path.removeprefix("/v1/log/"), request)
         if path == "/v1/generations/identify":

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,12 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support.memory_log import MemoryLog
 
 from sdk.signing.signer import Ed25519Signer, sign_envelope
+from sdk.signing.status import sign_status_list
 from sdk.signing.trust import TrustedKey, TrustRole, TrustRoot
 from sdk.spec.bundle import ApprovalEvidence, VersionBundle, VersionStatus
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope
-from sdk.spec.ids import ConceptId, PrincipalId, RecordId
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.manifest import (
     ArtefactDescriptor,
@@ -30,6 +32,7 @@ from sdk.spec.manifest import (
     encode_manifest,
 )
 from sdk.spec.statements import ApprovalPredicate, Predicate, TrainingPredicate, encode_statement, terms_digest
+from sdk.spec.status_list import StatusListName, list_number, make_bits, make_credential
 from sdk.spec.terms import (
     AgeClass,
     Capacity,
@@ -68,6 +71,7 @@ HOLDERS = {
     "trainer": TrustRole.APPROVAL,  # nor for what its holder trained
     "app": TrustRole.GENERATION,
     "auditor": TrustRole.AUDIT,
+    "status": TrustRole.STATUS,
 }
 
 
@@ -245,6 +249,24 @@ class World:
         )
         self.approvals.append((envelope, index))
         return envelope
+
+    def status_list(
+        self,
+        status: VersionStatus = VersionStatus.APPROVED,
+        *,
+        at: datetime = NOW,
+        origin: str = ORIGIN,
+        tenant: str | None = None,
+        signer: str = "status",
+        statuses: Mapping[int, VersionStatus] | None = None,
+    ) -> bytes:
+        """The signed list that the version stands in, from `at` on, for a minute."""
+        entry = self.submission_index
+        name = StatusListName(
+            log_origin=origin, tenant=TenantName(tenant or self.manifest.concept.tenant), number=list_number(entry)
+        )
+        credential = make_credential(name, make_bits(statuses or {entry: status}), at=at, ttl=timedelta(minutes=1))
+        return sign_status_list(credential, fixed_signer(signer))
 
     def bundle(self, **changes: Any) -> VersionBundle:
         """The version as the registry would send it now."""

@@ -64,6 +64,7 @@ ROLES: dict[str, tuple[str, frozenset[Role]]] = {
 TRUSTED: dict[str, TrustRole] = {
     "root": TrustRole.ROOT,
     "log": TrustRole.LOG,
+    "status": TrustRole.STATUS,
     "training-service": TrustRole.TRAINING,
     "reviewer": TrustRole.APPROVAL,
     "second-reviewer": TrustRole.APPROVAL,
@@ -133,6 +134,7 @@ def make_test_registry(
             blobs=ObjectBlobStore(MemoryStore()),
             key_wrapper=AesKeyWrapper(lambda: KEY_ENCRYPTION_KEY),
             log_signer=keys["log"],
+            status_signer=keys["status"],
             trust_root=trust_root,
             trust_root_envelope=sign_trust_root(trust_root, keys["root"]),
             policy=CedarEngine(bundle),

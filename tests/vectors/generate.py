@@ -22,7 +22,7 @@ from support.governed import NOW, ORIGIN, World, fixed_signer, make_trust_root  
 from support.merkle_oracle import consistency_proof, inclusion_proof  # noqa: E402
 
 from sdk.signing.signer import sign_envelope  # noqa: E402
-from sdk.signing.trust import sign_trust_root  # noqa: E402
+from sdk.signing.trust import TrustRole, sign_trust_root  # noqa: E402
 from sdk.spec.bundle import VersionStatus  # noqa: E402
 from sdk.spec.canonical import encode_canonical  # noqa: E402
 from sdk.spec.digest import Digest  # noqa: E402
@@ -82,10 +82,17 @@ def log_entry() -> bytes:
 
 def public_keys() -> bytes:
     """What a third party needs to check the other vectors."""
-    names = ("root", "log", "training-service", "reviewer", "app")
+    names = ("root", "log", "training-service", "reviewer", "app", "status")
     keys = {name: fixed_signer(name).public_key.hex() for name in names}
     vkey = note_verifier_key(ORIGIN, fixed_signer("log").public_key)
     return pretty({"ed25519": keys, "log_vkey": vkey, "envelope_pae": pae("text/é", "狐 \x00".encode()).hex()})
+
+
+def first_trust_root() -> bytes:
+    """A trust root from before there were status lists."""
+    root = make_trust_root()
+    keys = {keyid: key for keyid, key in root.keys.items() if key.role is not TrustRole.STATUS}
+    return encode_envelope(sign_trust_root(root.model_copy(update={"keys": keys}), fixed_signer("root")))
 
 
 def pretty(value: Any) -> bytes:
@@ -103,7 +110,9 @@ VECTORS: dict[str, Callable[[], bytes]] = {
     "log-checkpoint.txt": lambda: approved_world().log.note(),
     "log-entry-bundle.bin": lambda: encode_entry_bundle(approved_world().log.contents),
     "merkle.json": merkle,
-    "trust-root.json": lambda: encode_envelope(sign_trust_root(make_trust_root(), fixed_signer("root"))),
+    "trust-root.json": first_trust_root,
+    "trust-root-2.json": lambda: encode_envelope(sign_trust_root(make_trust_root(version=2), fixed_signer("root"))),
+    "status-list.jwt": lambda: approved_world().status_list(),
     "version-bundle.json": lambda: encode_canonical(approved_world().bundle(status=VersionStatus.APPROVED)),
 }
 

@@ -307,7 +307,8 @@ class TestBundle:
             accepted(steps.review(version, name))
         bundle = VersionBundle.model_validate(steps.get("app", version.path))
         trust, now = registry.runtime.trust_root, registry.clock.now
-        verified = verify_version(bundle, ref=parse_version_ref("demo/fox"), trust=trust, now=now)
+        listed = registry.client(None).get("/v1/status/demo/0").content
+        verified = verify_version(bundle, ref=parse_version_ref("demo/fox"), trust=trust, now=now, status_list=listed)
         assert verified.approvers == ("demo/reviewer", "demo/second-reviewer")
 
 

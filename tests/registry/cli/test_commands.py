@@ -33,6 +33,8 @@ class TestHelp:
             ["down", "--help"],
             ["registry", "serve", "--help"],
             ["registry", "seal", "--help"],
+            ["trust", "show", "--help"],
+            ["trust", "renew", "--help"],
         ],
     )
     def test_is_there_for_every_command(self, words: list[str]) -> None:
@@ -62,7 +64,7 @@ class TestInit:
 
 class TestNoWorkspace:
     @pytest.mark.parametrize(
-        "words", [["up"], ["up", "--detach"], ["down"], ["registry", "serve"], ["registry", "seal"]]
+        "words", [["up"], ["up", "--detach"], ["down"], ["registry", "serve"], ["registry", "seal"], ["trust", "renew"]]
     )
     def test_is_said_with_the_mend(self, tmp_path: Path, words: list[str]) -> None:
         found = run(*words[:2], str(tmp_path), *words[2:])

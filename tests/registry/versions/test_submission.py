@@ -195,7 +195,8 @@ class TestResolve:
         steps.approved()
         bundle = VersionBundle.model_validate(steps.get("app", "/v1/resolve?ref=demo/fox"))
         ref, trust = parse_version_ref("demo/fox"), registry.runtime.trust_root
-        verified = verify_version(bundle, ref=ref, trust=trust, now=registry.clock.now)
+        listed = registry.client(None).get("/v1/status/demo/0").content
+        verified = verify_version(bundle, ref=ref, trust=trust, now=registry.clock.now, status_list=listed)
         assert verified.approvers == ("demo/reviewer",)
 
     def test_without_an_approved_version_it_says_how_things_stand(self, registry: RegistryUnderTest) -> None:

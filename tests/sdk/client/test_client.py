@@ -302,6 +302,7 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ("GET /v1/generations/{id}/artefacts/{digest}", lambda c: c.fetch_artefact(record_id("gen"), DIGEST), RAW),
     ("POST /v1/generations/{id}/result", lambda c: c.record_generation(record_id("gen"), RESULT), RECEIPT),
     ("GET /v1/policies", lambda c: c.policies(), api.PolicyBundleView(digest=DIGEST, files={})),
+    ("GET /v1/status/{tenant}/{number}", lambda c: c.status_list("demo", 1), RAW),
     ("GET /v1/log/checkpoint", lambda c: c.log_checkpoint(), RAW),
     ("GET /v1/log/tile/0/x001/067", lambda c: c.log_tile(0, 1067), RAW),
     ("GET /v1/log/tile/entries/000.p/3", lambda c: c.log_entry_bundle(0, width=3), RAW),

@@ -71,9 +71,11 @@ class TestOurVectors:
         assert require_signer(envelope, {"app": bytes.fromhex(published["ed25519"]["app"])}, role="x") == "app"
 
     def test_version_bundle_verifies_under_the_trust_root(self) -> None:
-        trust = verify_trust_root(parse_envelope(read("trust-root.json")), now=NOW)
+        first = verify_trust_root(parse_envelope(read("trust-root.json")), now=NOW)
+        trust = verify_trust_root(parse_envelope(read("trust-root-2.json")), now=NOW, previous=first)
         bundle = parse_wire(VersionBundle, read("version-bundle.json"), "bundle")
-        version = verify_version(bundle, ref=parse_version_ref("demo/fox@1"), trust=trust, now=NOW)
+        ref, listed = parse_version_ref("demo/fox@1"), read("status-list.jwt")
+        version = verify_version(bundle, ref=ref, trust=trust, now=NOW, status_list=listed)
         assert version.manifest == parse_manifest(read("manifest.json"))
         assert bundle.training_attestation == parse_envelope(read("training-attestation.json"))
         assert bundle.approvals[0].envelope == parse_envelope(read("approval.json"))

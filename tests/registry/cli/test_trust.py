@@ -1,0 +1,99 @@
+"""The trust root of a workspace: the next one is signed by the root key, and clients follow it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from registry.cli import commands
+from registry.cli.init import Plan, create_workspace
+from registry.cli.serving import open_runtime, read_trust_root
+from registry.cli.trust import renew, replace_root
+from registry.cli.workspace import Address, Workspace
+from registry.settings import Settings
+from sdk.errors import ConfigurationError, TrustRootInvalid
+from sdk.signing.signer import generate_key_file
+from sdk.signing.trust import TrustRole, TrustRoot, verify_trust_root
+from sdk.spec.ids import TenantName
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Workspace]:
+    with tempfile.TemporaryDirectory(prefix="imprimatur-", dir="/tmp") as name:
+        Path(name).chmod(0o711)
+        addresses = [Address(host="127.0.0.1", port=port) for port in (18730, 18731)]
+        plan = Plan(tenant=TenantName("studio"), registry=addresses[0], trainer=addresses[1])
+        yield create_workspace(Path(name) / "ws", plan)
+
+
+def trusted(workspace: Workspace, previous: TrustRoot | None = None) -> TrustRoot:
+    return verify_trust_root(read_trust_root(workspace.trust_root), now=datetime.now(UTC), previous=previous)
+
+
+def settings_of(workspace: Workspace) -> Settings:
+    return replace(
+        Settings(),
+        database_url="postgresql://nobody@127.0.0.1:1/none",
+        blobs=str(workspace.root / "blobs"),
+        log_key=workspace.key("log"),
+        status_key=workspace.key("status"),
+        key_encryption_key=workspace.key_encryption_key,
+        trust_root=workspace.trust_root,
+    )
+
+
+class TestRenew:
+    def test_is_followed_by_who_knew_the_one_before(self, made: Workspace) -> None:
+        before = trusted(made)
+        done = renew(made)
+        after = trusted(made, before)
+        assert (after.version, after.keys, done.new_keys) == (before.version + 1, before.keys, ())
+        assert after.expires_at > before.expires_at
+
+    def test_gives_a_workspace_from_before_status_lists_its_key(self, made: Workspace) -> None:
+        def without_status(root: TrustRoot) -> TrustRoot:
+            kept = {keyid: key for keyid, key in root.keys.items() if key.role is not TrustRole.STATUS}
+            return root.model_copy(update={"keys": kept})
+
+        old = replace_root(made, without_status, None)
+        made.key("status").unlink()
+        with pytest.raises(ConfigurationError, match="imprimatur trust renew"), open_runtime(settings_of(made)):
+            pass
+        assert renew(made).new_keys == ("status",)
+        assert trusted(made, old).keys_for(TrustRole.STATUS)
+        assert made.key("status").stat().st_mode & 0o777 == 0o600
+        with open_runtime(settings_of(made)) as runtime:
+            assert runtime.status_signer.keyid in runtime.trust_root.keys_for(TrustRole.STATUS)
+
+    def test_mends_a_trust_root_whose_term_is_over(self, made: Workspace) -> None:
+        def over(root: TrustRoot) -> TrustRoot:
+            return root.model_copy(update={"expires_at": datetime.now(UTC) + timedelta(seconds=1)})
+
+        replace_root(made, over, None)
+        with pytest.raises(TrustRootInvalid, match="expired"):
+            verify_trust_root(read_trust_root(made.trust_root), now=datetime.now(UTC) + timedelta(seconds=2))
+        renew(made)
+        assert trusted(made).expires_at > datetime.now(UTC) + timedelta(days=365)
+
+    def test_needs_the_root_key_that_clients_know(self, made: Workspace, tmp_path: Path) -> None:
+        before = made.trust_root.read_bytes()
+        generate_key_file(tmp_path / "other.pem")
+        with pytest.raises(ConfigurationError, match="no root key of"):
+            renew(made, tmp_path / "other.pem")
+        with pytest.raises(ConfigurationError, match="no signing key can be read"):
+            renew(made, tmp_path / "nowhere.pem")
+        assert made.trust_root.read_bytes() == before
+
+    def test_is_a_command_and_so_is_looking(self, made: Workspace) -> None:
+        version = trusted(made).version
+        done = CliRunner().invoke(commands, ["trust", "renew", str(made.root)])
+        assert f"trust root version {version + 1}" in done.output
+        shown = CliRunner().invoke(commands, ["trust", "show", str(made.root)])
+        assert "studio/reviewer" in shown.output
+        assert all(keyid[:16] in shown.output for keyid in trusted(made).keys)
