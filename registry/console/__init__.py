@@ -10,7 +10,8 @@ services that the API uses; nothing is decided or signed here.
     changes     what differs between two versions
     sign_in     /console/sign-in, /console/sign-out
     concepts    concepts and their versions
-    review      the queue, a version, its pictures and report
+    review      a version, its pictures and report
+    work        the review queue; putting up, assigning, commenting
     generations who generated what, and what was refused
     log         entries, proofs, checkpoint
     app         the pages together, with their error page

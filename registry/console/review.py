@@ -1,4 +1,4 @@
-"""What reviewers read: the queue, a version with everything an approval is about, its pictures and its report.
+"""What reviewers read: a version with everything an approval is about, its pictures and its report.
 
 A verdict is signed with the reviewer's own key, which never comes here: the page names the command that signs it, with
 the digest that the reader has just seen.
@@ -16,7 +16,9 @@ from registry.blobs import READERS
 from registry.concepts import service as concepts
 from registry.console.changes import changes_between
 from registry.console.pages import FILE_CSP, REPORT_CSP, guarded
-from registry.console.view import QUEUE_READERS, ViewDep
+from registry.console.view import BASE, ViewDep
+from registry.console.work import may_assign, may_comment
+from registry.reviews import query as work
 from registry.versions import reading, service
 from registry.versions.preview import preview
 from sdk.errors import NotFound
@@ -24,23 +26,13 @@ from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ArtefactDescriptor, ArtefactRole, ConceptManifest
 from sdk.spec.policy import Role
+from sdk.spec.review import threaded
 
 Number = Annotated[int, Path(ge=1, lt=2**31)]
 PICTURE_TYPES: Final[Mapping[bytes, str]] = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 HTML: Final = "text/html"
 
 router = APIRouter()
-
-
-@router.get("/queue")
-def show_queue(view: ViewDep) -> Response:
-    """The versions that wait for reviewers, longest first."""
-    view.caller.require(*QUEUE_READERS)
-    now = view.runtime.clock()
-    with view.runtime.transaction(view.caller.tenant) as session:
-        found = reading.waiting(session, view.caller.tenant)
-        waiting = [(version, version.status(service.terms_of(session, version, now))) for version in found]
-    return view.page("queue.html", waiting=waiting, now=now)
 
 
 @router.get("/concepts/{tenant}/{name}/versions/{number}")
@@ -54,6 +46,8 @@ def show_version(tenant: str, name: str, number: Number, view: ViewDep) -> Respo
         terms = service.terms_of(session, version, runtime.clock())
         earlier = reading.approved_before(session, version)
         acts = approvals.acts_on(session, version)
+        task = work.task_of(session, runtime, version) if version.review_requested_by else None
+        comments = threaded(work.comments_of(session, caller, version))
     waiting = version.stored_status in reading.WAITING
     foreseen = approvals.foresee(runtime, caller, version, terms) if Role.REVIEWER in caller.roles else None
     return view.page(
@@ -64,7 +58,12 @@ def show_version(tenant: str, name: str, number: Number, view: ViewDep) -> Respo
         status=version.status(terms),
         terms=terms,
         acts=acts,
-        waiting=waiting,
+        task=task,
+        comments=comments,
+        here=f"{BASE}/concepts/{version.concept}/versions/{version.number}",
+        assigns=may_assign(view),
+        comments_too=may_comment(view),
+        asks=caller.principal in (version.owner, version.trainer_of_record),
         foreseen=foreseen if waiting and caller.principal not in {act.by for act in acts} else None,
         earlier=earlier,
         changes=changes_between(earlier.manifest, version.manifest) if earlier else (),

@@ -17,14 +17,13 @@ from registry.console.pages import guarded, render
 from registry.console.sessions import caller_of_session, form_token
 from registry.generations.query import readable_of
 from registry.log.query import require_reader
+from registry.reviews.query import QUEUE_READERS
 from registry.runtime import Runtime, RuntimeDep
 from sdk.errors import ImprimaturError
-from sdk.spec.policy import Role
 
 BASE: Final = "/console"
 SESSION_COOKIE: Final = "imprimatur_session"
 FORM_COOKIE: Final = "imprimatur_form"
-QUEUE_READERS: Final = (Role.REVIEWER, Role.OWNER, Role.AUDITOR)
 _YEAR_SECONDS: Final = 365 * 24 * 3600
 
 

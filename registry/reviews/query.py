@@ -20,9 +20,10 @@ from registry.versions.version import Version
 from sdk.spec.canonical import parse_wire
 from sdk.spec.ids import PrincipalId
 from sdk.spec.policy import Role
-from sdk.spec.review import Comment, LoggedComment, ReviewQuery, ReviewTask
+from sdk.spec.review import Comment, CommentQuery, LoggedComment, ReviewQuery, ReviewTask
 
 QUEUE_READERS: Final = (Role.REVIEWER, Role.OWNER, Role.TRAINER, Role.AUDITOR, Role.ADMIN)
+_FIRST: Final = CommentQuery(limit=500)
 _NO_DATE: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -62,11 +63,14 @@ def task_of(session: Session, runtime: Runtime, version: Version) -> ReviewTask:
     )
 
 
-def comments_of(session: Session, caller: Caller, version: Version) -> Sequence[LoggedComment]:
-    """What was said about `version`, oldest first. Raises `PermissionDenied`."""
+def comments_of(
+    session: Session, caller: Caller, version: Version, part: CommentQuery = _FIRST
+) -> Sequence[LoggedComment]:
+    """What was said about `version`, oldest first; `part` of it. Raises `PermissionDenied`."""
     caller.require(*READERS)
     same = (CommentRow.concept_id == version.concept, CommentRow.number == version.number)
-    rows = session.scalars(select(CommentRow).where(*same).order_by(CommentRow.comment))
+    later = select(CommentRow).where(*same, CommentRow.comment > part.after)
+    rows = session.scalars(later.order_by(CommentRow.comment).limit(part.limit))
     return [LoggedComment(comment=parse_wire(Comment, row.content, "comment"), log_index=row.log_index) for row in rows]
 
 

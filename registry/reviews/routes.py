@@ -14,6 +14,7 @@ from sdk.spec.ids import ConceptId
 from sdk.spec.review import (
     Assignment,
     CommentList,
+    CommentQuery,
     LoggedComment,
     NewComment,
     ReviewQuery,
@@ -65,8 +66,17 @@ def post_comment(
 
 
 @router.get(f"{VERSION}/comments")
-def list_comments(tenant: str, name: str, number: Number, runtime: RuntimeDep, caller: CallerDep) -> CommentList:
+def list_comments(
+    tenant: str,
+    name: str,
+    number: Number,
+    part: Annotated[CommentQuery, Query()],
+    runtime: RuntimeDep,
+    caller: CallerDep,
+) -> CommentList:
     """What was said about a version, oldest first."""
     with runtime.transaction(caller.tenant) as session:
         version = versions.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"), number)
-        return CommentList(comments=tuple(query.comments_of(session, caller, version)))
+        found = tuple(query.comments_of(session, caller, version, part))
+    more = found[-1].comment.comment if len(found) == part.limit else None
+    return CommentList(comments=found, next_after=more)

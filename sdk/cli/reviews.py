@@ -5,8 +5,7 @@ Verdicts are signed with `approve` and `reject` (`sdk.cli.review`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -14,7 +13,9 @@ from sdk.cli.alias import parse_moment
 from sdk.cli.connection import ProfileOption, connected, named, say, show_table
 from sdk.errors import InputError
 from sdk.spec.ids import ConceptId, PrincipalId, parse_version_ref
-from sdk.spec.review import Assignment, LoggedComment, NewComment, ReviewQuery, ReviewRequest, ReviewTask
+from sdk.spec.review import Assignment, Comment, NewComment, ReviewQuery, ReviewRequest, ReviewTask, threaded
+
+_DEEPEST: Final = 6  # how far replies are indented
 
 _review = typer.Typer(no_args_is_help=True, help="What waits for review, for whom, and until when.")
 commands = typer.Typer()
@@ -90,18 +91,21 @@ def show_comments(reference: Reference, profile: ProfileOption = None) -> None:
     """Show what was said about a version, replies below what they reply to."""
     concept, number = _version(reference)
     with connected(profile) as (_, client):
-        said = client.list_comments(concept, number).comments
+        part = client.list_comments(concept, number)
+        said = list(part.comments)
+        while part.next_after:
+            part = client.list_comments(concept, number, after=part.next_after)
+            said += part.comments
     if not said:
         say(f"nobody has commented on {concept}@{number}")
-    _say_replies(said, None, "")
+    for logged, depth in threaded(said):
+        _say_comment(logged.comment, "    " * min(depth, _DEEPEST))
 
 
-def _say_replies(said: Sequence[LoggedComment], reply_to: int | None, indent: str) -> None:
-    for comment in (logged.comment for logged in said if logged.comment.reply_to == reply_to):
-        say(f"{indent}[{comment.comment}] {comment.author}, {comment.written_at:%Y-%m-%d %H:%M}Z")
-        for line in comment.text.splitlines():
-            say(f"{indent}    {line}")
-        _say_replies(said, comment.comment, indent + "    ")
+def _say_comment(comment: Comment, indent: str) -> None:
+    say(f"{indent}[{comment.comment}] {comment.author}, {comment.written_at:%Y-%m-%d %H:%M}Z")
+    for line in comment.text.splitlines():
+        say(f"{indent}    {line}")
 
 
 def _row(task: ReviewTask) -> tuple[str, ...]:

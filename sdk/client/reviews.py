@@ -38,6 +38,7 @@ class ReviewCalls:
         """POST .../comments."""
         return self._registry.post(f"/v1/concepts/{concept}/versions/{number}/comments", comment, LoggedComment)
 
-    def list_comments(self, concept: ConceptId, number: int) -> CommentList:
-        """GET .../comments: oldest first."""
-        return self._registry.get(f"/v1/concepts/{concept}/versions/{number}/comments", CommentList)
+    def list_comments(self, concept: ConceptId, number: int, *, after: int = 0) -> CommentList:
+        """GET .../comments: oldest first, a part at a time."""
+        path = f"/v1/concepts/{concept}/versions/{number}/comments"
+        return self._registry.get(path, CommentList, {"after": str(after)} if after else None)

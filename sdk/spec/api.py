@@ -37,7 +37,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/review-request  ReviewRequest -> ReviewTask
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/assignment   Assignment -> ReviewTask
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/comments     NewComment -> LoggedComment
-    GET   /v1/concepts/{tenant}/{name}/versions/{number}/comments     CommentList
+    GET   /v1/concepts/{tenant}/{name}/versions/{number}/comments?after=&limit=   CommentList
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/reviews      Envelope -> VersionView
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/revocation   Envelope -> VersionView
     POST  /v1/generations                                    GenerationIntent -> GenerationGrant

@@ -6,6 +6,7 @@ whoever may review may still do so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field
@@ -105,6 +106,30 @@ class LoggedComment(WireModel):
 
 
 class CommentList(WireModel):
-    """Everything said about a version, oldest first."""
+    """What was said about a version, oldest first; a long list comes in parts."""
 
     comments: tuple[LoggedComment, ...]
+    next_after: int | None = None  # a comment after which there are more
+
+
+class CommentQuery(WireModel):
+    """The part of a list of comments that is asked for."""
+
+    after: int = Field(default=0, ge=0, lt=2**31)
+    limit: int = Field(default=200, ge=1, le=500)
+
+
+def threaded(comments: Sequence[LoggedComment]) -> tuple[tuple[LoggedComment, int], ...]:
+    """The same comments with their depth: replies come after what they reply to, else in the order given."""
+    present = {logged.comment.comment for logged in comments}
+    replies: dict[int | None, list[LoggedComment]] = {}
+    for logged in comments:
+        parent = logged.comment.reply_to
+        replies.setdefault(parent if parent in present else None, []).append(logged)
+    waiting = [(logged, 0) for logged in reversed(replies.get(None, []))]
+    ordered = []
+    while waiting:
+        logged, depth = waiting.pop()
+        ordered.append((logged, depth))
+        waiting += [(reply, depth + 1) for reply in reversed(replies.get(logged.comment.comment, []))]
+    return tuple(ordered)

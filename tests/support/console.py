@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import httpx
 from PIL import Image
@@ -81,7 +82,12 @@ class ConsoleWorld:
     def pages(self) -> tuple[str, ...]:
         """Every page that a signed-in person can open."""
         lists = ("/queue", "/concepts", "/generations", "/log", "/log/0", f"/concepts/{FOX}", f"/concepts/{PERSON}")
-        return (*lists, self.waiting, self.approved, self.permitted, self.refused)
+        return (*lists, *self.work, self.waiting, self.approved, self.permitted, self.refused)
+
+    @property
+    def work(self) -> tuple[str, ...]:
+        """The queue in parts, and a draft."""
+        return ("/queue?show=mine", "/queue?show=overdue", "/concepts/demo/draft/versions/1")
 
 
 def governed_world(registry: RegistryUnderTest) -> ConsoleWorld:
@@ -93,6 +99,10 @@ def governed_world(registry: RegistryUnderTest) -> ConsoleWorld:
     accepted(steps.review(second, comment=f"better masks {HOSTILE}"))
     person = steps.submitted(PERSON, kind=ConceptKind.PERSON, embedding=b"p", artefacts=shown_artefacts(steps))
     accepted(steps.review(person, comment=HOSTILE))
+    accepted(steps.assign(person, "second-reviewer", due_at=registry.clock.now + timedelta(days=1)))
+    accepted(steps.comment(person, f"is picture 1 hers? {HOSTILE}"))
+    accepted(steps.comment(person, "it is", "owner", reply_to=1))
+    steps.drafted(ConceptId("demo/draft"), embedding=b"d")
     grant = accepted(steps.compose(second))
     result = steps.result(grant["id"], second)
     accepted(steps.post("app", f"/v1/generations/{grant['id']}/result", result))
