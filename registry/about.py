@@ -38,7 +38,12 @@ def trust_root(runtime: RuntimeDep) -> Response:
 @router.get("/v1/whoami")
 def whoami(caller: AnyCallerDep) -> WhoAmI:
     """Who the credential says is calling."""
-    return WhoAmI(principal=caller.principal, tenant=caller.tenant, roles=tuple(sorted(caller.roles)))
+    return WhoAmI(
+        principal=caller.principal,
+        tenant=caller.tenant,
+        roles=tuple(sorted(caller.roles)),
+        scopes=None if caller.scopes is None else tuple(sorted(caller.scopes)),
+    )
 
 
 @router.get("/v1/policies")

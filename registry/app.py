@@ -17,6 +17,7 @@ from registry.concepts import routes as concepts
 from registry.consent import routes as consent
 from registry.console.app import create_console
 from registry.console.view import BASE
+from registry.credentials import routes as credentials
 from registry.errors import install_error_handlers
 from registry.generations import routes as generations
 from registry.idempotency import IdempotencyKeys
@@ -32,7 +33,20 @@ from registry.telemetry.requests import Requests
 from registry.telemetry.tracing import tracing
 from registry.versions import routes as versions
 
-SLICES: Final = (about, blobs, consent, concepts, versions, approvals, reviews, generations, status, log, telemetry)
+SLICES: Final = (
+    about,
+    credentials,
+    blobs,
+    consent,
+    concepts,
+    versions,
+    approvals,
+    reviews,
+    generations,
+    status,
+    log,
+    telemetry,
+)
 
 
 def create_app(runtime: Runtime, *, tracer_provider: TracerProvider | None = None) -> FastAPI:

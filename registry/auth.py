@@ -15,16 +15,18 @@ from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
-from sqlalchemy import String, update
+from sqlalchemy import ForeignKey, Index, String, func, or_, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry.db import Base
 from registry.runtime import Runtime, RuntimeDep
+from registry.scopes import require_scope
 from sdk.errors import AuthenticationRequired, InputError, NotFound, PermissionDenied
 from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, TenantName
 from sdk.spec.policy import PolicyPrincipal, Role
+from sdk.spec.scopes import Scope
 
 CREDENTIAL_PREFIX: Final = "imp_"
 _CREDENTIAL_BYTES: Final = 32
@@ -33,28 +35,47 @@ _HOW: Final = "send 'Authorization: Bearer imp_...' with a credential issued by 
 
 
 class CredentialRow(Base):
-    """A credential, by the digest of its text. Only `revoked_at` and `last_used_at` ever change."""
+    """A credential, by the digest of its text. Only `revoked_at`, `last_used_at` and `replaced_by` ever change.
+
+    A `revoked_at` that is still to come is the end of a rotation's overlap.
+    """
 
     __tablename__ = "credentials"
+    __table_args__ = (Index("ix_credentials_tenant", text("split_part(principal, '/', 1)")),)
 
     digest: Mapped[Digest] = mapped_column(primary_key=True)
     principal: Mapped[PrincipalId] = mapped_column(index=True)
     roles: Mapped[list[str]] = mapped_column(ARRAY(String))
+    scopes: Mapped[list[str] | None] = mapped_column(ARRAY(String))  # none: all that the roles allow
+    label: Mapped[str] = mapped_column(default="")
     issued_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+    replaced_by: Mapped[Digest | None] = mapped_column(ForeignKey("credentials.digest", ondelete="RESTRICT"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class IssuedCredential:
-    """A new credential; its text exists here and with its holder, nowhere else."""
+class Grant:
+    """What a credential is to be good for."""
 
-    text: str = field(repr=False)
-    digest: Digest
     principal: PrincipalId
     roles: frozenset[Role]
-    expires_at: datetime
+    scopes: frozenset[Scope] | None = None  # none: all that the roles allow
+    expires_at: datetime | None = None  # none: as late as the settings allow
+    label: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewCredential:
+    """A credential just made; its text exists here and with its holder, nowhere else."""
+
+    text: str = field(repr=False)
+    row: CredentialRow
+
+    @property
+    def digest(self) -> Digest:
+        return self.row.digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +85,8 @@ class Caller:
     principal: PrincipalId
     tenant: TenantName
     roles: frozenset[Role]
+    scopes: frozenset[Scope] | None = None  # what the credential is limited to; none: all that the roles allow
+    credential: Digest | None = None  # of this registry, that proved it; none: a token of somebody else did
 
     def require(self, *roles: Role) -> None:
         """Return if the caller has one of `roles`. Raises `PermissionDenied` naming them."""
@@ -92,34 +115,40 @@ class Caller:
         return PolicyPrincipal(id=self.principal, roles=tuple(sorted(self.roles)))
 
 
-def create_credential(
-    session: Session, runtime: Runtime, *, principal: PrincipalId, roles: frozenset[Role]
-) -> IssuedCredential:
-    """Store a new credential and return it. Use `registry.issuance.issue_credential`, which logs it too."""
-    if not roles:
-        raise InputError(f"a credential for {principal} needs at least one role")
+def create_credential(session: Session, runtime: Runtime, grant: Grant) -> NewCredential:
+    """Store a new credential and return it. Use `registry.issuance`, which logs it too.
+
+    Raises:
+        InputError: it has no role, or its end is past or later than the settings allow.
+    """
+    if not grant.roles:
+        raise InputError(f"a credential for {grant.principal} needs at least one role")
     now = runtime.clock()
-    text = CREDENTIAL_PREFIX + secrets.token_urlsafe(_CREDENTIAL_BYTES)
-    expires_at = now + timedelta(days=runtime.settings.credential_days)
-    digest = Digest.of(text.encode())
-    session.add(
-        CredentialRow(
-            digest=digest,
-            principal=principal,
-            roles=sorted(role.value for role in roles),
-            issued_at=now,
-            expires_at=expires_at,
-        )
+    secret = CREDENTIAL_PREFIX + secrets.token_urlsafe(_CREDENTIAL_BYTES)
+    row = CredentialRow(
+        digest=Digest.of(secret.encode()),
+        principal=grant.principal,
+        roles=sorted(role.value for role in grant.roles),
+        scopes=None if grant.scopes is None else sorted(scope.value for scope in grant.scopes),
+        label=grant.label,
+        issued_at=now,
+        expires_at=_end(grant, now, runtime.settings.credential_days),
+        revoked_at=None,
+        last_used_at=None,
+        replaced_by=None,
     )
-    return IssuedCredential(text=text, digest=digest, principal=principal, roles=roles, expires_at=expires_at)
+    session.add(row)
+    session.flush()
+    return NewCredential(text=secret, row=row)
 
 
-def revoke_credential(session: Session, runtime: Runtime, digest: Digest) -> None:
-    """End a credential now. Raises `NotFound` when there is none, or it ended before."""
+def end_credential(session: Session, digest: Digest, at: datetime, *, now: datetime) -> None:
+    """Let a credential end at the moment `at`, never later than it would. Raises `NotFound` when none is in force."""
+    in_force = or_(CredentialRow.revoked_at.is_(None), CredentialRow.revoked_at > now)
     statement = (
         update(CredentialRow)
-        .where(CredentialRow.digest == digest, CredentialRow.revoked_at.is_(None))
-        .values(revoked_at=runtime.clock())
+        .where(CredentialRow.digest == digest, in_force, CredentialRow.expires_at > now)
+        .values(revoked_at=func.least(CredentialRow.revoked_at, at))
         .returning(CredentialRow.digest)
     )
     if session.execute(statement).first() is None:
@@ -148,14 +177,26 @@ def caller_of_credential(session: Session, runtime: Runtime, digest: Digest) -> 
     now = runtime.clock()
     _check_in_force(row, now)
     _note_use(row, now, runtime.settings.last_used_seconds)
-    roles = frozenset(Role(role) for role in row.roles)
-    return Caller(principal=row.principal, tenant=row.principal.tenant, roles=roles)
+    return Caller(
+        principal=row.principal,
+        tenant=row.principal.tenant,
+        roles=frozenset(Role(role) for role in row.roles),
+        scopes=None if row.scopes is None else frozenset(Scope(scope) for scope in row.scopes),
+        credential=row.digest,
+    )
 
 
 def caller_of(request: Request, runtime: RuntimeDep) -> Caller:
-    """The caller of `request`. Raises `AuthenticationRequired`."""
+    """The caller of `request`, whose credential is wide enough for it.
+
+    Raises:
+        AuthenticationRequired: see `authenticate`.
+        PermissionDenied: the credential is limited to other scopes.
+    """
     with runtime.transaction() as session:
-        return authenticate(session, runtime, request.headers.get("Authorization"))
+        caller = authenticate(session, runtime, request.headers.get("Authorization"))
+    require_scope(caller.scopes, request.method, request.url.path)
+    return caller
 
 
 AnyCallerDep = Annotated[Caller, Depends(caller_of)]
@@ -172,7 +213,7 @@ CallerDep = Annotated[Caller, Depends(member_of)]
 
 
 def _check_in_force(row: CredentialRow, now: datetime) -> None:
-    if row.revoked_at is not None:
+    if row.revoked_at is not None and now >= row.revoked_at:
         raise AuthenticationRequired(f"the credential of {row.principal} was revoked; ask for a new one")
     if now >= row.expires_at:
         raise AuthenticationRequired(
@@ -183,3 +224,14 @@ def _check_in_force(row: CredentialRow, now: datetime) -> None:
 def _note_use(row: CredentialRow, now: datetime, interval_seconds: int) -> None:
     if row.last_used_at is None or now - row.last_used_at >= timedelta(seconds=interval_seconds):
         row.last_used_at = now
+
+
+def _end(grant: Grant, now: datetime, most_days: int) -> datetime:
+    latest = now + timedelta(days=most_days)
+    chosen = grant.expires_at or latest
+    if not now < chosen <= latest:
+        raise InputError(
+            f"a credential for {grant.principal} should expire after now and by {latest:%Y-%m-%d}, "
+            f"found {chosen:%Y-%m-%dT%H:%M}"
+        )
+    return chosen

@@ -6,7 +6,7 @@ After the IETF draft "The Idempotency-Key HTTP Header Field" (httpapi, 07). The 
 3. What was answered is kept after that and sent again as it was, refusals that left a trace included. An act that left
    none claims nothing, and may be tried again.
 4. If the answer was lost between the two, a repetition is refused with a Conflict: the act is done, its outcome can be
-   read, and it is not done twice.
+   read, and it is not done twice. So it is, always, with an answer that says `Cache-Control: no-store`: it holds a secret.
 A credential is checked before anything is replayed. Bodies are bounded before this (`registry.limits`).
 """
 
@@ -29,6 +29,7 @@ from registry.auth import Caller, authenticate
 from registry.db import Base
 from registry.errors import problem_response
 from registry.runtime import Runtime
+from registry.scopes import require_scope
 from sdk.errors import AuthenticationRequired, Conflict, ImprimaturError, InputError
 from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, TenantName
@@ -137,6 +138,7 @@ class IdempotencyKeys:
                 caller = authenticate(session, self._runtime, request.headers.get("Authorization"))
             except AuthenticationRequired:
                 return None
+        require_scope(caller.scopes, request.method, request.url.path)
         if not _KEY.fullmatch(key):
             raise InputError(f"{HEADER} should be 16 to 64 of A-Z a-z 0-9 _ -, found {key!r}")
         asked = Digest.of("\n".join(["POST", request.url.path, request.url.query, ""]).encode() + body)
@@ -148,6 +150,8 @@ class IdempotencyKeys:
 
     def _keep(self, claim: Claim, messages: list[Message]) -> None:
         start = next(message for message in messages if message["type"] == "http.response.start")
+        if "no-store" in Headers(raw=start["headers"]).get("cache-control", ""):
+            return  # it holds a secret: a repetition is told that the act is done, by rule 4
         body = b"".join(message.get("body", b"") for message in messages)
         statement = (
             update(IdempotencyKeyRow)  # of no row, if the act was undone

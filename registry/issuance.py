@@ -1,13 +1,14 @@
-"""Opening the log and issuing credentials: acts of whoever runs the registry, each logged. No HTTP route leads here.
+"""Opening the log and issuing credentials: each is logged.
 
-`imprimatur init` is the caller; the actor in the log is the holder of the trust root's key.
+`imprimatur init` and `imprimatur registry issue` are callers, for whoever runs the registry: the holder of the trust root's key.
+`registry.credentials` is the other, for administrators of a tenant.
 """
 
 from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from registry.auth import IssuedCredential, create_credential
+from registry.auth import Grant, NewCredential, create_credential
 from registry.log.service import append, tree_size
 from registry.runtime import Runtime
 from sdk.errors import Conflict
@@ -34,24 +35,33 @@ def open_log(session: Session, runtime: Runtime) -> int:
 
 def issue_credential(
     session: Session, runtime: Runtime, *, principal: PrincipalId, roles: frozenset[Role]
-) -> IssuedCredential:
-    """Issue and log a credential. Raises `Conflict` before the log is open."""
+) -> NewCredential:
+    """Issue and log a credential as whoever runs the registry. Raises `Conflict` before the log is open."""
+    return issue(session, runtime, Grant(principal=principal, roles=roles), actor=operator(runtime))
+
+
+def issue(session: Session, runtime: Runtime, grant: Grant, *, actor: PrincipalId) -> NewCredential:
+    """Issue and log a credential. Raises `Conflict` before the log is open, `InputError` like `create_credential`."""
     if tree_size(session) == 0:
         raise Conflict("the log is not open; its first entry is log:opened")
-    credential = create_credential(session, runtime, principal=principal, roles=roles)
+    credential = create_credential(session, runtime, grant)
     append(
         session,
         runtime,
         event=AuditEventType.CREDENTIAL_ISSUED,
-        actor=operator(runtime),
-        subject=principal,
+        actor=actor,
+        subject=grant.principal,
         evidence={"credential": credential.digest},
-        facts={
-            "roles": " ".join(sorted(role.value for role in roles)),
-            "expires_at": credential.expires_at.isoformat(timespec="seconds"),
-        },
+        facts=facts_of(credential),
     )
     return credential
+
+
+def facts_of(credential: NewCredential) -> dict[str, str]:
+    """What the log says of a new credential."""
+    row = credential.row
+    facts = {"roles": " ".join(row.roles), "expires_at": row.expires_at.isoformat(timespec="seconds")}
+    return facts if row.scopes is None else facts | {"scopes": " ".join(row.scopes)}
 
 
 def operator(runtime: Runtime) -> PrincipalId:

@@ -1,4 +1,4 @@
-"""The Typer app with `init`, `up`, `down`, `registry serve | seal` and `trust`. What they do is in the modules beside this one.
+"""The Typer app with `init`, `up`, `down`, `registry serve | seal | issue` and `trust`. What they do is in the modules beside this one.
 
 Loaded for every `imprimatur` command, so the service itself is imported by the command that needs it.
 """
@@ -14,6 +14,8 @@ import typer
 from registry.cli.options import Directory, say, server_extra
 from registry.cli.trust_commands import trust
 from sdk.errors import ConfigurationError
+from sdk.spec.ids import PrincipalId
+from sdk.spec.policy import Role
 
 commands = typer.Typer()
 _registry = typer.Typer(no_args_is_help=True, help="Run the registry's service.")
@@ -103,3 +105,17 @@ def _host(text: str) -> str:
         return str(ipaddress.IPv4Address(text))
     except ValueError as exc:
         raise ConfigurationError(f"--host should be an IPv4 address such as 127.0.0.1, found {text!r}") from exc
+
+
+@_registry.command("issue")
+def issue_credential(
+    directory: Directory,
+    principal: Annotated[str, typer.Argument(help="Whom it is for, such as demo/admin.", metavar="TENANT/NAME")],
+    role: Annotated[list[Role], typer.Option(help="What the holder may be; give it several times for several.")],
+) -> None:
+    """Issue a credential as whoever runs the registry: for a tenant's first administrator, or when all are lost."""
+    with server_extra():
+        from registry.cli.serving import issue_as_operator
+        from registry.cli.workspace import open_workspace
+    issued = issue_as_operator(open_workspace(directory), PrincipalId(principal), frozenset(role))
+    say(f"{issued.text}\nfor {principal} until {issued.row.expires_at:%Y-%m-%d}; {issued.digest}")

@@ -166,8 +166,9 @@ def _profile(name: str, credential: str, plan: Plan) -> str:
         "principal": f"{plan.tenant}/{name}",
         "credential": credential,
         "trust_root": "../trust-root.json",
-        "signing_key": f"../keys/{name}.pem",
     }
+    if name in KEY_ROLES:
+        members["signing_key"] = f"../keys/{name}.pem"
     if name == "app":
         members["content_credentials"] = "../keys/content-credentials"
     if plan.base_model_path is not None:

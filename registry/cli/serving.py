@@ -15,8 +15,10 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import sessionmaker
 
 from registry.app import create_app
+from registry.auth import NewCredential
 from registry.cli.workspace import Workspace
 from registry.db import head_revision, make_engine, schema_revision
+from registry.issuance import issue_credential
 from registry.log.query import opened_origin
 from registry.runtime import APP_ROLE, Runtime, system_clock
 from registry.sealing import file_key_wrapper
@@ -29,6 +31,8 @@ from sdk.policy.cedar import CedarEngine
 from sdk.signing.signer import Signer, load_key_file
 from sdk.signing.trust import verify_trust_root
 from sdk.spec.envelope import Envelope, parse_envelope
+from sdk.spec.ids import PrincipalId
+from sdk.spec.policy import Role
 
 GRACE_SECONDS: Final = 10  # seconds requests in progress have to end
 
@@ -48,6 +52,14 @@ def serve(workspace: Workspace) -> None:
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
+
+
+def issue_as_operator(workspace: Workspace, principal: PrincipalId, roles: frozenset[Role]) -> NewCredential:
+    """Issue a credential as whoever runs the registry, beside the running service. Logged like any other."""
+    with open_runtime(workspace_settings(workspace)) as runtime:
+        require_own_database(runtime)
+        with runtime.transaction() as session:
+            return issue_credential(session, runtime, principal=principal, roles=roles)
 
 
 def workspace_settings(workspace: Workspace) -> Settings:

@@ -42,6 +42,7 @@ PRINCIPALS: Final[Mapping[str, frozenset[Role]]] = {
     "app": frozenset({Role.APP}),
     "auditor": frozenset({Role.AUDITOR}),
     "training-service": frozenset({Role.TRAINING_SERVICE}),
+    "admin": frozenset({Role.ADMIN}),
 }
 
 

@@ -12,12 +12,14 @@ from sqlalchemy.orm import Session
 from registry.auth import Caller
 from registry.concepts.tables import ConceptRow
 from registry.log import service as log
+from registry.paging import page_of
 from registry.runtime import Runtime
 from sdk.errors import Conflict, NotFound, PermissionDenied
 from sdk.spec.api import ConceptView, NewConcept
 from sdk.spec.ids import ConceptId, PrincipalId, TenantName
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.manifest import ConceptKind
+from sdk.spec.paging import PageQuery
 from sdk.spec.policy import Role
 
 
@@ -92,6 +94,17 @@ def all_of(session: Session, tenant: TenantName) -> Sequence[Concept]:
     """Every concept of `tenant`, by name."""
     rows = session.scalars(select(ConceptRow).where(ConceptRow.tenant == tenant).order_by(ConceptRow.id))
     return [_concept(row) for row in rows]
+
+
+def page(
+    session: Session, tenant: TenantName, query: PageQuery, *, created_by: datetime | None = None
+) -> tuple[Sequence[Concept], str | None]:
+    """A page of the concepts of `tenant` by name, of those that were there at a moment if one is given."""
+    statement = select(ConceptRow).where(ConceptRow.tenant == tenant)
+    if created_by:
+        statement = statement.where(ConceptRow.created_at <= created_by)
+    rows, cursor = page_of(session, statement, query, by=[ConceptRow.id], key=lambda row: (row.id,), kinds=[str])
+    return [_concept(row) for row in rows], cursor
 
 
 def _found(row: ConceptRow | None, tenant: TenantName, concept: ConceptId) -> ConceptRow:

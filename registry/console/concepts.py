@@ -28,12 +28,12 @@ def show_concept(tenant: str, name: str, view: ViewDep) -> Response:
     """One concept: its versions, newest first, with their history, and its aliases."""
     with view.runtime.transaction(view.caller.tenant) as session:
         concept = concepts.load(session, view.caller.tenant, ConceptId(f"{tenant}/{name}"))
-        versions = service.views_of(session, view.runtime, concept)
+        versions, _ = service.views_of(session, view.runtime, concept)
         statuses = {
             number: tuple(rows)
             for number, rows in groupby(reading.statuses_of(session, concept.id), key=lambda row: row.number)
         }
-        aliases = history.aliases_at(session, view.caller.tenant, view.runtime.clock(), concept.id)
+        aliases, _ = history.aliases_at(session, view.caller.tenant, view.runtime.clock(), concept.id)
     return view.page(
         "concept.html",
         concept=concept,

@@ -39,8 +39,11 @@ def open_session(session: Session, runtime: Runtime, credential: str) -> str:
 
     Raises:
         AuthenticationRequired: the credential is none, or is no longer in force.
+        PermissionDenied: it is limited to scopes.
     """
     caller = authenticate(session, runtime, f"Bearer {credential.strip()}")
+    if caller.scopes is not None:
+        raise PermissionDenied("the console does everything its roles allow, and this credential is limited to scopes")
     proved, secret, now = Digest.of(credential.strip().encode()), new_secret(), runtime.clock()
     session.add(
         ConsoleSessionRow(

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from registry.auth import Caller
 from registry.generations import service
 from registry.generations.tables import GenerationResultRow, GenerationRow, GenerationVersionRow
+from registry.paging import page_of
 from registry.runtime import Runtime
 from sdk.errors import NotFound
 from sdk.policy.engine import require_permit
@@ -26,11 +27,14 @@ from sdk.spec.api import (
 )
 from sdk.spec.canonical import parse_wire
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
+from sdk.spec.paging import PageQuery
 from sdk.spec.policy import PolicyContext, PolicyDomain, Role
 
 
-def listed(session: Session, runtime: Runtime, caller: Caller, concept: ConceptId | None) -> GenerationList:
-    """The generations that the caller may read, oldest first; of one concept, if one is named.
+def listed(
+    session: Session, runtime: Runtime, caller: Caller, concept: ConceptId | None, query: PageQuery
+) -> GenerationList:
+    """A page of the generations that the caller may read, oldest first; of one concept, if one is named.
 
     Raises:
         PolicyDenied: the caller may read none.
@@ -41,8 +45,10 @@ def listed(session: Session, runtime: Runtime, caller: Caller, concept: ConceptI
     if concept:
         named = select(GenerationVersionRow.generation_id).where(GenerationVersionRow.concept_id == concept)
         statement = statement.where(GenerationRow.id.in_(named))
-    rows = session.scalars(statement.order_by(GenerationRow.log_index)).all()
-    return GenerationList(generations=views_of(session, rows))
+    rows, cursor = page_of(
+        session, statement, query, by=[GenerationRow.log_index], key=lambda row: (row.log_index,), kinds=[int]
+    )
+    return GenerationList(generations=views_of(session, rows), next_cursor=cursor)
 
 
 def one(session: Session, runtime: Runtime, caller: Caller, generation: RecordId) -> GenerationView:

@@ -13,6 +13,7 @@ from registry.generations.identify import identify
 from registry.generations.release import release
 from registry.generations.usage import usage
 from registry.log.service import receipt
+from registry.paging import PageDep
 from registry.runtime import RuntimeDep
 from sdk.errors import ServiceError
 from sdk.policy.engine import require_permit
@@ -52,10 +53,12 @@ def open_generation(intent: GenerationIntent, runtime: RuntimeDep, caller: Calle
 
 
 @router.get("")
-def list_generations(runtime: RuntimeDep, caller: CallerDep, concept: ConceptId | None = None) -> GenerationList:
+def list_generations(
+    runtime: RuntimeDep, caller: CallerDep, page: PageDep, concept: ConceptId | None = None
+) -> GenerationList:
     """Generations of the caller's tenant, of one concept if one is named."""
     with runtime.transaction(caller.tenant) as session:
-        return reading.listed(session, runtime, caller, concept)
+        return reading.listed(session, runtime, caller, concept, page)
 
 
 @router.get("/decisions")

@@ -10,25 +10,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, aliased
 
+from registry.paging import page_of
 from registry.versions.tables import AliasRow, VersionRow, VersionStatusRow
 from sdk.spec.api import AliasView
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.ids import AliasName, ConceptId, TenantName
+from sdk.spec.paging import PageQuery
 
 
 def aliases_at(
-    session: Session, tenant: TenantName, at: datetime, concept: ConceptId | None = None
-) -> Sequence[AliasView]:
-    """What the aliases of `tenant`, or of one concept, named at the moment `at`, by name."""
-    statement = _latest_aliases(at)
+    session: Session, tenant: TenantName, at: datetime, concept: ConceptId | None, query: PageQuery | None = None
+) -> tuple[Sequence[AliasView], str | None]:
+    """A page of what the aliases of `tenant`, or of one concept, named at the moment `at`, by name."""
+    latest = aliased(AliasRow, _latest_aliases(at).subquery())
+    statement = select(latest).where(
+        latest.number.is_not(None), func.split_part(latest.concept_id, "/", 1) == str(tenant)
+    )
     if concept:
-        statement = statement.where(AliasRow.concept_id == concept)
-    rows = session.scalars(statement).all()
-    return [view_of(row) for row in rows if row.number is not None and row.concept_id.tenant == tenant]
+        statement = statement.where(latest.concept_id == concept)
+    rows, cursor = page_of(
+        session,
+        statement,
+        query,
+        by=[latest.concept_id, latest.alias],
+        key=lambda row: (row.concept_id, row.alias),
+        kinds=[str, str],
+    )
+    return [view_of(row) for row in rows], cursor
 
 
 def alias_now(session: Session, concept: ConceptId, alias: AliasName) -> AliasRow | None:
@@ -49,10 +61,13 @@ def named_by(
     return session.scalar(statement.order_by(AliasRow.place.desc()).limit(1))
 
 
-def meanings_of(session: Session, concept: ConceptId, alias: AliasName) -> Sequence[AliasView]:
-    """Everything that an alias ever named, oldest first."""
+def meanings_of(
+    session: Session, concept: ConceptId, alias: AliasName, query: PageQuery
+) -> tuple[Sequence[AliasView], str | None]:
+    """A page of everything that an alias ever named, oldest first."""
     statement = select(AliasRow).where(AliasRow.concept_id == concept, AliasRow.alias == alias)
-    return [view_of(row) for row in session.scalars(statement.order_by(AliasRow.place))]
+    rows, cursor = page_of(session, statement, query, by=[AliasRow.place], key=lambda row: (row.place,), kinds=[int])
+    return [view_of(row) for row in rows], cursor
 
 
 def approved_at(

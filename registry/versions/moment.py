@@ -38,7 +38,7 @@ def version_at(session: Session, runtime: Runtime, tenant: TenantName, ref: Vers
     if stood is None:
         raise NotFound(f"{version.name} was not submitted yet at {at.isoformat()}")
     over = service.terms_of(session, version, at).are_over
-    named = history.aliases_at(session, tenant, at, version.concept)
+    named, _ = history.aliases_at(session, tenant, at, version.concept)
     return VersionAt(
         ref=str(ref),
         at=at,

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Path, Query, Response
 from registry.auth import AnyCallerDep, CallerDep
 from registry.concepts import service as concepts
 from registry.log.service import receipt, receipts
+from registry.paging import PageDep
 from registry.runtime import RuntimeDep
 from registry.versions import history, service
 from registry.versions.aliases import set_aliases
@@ -44,16 +45,18 @@ router = APIRouter(prefix="/v1", tags=["versions"])
 
 
 @router.get("/concepts")
-def list_concepts(runtime: RuntimeDep, caller: CallerDep, as_of: Moment | None = None) -> ConceptList:
+def list_concepts(runtime: RuntimeDep, caller: CallerDep, page: PageDep, as_of: Moment | None = None) -> ConceptList:
     """The concepts of the caller's tenant, now or as they stood at a moment."""
     with runtime.transaction(caller.tenant) as session:
-        found = concepts.all_of(session, caller.tenant)
         if as_of:
             require_past(runtime, as_of)
+        found, cursor = concepts.page(session, caller.tenant, page, created_by=as_of)
+        if as_of:
             approved = approved_numbers(session, caller.tenant, as_of)
-            there = (concept for concept in found if concept.created_at <= as_of)
-            return ConceptList(concepts=tuple(concept.view(approved.get(concept.id)) for concept in there))
-        return ConceptList(concepts=tuple(service.concept_view(session, runtime, concept) for concept in found))
+            views = tuple(concept.view(approved.get(concept.id)) for concept in found)
+        else:
+            views = tuple(service.concept_view(session, runtime, concept) for concept in found)
+        return ConceptList(concepts=views, next_cursor=cursor)
 
 
 @router.get("/concepts/{tenant}/{name}")
@@ -82,11 +85,12 @@ def submit_version(
 
 
 @router.get("/concepts/{tenant}/{name}/versions")
-def list_versions(tenant: str, name: str, runtime: RuntimeDep, caller: CallerDep) -> VersionList:
+def list_versions(tenant: str, name: str, runtime: RuntimeDep, caller: CallerDep, page: PageDep) -> VersionList:
     """The versions of a concept, oldest first."""
     with runtime.transaction(caller.tenant) as session:
         concept = concepts.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"))
-        return VersionList(versions=service.views_of(session, runtime, concept))
+        views, cursor = service.views_of(session, runtime, concept, page)
+        return VersionList(versions=views, next_cursor=cursor)
 
 
 @router.get("/concepts/{tenant}/{name}/versions/{number}/files/{digest}", response_class=Response)
@@ -127,24 +131,31 @@ def post_aliases(changes: AliasChanges, runtime: RuntimeDep, caller: CallerDep) 
 
 @router.get("/aliases")
 def list_aliases(
-    runtime: RuntimeDep, caller: CallerDep, concept: ConceptId | None = None, as_of: Moment | None = None
+    runtime: RuntimeDep,
+    caller: CallerDep,
+    page: PageDep,
+    concept: ConceptId | None = None,
+    as_of: Moment | None = None,
 ) -> AliasList:
     """What aliases name now, or named at a moment."""
     at = as_of or runtime.clock()
     require_past(runtime, at)
     with runtime.transaction(caller.tenant) as session:
-        return AliasList(aliases=tuple(history.aliases_at(session, caller.tenant, at, concept)))
+        aliases, cursor = history.aliases_at(session, caller.tenant, at, concept, page)
+        return AliasList(aliases=tuple(aliases), next_cursor=cursor)
 
 
 @router.get("/concepts/{tenant}/{name}/aliases/{alias}")
-def get_alias(tenant: str, name: str, alias: AliasName, runtime: RuntimeDep, caller: CallerDep) -> AliasList:
+def get_alias(
+    tenant: str, name: str, alias: AliasName, runtime: RuntimeDep, caller: CallerDep, page: PageDep
+) -> AliasList:
     """Everything that an alias ever named, oldest first."""
     with runtime.transaction(caller.tenant) as session:
         concept = concepts.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"))
-        meanings = tuple(history.meanings_of(session, concept.id, alias))
-    if not meanings:
+        meanings, cursor = history.meanings_of(session, concept.id, alias, page)
+    if not meanings and not page.cursor:
         raise NotFound(f"{concept.id} never had an alias {alias}")
-    return AliasList(aliases=meanings)
+    return AliasList(aliases=tuple(meanings), next_cursor=cursor)
 
 
 @router.post("/consents/{consent}/withdrawal", status_code=201)

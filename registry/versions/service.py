@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from registry.concepts.service import Concept
 from registry.consent import service as consent
+from registry.paging import page_of
 from registry.runtime import Runtime
 from registry.versions import history
 from registry.versions.lifecycle import VersionEvent, advance
@@ -29,6 +30,7 @@ from sdk.spec.bundle import VersionStatus
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import parse_envelope
 from sdk.spec.ids import ConceptId, PrincipalId, TenantName, VersionRef
+from sdk.spec.paging import PageQuery
 
 ONE_APPROVED = "uq_version_states_one_approved"
 
@@ -148,11 +150,16 @@ def move(session: Session, runtime: Runtime, version: Version, event: VersionEve
     return after
 
 
-def views_of(session: Session, runtime: Runtime, concept: Concept) -> tuple[VersionView, ...]:
-    """The versions of a concept as they travel."""
-    now = runtime.clock()
-    found = versions_of(session, concept.id.tenant, concept.id)
-    return tuple(version.view(terms_of(session, version, now)) for version in found)
+def views_of(
+    session: Session, runtime: Runtime, concept: Concept, query: PageQuery | None = None
+) -> tuple[tuple[VersionView, ...], str | None]:
+    """A page of the versions of a concept as they travel, oldest first."""
+    now, tenant = runtime.clock(), concept.id.tenant
+    numbers = select(VersionRow.number).where(VersionRow.concept_id == concept.id, VersionRow.tenant == tenant)
+    shown, cursor = page_of(session, numbers, query, by=[VersionRow.number], key=lambda number: (number,), kinds=[int])
+    wanted = _query(tenant).where(VersionRow.concept_id == concept.id, VersionRow.number.in_(shown))
+    found = [_version(*held) for held in session.execute(wanted.order_by(VersionRow.number))]
+    return tuple(version.view(terms_of(session, version, now)) for version in found), cursor
 
 
 def concept_view(session: Session, runtime: Runtime, concept: Concept) -> ConceptView:

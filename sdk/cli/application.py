@@ -21,6 +21,7 @@ from sdk.cli import (
     audit,
     compose,
     consent,
+    credential,
     identify,
     policy,
     records,
@@ -52,6 +53,7 @@ def application() -> typer.Typer:
     )
     for part in (
         account,
+        credential,
         records,
         consent,
         subject,

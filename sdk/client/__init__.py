@@ -1,6 +1,7 @@
 """The typed client of the registry and the trainer: one method a route of `sdk.spec.api`.
 
 transport     one service over httpx: credential, retries, problem documents to errors
+credentials   issuing, listing, rotating, revoking
 records       who am I, consents, licences, policies, blobs
 subjects      consents about a person, and who they are
 versions      concepts, versions, resolving, reviews, revocation
@@ -23,6 +24,7 @@ from typing import Final, Self
 
 import httpx
 
+from sdk.client.credentials import CredentialCalls
 from sdk.client.generations import GenerationCalls
 from sdk.client.log import LogCalls
 from sdk.client.records import RecordCalls
@@ -37,7 +39,9 @@ __all__ = ["DEFAULT_TIMEOUT_SECONDS", "Client"]
 DEFAULT_TIMEOUT_SECONDS: Final = 30.0
 
 
-class Client(RecordCalls, SubjectCalls, VersionCalls, ReviewCalls, GenerationCalls, LogCalls, TrainingCalls):
+class Client(
+    CredentialCalls, RecordCalls, SubjectCalls, VersionCalls, ReviewCalls, GenerationCalls, LogCalls, TrainingCalls
+):
     """Speaks to one registry and, if named, one trainer, as one principal.
 
     Answers are parsed but not believed: what proves something is verified in `sdk.verify`. Calls that may be

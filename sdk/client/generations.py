@@ -36,7 +36,7 @@ class GenerationCalls:
     def list_generations(self, concept: ConceptId | None = None) -> GenerationList:
         """GET /v1/generations, optionally of one concept."""
         params = {"concept": str(concept)} if concept else None
-        return self._registry.get("/v1/generations", GenerationList, params)
+        return self._registry.get_pages("/v1/generations", GenerationList, params)
 
     def list_decisions(self, query: DecisionQuery | None = None) -> DecisionPage:
         """GET /v1/generations/decisions, a page at a time."""

@@ -18,6 +18,7 @@ from sdk import errors
 from sdk.errors import ConfigurationError, FormatError, PolicyDenied, ServiceError, ServiceUnavailable
 from sdk.spec.api import Problem
 from sdk.spec.canonical import WireModel, encode_canonical, parse_json, validate_wire
+from sdk.spec.paging import Page
 
 MAX_ANSWER_BYTES: Final = 16 * 1_048_576  # bytes of a JSON answer
 MAX_CONTENT_BYTES: Final = 256 * 1_048_576  # bytes of a blob, a file or a tile
@@ -28,6 +29,7 @@ _AWAY: Final = frozenset({502, 503, 504})
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 _Answer = TypeVar("_Answer", bound=WireModel)
+_Page = TypeVar("_Page", bound=Page)
 Params = dict[str, str] | dict[str, str | list[str]]
 
 
@@ -68,6 +70,19 @@ class Service:
     def get(self, path: str, cls: type[_Answer], params: Params | None = None) -> _Answer:
         """GET a JSON answer."""
         return self._parse(cls, path, self._send("GET", path, params=params, limit=MAX_ANSWER_BYTES))
+
+    def get_pages(self, path: str, cls: type[_Page], params: Params | None = None) -> _Page:
+        """GET a list page after page, as one answer. Raises `FormatError` for a list without an end."""
+        page = self.get(path, cls, params)
+        (member,) = cls.model_fields.keys() - {"next_cursor"}
+        things, cursors = list(getattr(page, member)), set[str]()
+        while (cursor := page.next_cursor) is not None:
+            if cursor in cursors:
+                raise FormatError(f"the list {self.name} {path} comes back to where it was; it has no end")
+            cursors.add(cursor)
+            page = self.get(path, cls, {**(params or {}), "cursor": cursor})
+            things += getattr(page, member)
+        return page.model_copy(update={member: tuple(things)})
 
     def get_bytes(self, path: str) -> bytes:
         """GET bytes as they are."""

@@ -36,7 +36,7 @@ class VersionCalls:
 
     def list_concepts(self, *, as_of: datetime | None = None) -> ConceptList:
         """GET /v1/concepts: those of the caller's tenant, now or as they stood at a moment."""
-        return self._registry.get("/v1/concepts", ConceptList, _moment(as_of))
+        return self._registry.get_pages("/v1/concepts", ConceptList, _moment(as_of))
 
     def get_concept(self, concept: ConceptId, *, as_of: datetime | None = None) -> ConceptView:
         """GET /v1/concepts/{tenant}/{name}, now or as it stood at a moment."""
@@ -48,7 +48,7 @@ class VersionCalls:
 
     def list_versions(self, concept: ConceptId) -> VersionList:
         """GET .../versions."""
-        return self._registry.get(f"/v1/concepts/{concept}/versions", VersionList)
+        return self._registry.get_pages(f"/v1/concepts/{concept}/versions", VersionList)
 
     def get_version(self, concept: ConceptId, number: int) -> VersionBundle:
         """GET .../versions/{number}: whatever its status."""
@@ -76,11 +76,11 @@ class VersionCalls:
     def list_aliases(self, *, concept: ConceptId | None = None, as_of: datetime | None = None) -> AliasList:
         """GET /v1/aliases: what they name now, or named at a moment."""
         params = _moment(as_of) | ({"concept": str(concept)} if concept else {})
-        return self._registry.get("/v1/aliases", AliasList, params)
+        return self._registry.get_pages("/v1/aliases", AliasList, params)
 
     def alias_history(self, concept: ConceptId, alias: AliasName) -> AliasList:
         """GET .../aliases/{alias}: everything it ever named, oldest first."""
-        return self._registry.get(f"/v1/concepts/{concept}/aliases/{alias}", AliasList)
+        return self._registry.get_pages(f"/v1/concepts/{concept}/aliases/{alias}", AliasList)
 
     def review(self, concept: ConceptId, number: int, envelope: Envelope) -> VersionView:
         """POST .../reviews: a signed approval or rejection."""

@@ -29,6 +29,7 @@ from sdk.spec.policy import ConceptFacts, Decision, Effect, PolicyContext, Polic
 
 ENGINE_ERROR: Final = "engine.error"
 DEFAULT_DENY: Final = "engine.default-deny"
+_ABOUT_RECORDS: Final = frozenset({PolicyDomain.AUDIT_ACCESS, PolicyDomain.ADMINISTRATION})  # not about concepts
 _logger = logging.getLogger(__name__)
 
 
@@ -112,7 +113,7 @@ def _decide(domain: _Domain, context: PolicyContext) -> tuple[Effect, list[Reaso
 
 
 def _subjects(context: PolicyContext) -> tuple[ConceptFacts | None, ...]:
-    return (None,) if context.domain is PolicyDomain.AUDIT_ACCESS else context.concepts
+    return (None,) if context.domain in _ABOUT_RECORDS else context.concepts
 
 
 def _answer(

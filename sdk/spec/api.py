@@ -1,9 +1,11 @@
-"""HTTP bodies of the registry, and the map of its routes; the trainer's are in `training.py`.
+"""HTTP bodies of the registry, and the map of its routes; the trainer's are in `training.py`,
+credentials are in `access.py`.
 
 The registry serves them, `sdk.client` speaks them.
 
 Authentication is `Authorization: Bearer imp_...` everywhere but /healthz, /readyz, /v1/trust-root, status lists and the
 log's checkpoint and tiles.
+Lists take `cursor` and `limit` (`sdk.spec.paging`).
 Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code of `sdk.errors`.
 
     GET   /healthz                                           Health
@@ -74,7 +76,9 @@ from sdk.spec.fingerprint import Fingerprint
 from sdk.spec.ids import AliasName, ConceptId, PrincipalId, RecordId, TenantName
 from sdk.spec.log_entry import AuditEventType, LogEntry, LogReceipt
 from sdk.spec.manifest import ConceptKind
+from sdk.spec.paging import Page
 from sdk.spec.policy import Decision, PolicyContext, Role, Use
+from sdk.spec.scopes import Scope
 from sdk.spec.terms import ConsentStatus
 
 Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC))]
@@ -106,6 +110,7 @@ class WhoAmI(WireModel):
     principal: PrincipalId
     tenant: TenantName
     roles: tuple[Role, ...]
+    scopes: tuple[Scope, ...] | None = None  # none: all that the roles allow
 
 
 class RecordAccepted(WireModel):
@@ -135,7 +140,7 @@ class ConceptView(WireModel):
     approved_number: int | None = None
 
 
-class ConceptList(WireModel):
+class ConceptList(Page):
     concepts: tuple[ConceptView, ...]
 
 
@@ -158,7 +163,7 @@ class VersionView(WireModel):
     approvals_required: int
 
 
-class VersionList(WireModel):
+class VersionList(Page):
     versions: tuple[VersionView, ...]
 
 
@@ -206,7 +211,7 @@ class AliasView(WireModel):
     log_index: int
 
 
-class AliasList(WireModel):
+class AliasList(Page):
     aliases: tuple[AliasView, ...]
 
 
@@ -267,7 +272,7 @@ class GenerationView(WireModel):
     result_index: int | None = None
 
 
-class GenerationList(WireModel):
+class GenerationList(Page):
     generations: tuple[GenerationView, ...]
 
 

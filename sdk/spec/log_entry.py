@@ -24,6 +24,8 @@ class AuditEventType(StrEnum):
 
     LOG_OPENED = "log:opened"  # entry 0: the trust root in force
     CREDENTIAL_ISSUED = "credential:issued"
+    CREDENTIAL_ROTATED = "credential:rotated"  # another follows it; both work until `ends_at`
+    CREDENTIAL_REVOKED = "credential:revoked"
     SESSION_OPENED = "session:opened"  # somebody signed in to the console
     CONCEPT_CREATED = "concept:created"
     CONSENT_GIVEN = "consent:given"

@@ -18,12 +18,13 @@ from sdk.spec.terms import Territory, Vocabulary
 
 
 class PolicyDomain(StrEnum):
-    """The four sets of rules under `policies/`."""
+    """The sets of rules under `policies/`, one folder each."""
 
     TRAINING = "training"
     APPROVAL = "approval"
     COMPOSITION = "composition"
     AUDIT_ACCESS = "audit_access"
+    ADMINISTRATION = "administration"  # a tenant's credentials and webhooks
 
 
 class Role(StrEnum):

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from support.registry import RegistryUnderTest
 
-from registry.auth import CREDENTIAL_PREFIX, Caller, CredentialRow, revoke_credential
+from registry.auth import CREDENTIAL_PREFIX, Caller, CredentialRow, end_credential
 from sdk.errors import NotFound, PermissionDenied
 from sdk.spec.api import Problem
 from sdk.spec.digest import Digest
@@ -30,7 +30,12 @@ def whoami(registry: RegistryUnderTest, header: str | None) -> tuple[int, str]:
 class TestAuthentication:
     def test_takes_a_credential_for_its_principal(self, registry: RegistryUnderTest) -> None:
         response = registry.client("trainer").get("/v1/whoami")
-        assert response.json() == {"principal": "demo/trainer", "tenant": "demo", "roles": ["owner", "trainer"]}
+        assert response.json() == {
+            "principal": "demo/trainer",
+            "tenant": "demo",
+            "roles": ["owner", "trainer"],
+            "scopes": None,
+        }
 
     @pytest.mark.parametrize(
         ("header", "reason"),
@@ -57,11 +62,11 @@ class TestAuthentication:
     def test_refuses_a_revoked_credential(self, registry: RegistryUnderTest) -> None:
         digest = Digest.of(registry.credentials["app"].encode())
         with registry.runtime.transaction() as session:
-            revoke_credential(session, registry.runtime, digest)
+            end_credential(session, digest, registry.clock(), now=registry.clock())
         status, detail = whoami(registry, f"Bearer {registry.credentials['app']}")
         assert (status, "revoked" in detail) == (401, True)
         with registry.runtime.transaction() as session, pytest.raises(NotFound):
-            revoke_credential(session, registry.runtime, digest)
+            end_credential(session, digest, registry.clock(), now=registry.clock())
 
     def test_stores_digests_only(self, registry: RegistryUnderTest) -> None:
         with registry.runtime.transaction() as session:

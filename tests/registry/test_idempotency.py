@@ -10,7 +10,7 @@ from sqlalchemy import text
 from support.registry import RegistryUnderTest
 from support.versions import FOX, Steps, accepted, refused
 
-from registry.auth import revoke_credential
+from registry.auth import end_credential
 from registry.idempotency import IdempotencyKeys
 from sdk.spec.api import AliasChange, AliasChanges, NewConcept
 from sdk.spec.canonical import encode_canonical
@@ -100,7 +100,12 @@ class TestRefusals:
     def test_nothing_is_replayed_to_a_credential_that_ended(self, registry: RegistryUnderTest) -> None:
         accepted(create(registry))
         with registry.runtime.transaction() as session:
-            revoke_credential(session, registry.runtime, Digest.of(registry.credentials["owner"].encode()))
+            end_credential(
+                session,
+                Digest.of(registry.credentials["owner"].encode()),
+                registry.clock(),
+                now=registry.clock(),
+            )
         refused(create(registry), 401, "auth.required")
 
 

@@ -150,6 +150,14 @@ def _concept(demo: Lives) -> bytes:
     return encode_canonical(NewConcept(id=ConceptId("demo/den"), kind=ConceptKind.SUBJECT, title="Den"))
 
 
+def _credential(demo: Lives) -> bytes:
+    return b'{"principal": "demo/spy", "roles": ["auditor"]}'
+
+
+def _of_app(demo: Lives) -> Digest:
+    return Digest.of(demo.registry.credentials["app"].encode())
+
+
 def _own_terms(part: str) -> Callable[[Lives], bytes]:
     def body(demo: Lives) -> bytes:
         evidence = demo.steps.get("reviewer", f"/v1/{part}s/{_record(demo, part)}")
@@ -188,6 +196,14 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("GET", "/v1/log/tile/{level}/{place}"): public,
     ("GET", "/v1/log/consistency"): public,
     ("GET", "/v1/whoami"): of_its_own("/v1/whoami"),
+    ("POST", "/v1/credentials"): refused_with(403, "/v1/credentials", _credential, "other-admin"),
+    ("GET", "/v1/credentials"): of_its_own("/v1/credentials", "other-admin"),
+    ("POST", "/v1/credentials/{digest}/rotation"): hidden(
+        lambda demo: f"/v1/credentials/{_of_app(demo)}/rotation", lambda demo: b"{}", "other-admin"
+    ),
+    ("POST", "/v1/credentials/{digest}/revocation"): hidden(
+        lambda demo: f"/v1/credentials/{_of_app(demo)}/revocation", name="other-admin"
+    ),
     ("PUT", "/v1/blobs/{digest}"): public,  # to hold a content, one must have it
     ("GET", "/v1/blobs/{digest}"): hidden(
         lambda demo: f"/v1/blobs/{Digest.of(demo.version.embedding)}", name="other-auditor"

@@ -6,7 +6,8 @@
         registry.keys["reviewer"]                           # the signer of demo/reviewer
 
 Principals of tenant `demo`: trainer (trainer, owner), owner, reviewer, second-reviewer, app, auditor, training-service,
-subject (bound to no pseudonym yet). Of tenant `other`: other-owner, other-app, other-auditor, other-reviewer, other-subject.
+subject (bound to no pseudonym yet), admin. Of tenant `other`: other-owner, other-app, other-auditor, other-reviewer,
+other-subject, other-admin.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ ROLES: dict[str, tuple[str, frozenset[Role]]] = {
     "other-auditor": ("other/auditor", frozenset({Role.AUDITOR})),
     "other-reviewer": ("other/reviewer", frozenset({Role.REVIEWER})),
     "other-subject": ("other/subject", frozenset({Role.SUBJECT})),
+    "admin": ("demo/admin", frozenset({Role.ADMIN})),
+    "other-admin": ("other/admin", frozenset({Role.ADMIN})),
 }
 TRUSTED: dict[str, TrustRole] = {
     "root": TrustRole.ROOT,

@@ -19,6 +19,7 @@ from sdk.spec.api import WhoAmI
 from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, TenantName
 from sdk.spec.policy import Role
+from sdk.spec.scopes import Scope
 from trainer.jobs.ports import Clock, OpenRegistry
 
 
@@ -75,6 +76,7 @@ def caller_of(request: Request) -> Caller:
 
     Raises:
         AuthenticationRequired: no bearer credential, or one that the registry does not know.
+        PermissionDenied: the credential is limited to scopes without training.
     """
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     credential = credential.strip()
@@ -82,6 +84,10 @@ def caller_of(request: Request) -> Caller:
         raise AuthenticationRequired("send 'Authorization: Bearer imp_...' with a credential of your profile")
     authenticator: Authenticator = request.app.state.authenticator
     answer = authenticator.whoami(credential)
+    if answer.scopes is not None and Scope.TRAINING_WRITE not in answer.scopes:
+        raise PermissionDenied(
+            f"the credential is limited to {', '.join(answer.scopes)}; this needs {Scope.TRAINING_WRITE.value}"
+        )
     return Caller(
         principal=answer.principal, tenant=answer.tenant, roles=frozenset(answer.roles), credential=credential
     )

@@ -9,7 +9,7 @@ from support.console import Browser
 from support.registry import BASE_URL, RegistryUnderTest
 from support.versions import Steps
 
-from registry.auth import revoke_credential
+from registry.auth import end_credential
 from sdk.spec.digest import Digest
 
 SESSION = "imprimatur_session"
@@ -81,7 +81,7 @@ class TestEnd:
         browser = Browser(registry).signed_in("reviewer")
         with registry.runtime.transaction() as session:
             digest = Digest.of(registry.credentials["reviewer"].encode())
-            revoke_credential(session, registry.runtime, digest)
+            end_credential(session, digest, registry.clock(), now=registry.clock())
         assert not is_signed_in(browser)
 
     def test_an_invented_session_is_nobody(self, registry: RegistryUnderTest) -> None:

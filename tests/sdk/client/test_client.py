@@ -19,6 +19,7 @@ from support.governed import (
     licence_grant,
     record_id,
 )
+from support.route_maps import registry_map
 
 from sdk import errors
 from sdk.client import Client, transport
@@ -35,7 +36,7 @@ from sdk.errors import (
     ServiceError,
     ServiceUnavailable,
 )
-from sdk.spec import api, review, training
+from sdk.spec import access, api, review, training
 from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
@@ -89,6 +90,12 @@ DECISION = Decision(
 WORLD = World()
 DIGEST = Digest.of(b"content")
 RECEIPT = WORLD.log.receipt(1)
+ISSUED = access.IssuedCredential(
+    text="imp_new",
+    credential=access.CredentialView(
+        digest=DIGEST, principal="demo/app", roles=("app",), label="", issued_at=NOW, expires_at=NOW
+    ),
+)
 INTENT = api.GenerationIntent(
     manifests=(DIGEST,),
     scene=DIGEST,
@@ -178,6 +185,22 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ("GET /readyz", lambda c: c.ready(), api.Health(service="registry", version="1", status="ready")),
     ("GET /v1/trust-root", lambda c: c.trust_root(), WORLD.attestation),
     ("GET /v1/whoami", lambda c: c.whoami(), api.WhoAmI(principal="demo/app", tenant="demo", roles=("app",))),
+    (
+        "POST /v1/credentials",
+        lambda c: c.issue_credential(access.NewCredential(principal="demo/app", roles=("app",))),
+        ISSUED,
+    ),
+    (
+        "GET /v1/credentials",
+        lambda c: c.list_credentials(),
+        access.CredentialPage(credentials=(ISSUED.credential,)),
+    ),
+    (
+        "POST /v1/credentials/{digest}/rotation",
+        lambda c: c.rotate_credential(DIGEST, access.Rotation(overlap_seconds=60)),
+        ISSUED,
+    ),
+    ("POST /v1/credentials/{digest}/revocation", lambda c: c.revoke_credential(DIGEST), ISSUED.credential),
     ("PUT /v1/blobs/{digest}", lambda c: c.put_blob(b"content"), RAW),
     ("GET /v1/blobs/{digest}", lambda c: c.get_blob(DIGEST), RAW),
     ("POST /v1/consents", lambda c: c.give_consent(consent_record()), ACCEPTED),
@@ -355,9 +378,8 @@ class TestRoutes:
         assert result in (b"content", DIGEST) if answer is RAW else result == answer
 
     def test_every_route_of_the_vocabulary_has_a_method(self) -> None:
-        mapped = re.findall(
-            r"^    (GET|PUT|POST)\s+(/\S+?)(?:\?\S*)?\s", f"{api.__doc__}\n{training.__doc__}", re.MULTILINE
-        )
+        trainers = re.findall(r"^    (GET|PUT|POST)\s+(/\S+?)(?:\?\S*)?\s", str(training.__doc__), re.MULTILINE)
+        mapped = registry_map() + trainers
         called = {route.split("?")[0] for route, _, _ in CALLS}
         wanted = {
             f"{method} {path}"
@@ -366,6 +388,18 @@ class TestRoutes:
         }
         assert len(wanted) > 30
         assert wanted <= called
+
+    def test_a_list_is_asked_for_page_after_page(self) -> None:
+        pages = [api.ConceptList(concepts=(CONCEPT,), next_cursor=cursor) for cursor in ("a", "b", None)]
+        service = Seen(*(wire(page) for page in pages))
+        with client_of(service) as client:
+            assert client.list_concepts() == api.ConceptList(concepts=(CONCEPT,) * 3)
+        assert [request.url.params.get("cursor") for request in service.requests] == [None, "a", "b"]
+
+    def test_a_list_without_an_end_is_refused(self) -> None:
+        service = Seen(wire(api.ConceptList(concepts=(CONCEPT,), next_cursor="a")))
+        with client_of(service) as client, pytest.raises(FormatError, match="no end"):
+            client.list_concepts()
 
     def test_trainer_routes_go_to_the_trainer(self) -> None:
         service = Seen(wire(JOB))
