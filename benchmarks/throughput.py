@@ -23,8 +23,8 @@ from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone, BackboneFamily
 from trainer.data import ConceptSpec, Picture, TrainingSet
 from trainer.em.config import EMConfig, EStepConfig, MStepConfig
-from trainer.em.loop import Problem, estimate_masks, first_rows, prepare
 from trainer.em.m_step import Learned, m_step
+from trainer.em.problem import Problem, estimate_masks, first_rows, prepare
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 PICTURES = 4

@@ -30,7 +30,9 @@ from trainer.backbone import Backbone
 from trainer.data import TrainingSet
 from trainer.em.adapters import train_adapters
 from trainer.em.config import EMConfig
-from trainer.em.loop import TrainingPhase, TrainingProgress, fit, prepare
+from trainer.em.loop import fit
+from trainer.em.problem import prepare
+from trainer.em.progress import TrainingPhase, TrainingProgress
 from trainer.em.scene import class_word, layout_scene
 from trainer.em.state import EMState, load_state, save_state
 from trainer.encoders import ImageTextEncoder

@@ -31,7 +31,7 @@ from sdk.spec.training import JobProgress, TrainingRequest
 from trainer.backbone import Backbone, load_backbone
 from trainer.data import ConceptSpec, PictureSpec, TrainingSet, load_training_set
 from trainer.em.config import EMConfig, parse_config
-from trainer.em.loop import TrainingPhase, TrainingProgress
+from trainer.em.progress import TrainingPhase, TrainingProgress
 from trainer.encoders import ImageTextEncoder, load_encoder
 from trainer.jobs.files import CHECKPOINT_FILE, INPUTS, OUT
 from trainer.jobs.loop import serve_queue

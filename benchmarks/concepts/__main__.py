@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.concepts.rows import ROWS
 from benchmarks.concepts.runner import Run, run_all
-from benchmarks.concepts.scenes import RECIPES, draw_scenes, held_out_bank
+from benchmarks.concepts.scenes import RECIPES, SWEEP_RECIPES, draw_scenes, held_out_bank
 from benchmarks.concepts.sweep import read_tuned, sweep
 from benchmarks.concepts.table import write_table
 from trainer.backbone import load_backbone
@@ -20,7 +20,6 @@ from trainer.mini.corpus.sprites import SpriteBank
 from trainer.mini.evaluate.fit import WEIGHTS
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
-SWEEP_SCENES = 2
 
 
 def main(words: Sequence[str] | None = None, *, bank: SpriteBank | None = None) -> None:
@@ -28,8 +27,8 @@ def main(words: Sequence[str] | None = None, *, bank: SpriteBank | None = None) 
     arguments = parse(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     backbone = load_backbone(arguments.base_model, device=arguments.device, dtype=PRECISIONS[arguments.precision])
-    count = SWEEP_SCENES if arguments.sweep else arguments.scenes
-    scenes = draw_scenes(bank or held_out_bank(arguments.sprites), backbone.resolution, count=count)
+    recipes = SWEEP_RECIPES if arguments.sweep else RECIPES[: arguments.scenes]
+    scenes = draw_scenes(bank or held_out_bank(arguments.sprites), backbone.resolution, recipes)
     encoder = load_encoder(arguments.encoder)
     common = {"backbone": backbone, "scenes": scenes, "prior_folder": arguments.out / "prior", "quick": arguments.quick}
     if arguments.sweep:
@@ -55,7 +54,11 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=sorted(PRECISIONS), default="fp32")
     parser.add_argument("--settings", choices=("published", "tuned"), default="published", help="the peers' numbers")
-    parser.add_argument("--sweep", action="store_true", help=f"search the peers' numbers on {SWEEP_SCENES} scenes")
+    parser.add_argument(
+        "--sweep",
+        action="store_true",
+        help=f"search the peers' numbers on {len(SWEEP_RECIPES)} scenes that the table does not use",
+    )
     parser.add_argument("--quick", action="store_true", help="a few steps of everything: does it run?")
     parser.add_argument("--out", type=Path, default=Path("build/bench-concepts"))
     parser.add_argument(

@@ -15,12 +15,14 @@ from benchmarks.concepts.scenes import NOBODY, BenchScene
 from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone
 from trainer.data import ConceptSpec, Picture, TrainingSet
-from trainer.em.config import CRFConfig, EMConfig, EStepConfig
-from trainer.em.loop import estimate_masks, prepare
+from trainer.em.config import AppearanceConfig, CRFConfig, EMConfig, EStepConfig
+from trainer.em.problem import estimate_masks, prepare
 from trainer.em.scene import UNNAMED_BACKGROUND, layout_scene
 from trainer.quality.measures import reference_cuts
 
-_CONFIG = EMConfig(e_step=EStepConfig(timesteps=4), crf=CRFConfig(grid=32))
+_CONFIG = EMConfig(  # each generated picture is judged by itself
+    e_step=EStepConfig(timesteps=4), appearance=AppearanceConfig(weight=0.0), crf=CRFConfig(grid=32)
+)
 _THING, _PLACE = "bench/thing", "bench/place"
 
 

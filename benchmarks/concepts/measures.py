@@ -26,7 +26,7 @@ from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone
 from trainer.data import ConceptSpec
 from trainer.em.config import EMConfig
-from trainer.em.loop import estimate_masks, prepare
+from trainer.em.problem import estimate_masks, prepare
 from trainer.encoders import ImageTextEncoder
 from trainer.mini.corpus.captions import with_article
 from trainer.quality.sampling import sample_pictures

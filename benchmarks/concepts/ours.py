@@ -22,7 +22,8 @@ from trainer.em import m_step
 from trainer.em.adapters import train_adapters
 from trainer.em.config import EMConfig, parse_config
 from trainer.em.latents import resize
-from trainer.em.loop import fit, prepare
+from trainer.em.loop import fit
+from trainer.em.problem import prepare
 from trainer.em.scene import Scene, layout_scene
 from trainer.em.state import EMState
 
@@ -32,6 +33,9 @@ _ALL_STEPS = _DEFAULT.max_rounds * _DEFAULT.m_step.steps
 FIRST_MASKS_ONLY = {"max_rounds": 1, "e_step": {"soft_rounds": 0}, "m_step": {"steps": _ALL_STEPS}}
 NO_CRF = {"crf": {"iterations": 0}}
 WITH_ADAPTERS = {"adapters": {"steps": 120}}
+NO_VOTES = {"appearance": {"weight": 0.0}}
+NO_WORDS = {"e_step": {"word_weight": 0.0}}
+NO_COPIES = {"m_step": {"rearranged": 0}}
 NO_PROPAGATION = {"e_step": {"propagation_power": 0}}
 
 

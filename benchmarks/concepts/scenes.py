@@ -7,7 +7,7 @@ a place is what no object covers. Which sprites exist is the corpus's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,11 @@ RECIPES = (
     Recipe(concepts=("unicorn", "accordion", "bouquet", "lavender-field"), shown=("0123", "013", "123", "023", "0123")),
     Recipe(concepts=("llama", "motorcycle", "mushroom", "stone-wall"), shown=("0123", "013", "123", "023", "0123")),
 )
+SWEEP_RECIPES = (  # for choosing numbers, ours and the peers': no object of these is in the table
+    Recipe(concepts=("dragon", "canyon"), shown=TWO),
+    Recipe(concepts=("hedgehog", "helicopter"), shown=TWO),
+    Recipe(concepts=("lobster", "kite", "library"), shown=("012", "012", "012", "02", "12")),
+)
 
 
 def held_out_bank(cache_dir: Path) -> SpriteBank:
@@ -93,9 +98,9 @@ def held_out_bank(cache_dir: Path) -> SpriteBank:
     return load_bank(cache_dir, SPRITE_SIZE, held_out_names=True)
 
 
-def draw_scenes(bank: SpriteBank, resolution: int, *, count: int = len(RECIPES)) -> tuple[BenchScene, ...]:
-    """The first `count` scenes with pictures of `resolution` pixels."""
-    return tuple(draw_scene(recipe, bank, resolution) for recipe in RECIPES[:count])
+def draw_scenes(bank: SpriteBank, resolution: int, recipes: Sequence[Recipe] = RECIPES) -> tuple[BenchScene, ...]:
+    """The scenes of `recipes` with pictures of `resolution` pixels."""
+    return tuple(draw_scene(recipe, bank, resolution) for recipe in recipes)
 
 
 def draw_scene(recipe: Recipe, bank: SpriteBank, resolution: int) -> BenchScene:

@@ -16,7 +16,7 @@ from benchmarks.concepts.detection import shows
 from benchmarks.concepts.learned import Change, Learned, applied, load_learned, save_learned, trainable
 from benchmarks.concepts.measures import mask_iou
 from benchmarks.concepts.rows import ROWS
-from benchmarks.concepts.scenes import NOBODY, RECIPES, BenchScene, draw_scenes, places
+from benchmarks.concepts.scenes import NOBODY, RECIPES, SWEEP_RECIPES, BenchScene, draw_scenes, places
 from benchmarks.concepts.table import seconds_to_reach
 from benchmarks.concepts.task import PriorPictures, Task, draw_prior
 from trainer.backbone import Backbone, load_backbone
@@ -38,7 +38,7 @@ def backbone(network: Path) -> Backbone:
 
 @pytest.fixture(scope="module")
 def scene() -> BenchScene:
-    return draw_scenes(disc_bank(), SIDE, count=1)[0]
+    return draw_scenes(disc_bank(), SIDE, RECIPES[:1])[0]
 
 
 @pytest.fixture
@@ -53,6 +53,13 @@ class TestScenes:
         assert len({recipe.name for recipe in RECIPES}) == len(RECIPES) == 12
         assert all(2 <= len(recipe.concepts) <= 4 and 3 <= len(recipe.shown) <= 5 for recipe in RECIPES)
         assert {name for recipe in RECIPES for name in recipe.concepts} <= {*held_out(), *places()}
+
+    def test_no_object_of_a_sweep_is_in_the_table(self) -> None:
+        swept, shown = (
+            {n for r in recipes for n in r.concepts if n in held_out()} for recipes in (SWEEP_RECIPES, RECIPES)
+        )
+        assert swept
+        assert not swept & shown
 
     def test_drawing_again_gives_the_same_bits(self) -> None:
         for one, other in zip(draw_scenes(disc_bank(), SIDE), draw_scenes(disc_bank(), SIDE), strict=True):

@@ -8,12 +8,12 @@ from unittest import mock
 import numpy as np
 from support import tiny_backbone
 
-from benchmarks.concepts.scenes import RECIPES
+from benchmarks.concepts.scenes import RECIPES, SWEEP_RECIPES
 from trainer.mini.corpus.sprites import SpriteBank
 
 EXTRA_WORDS = [
     *("animal", "field", "instrument", "rendering", "cropped", "bright", "good", "close", "up", "snow", "sandy"),
-    *("car", "apple", "grass", "wooden", "table"),
+    *("car", "apple", "grass", "wooden", "table", "toy", "room", "vehicle", "desert"),
 ]
 
 
@@ -25,7 +25,7 @@ def make_bench_backbone(directory: Path) -> Path:
 
 def disc_bank() -> SpriteBank:
     """A disc of another colour for every name of the recipes, premultiplied."""
-    names = tuple(sorted({name for recipe in RECIPES for name in recipe.concepts}))
+    names = tuple(sorted({name for recipe in (*RECIPES, *SWEEP_RECIPES) for name in recipe.concepts}))
     rng = np.random.default_rng(3)
     y, x = np.mgrid[-1:1:64j, -1:1:64j]
     alpha = (np.hypot(x, y) < 0.95).astype(np.uint8) * 255

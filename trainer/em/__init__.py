@@ -3,8 +3,10 @@
 Mathematics only: no database, no HTTP, no files but the state's own.
 
     config       every number, named
-    loop         the alternation: `fit`, progress, convergence
+    loop         the alternation: `fit`, convergence       progress     what it tells on the way
+    problem      what stays the same over the rounds       rearrange    cut-and-paste under trusted masks
     e_step       masks from attention                      first_masks  masks where there is no class word
+    appearance   pictures vote on one another's masks
     m_step       embeddings under the masks                losses       its two terms
     guards       when a new mask is not believed           crf          the dense CRF
     attention    reading attention out of the network      prompts      prompts with slots for learned rows
@@ -16,7 +18,8 @@ Example:
 """
 
 from trainer.em.config import EMConfig, parse_config
-from trainer.em.loop import TrainingPhase, TrainingProgress, fit
+from trainer.em.loop import fit
+from trainer.em.progress import TrainingPhase, TrainingProgress
 from trainer.em.state import EMState, load_state, save_state
 
 __all__ = [

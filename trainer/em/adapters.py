@@ -18,8 +18,8 @@ from torch.nn import functional
 
 from trainer.em.e_step import harden
 from trainer.em.latents import resize
-from trainer.em.loop import Problem
 from trainer.em.m_step import draw_samples, objective
+from trainer.em.problem import Problem
 from trainer.em.state import EMState
 
 PROJECTIONS = ("attn2.to_k", "attn2.to_v")

@@ -28,6 +28,16 @@ class AttentionLayer:
     order: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """Which layers an E-step reads: cross-attention maps of side `size`, self-attention of side `self_size`."""
+
+    cross: tuple[str, ...]
+    size: int
+    own: tuple[str, ...]
+    self_size: int
+
+
 class _LastLayerRead(Exception):
     """Ends a forward pass once nothing further in it will be read."""
 
@@ -98,6 +108,24 @@ def execution_index(unet: nn.Module, name: str) -> int:
     depth = len(unet.config.block_out_channels)
     names = [n for n, m in unet.named_modules() if hasattr(m, "to_q")]
     return sorted(names, key=lambda n: _level(n, depth)[1]).index(name)
+
+
+def plan_layers(unet: nn.Module, latent_size: int, *, map_size: int, self_map_size: int) -> Layers:
+    """Cross-attention nearest to the wanted size; self-attention only where the pass goes anyway."""
+    cross = choose_layers(list_layers(unet, latent_size, kind="attn2"), map_size)
+    last = max(execution_index(unet, layer.name) for layer in cross)
+    reached = [
+        layer
+        for layer in list_layers(unet, latent_size, kind="attn1")
+        if execution_index(unet, layer.name) < last and layer.size >= cross[0].size
+    ]
+    own = choose_layers(reached, self_map_size) if reached else ()
+    return Layers(
+        cross=tuple(layer.name for layer in cross),
+        size=cross[0].size,
+        own=tuple(layer.name for layer in own),
+        self_size=own[0].size if own else cross[0].size,
+    )
 
 
 @contextmanager

@@ -29,14 +29,33 @@ class EStepConfig:
     self_map_size: int = 32  # side of the self-attention wanted for propagation; never extends the forward pass
     propagation_power: int = 2  # how often self-attention is applied to the maps; 0 turns it off
     sharpness: float = 6.0  # inverse temperature of the softmax over labels, on maps scaled to [0, 1]
+    word_weight: float = 1.0  # exponent of what the class words said, beside what learned tokens say; 0 forgets it
     batch_size: int = 16  # noised latents a forward pass
     soft_rounds: int = 1  # rounds whose masks stay posteriors; hard masks afterwards
 
     def __post_init__(self) -> None:
         _require(self.timesteps >= 1 and self.batch_size >= 1, "e_step.timesteps and batch_size must be at least 1")
         _require(0 <= self.timestep_low <= self.timestep_high, "e_step.timestep_low must not exceed timestep_high")
+        _require(self.word_weight >= 0, "e_step.word_weight must not be negative")
         _require(self.sharpness > 0, "e_step.sharpness must be positive")
         _require(self.propagation_power >= 0, "e_step.propagation_power must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppearanceConfig:
+    """How pictures vote on one another's labels. Swept on scenes that no benchmark uses."""
+
+    weight: float = 2.0  # exponent of the likelihood against attention's posterior; 0 turns the votes off
+    sharpness: float = 10.0  # of the kernel exp(sharpness * (cosine - 1))
+    iterations: int = 8  # votes an E-step
+    timestep: int = 30  # noise under which features are read, of the scheduler's `num_train_timesteps`
+    grid: int = 16  # largest side of the cells that are compared
+
+    def __post_init__(self) -> None:
+        _require(self.weight >= 0, "appearance.weight must not be negative")
+        _require(self.sharpness > 0, "appearance.sharpness must be positive")
+        _require(self.iterations >= 1 and self.timestep >= 0, "appearance.iterations must be at least 1, timestep 0")
+        _require(2 <= self.grid <= 64, "appearance.grid must be between 2 and 64 cells")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +93,7 @@ class MStepConfig:
     anchor_weight: float = 0.0  # pull of a token towards its class word, relative to its squared length
     subset_chance: float = 0.5  # chance that a sample shows a random subset of the picture's concepts (union sampling)
     flip_chance: float = 0.5  # chance of a mirrored sample
+    rearranged: int = 1  # cut-and-paste copies of each picture an M-step has beside it, once masks are hard; 0: none
     gradient_clip: float = 1.0  # largest norm of the gradient
     templates: tuple[str, ...] = ("a photo of {}", "a picture of {}", "{}")  # captions around the concepts
 
@@ -137,6 +157,7 @@ class EMConfig:
     seed: int = 0
     max_rounds: int = 6
     e_step: EStepConfig = field(default_factory=EStepConfig)
+    appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
     crf: CRFConfig = field(default_factory=CRFConfig)
     m_step: MStepConfig = field(default_factory=MStepConfig)
     guards: GuardConfig = field(default_factory=GuardConfig)
@@ -154,6 +175,7 @@ class EMConfig:
 
 _GROUPS = {
     "e_step": EStepConfig,
+    "appearance": AppearanceConfig,
     "crf": CRFConfig,
     "m_step": MStepConfig,
     "guards": GuardConfig,

@@ -3,7 +3,8 @@
 Rahman et al. (arXiv 2402.11487), section 3: masks come from the U-Net's cross-attention and are smoothed by a dense
 CRF. Read here: real latents at stratified noise levels, fixed noise, no gradients, the pass ended after the last
 layer that is read; maps averaged over heads, layers and noise levels, carried along self-attention (as AttenCraft
-does), scaled, turned into a posterior over {concepts present, background}, refined by the picture's colours.
+does), scaled, turned into a posterior over {concepts present, background}, put to the vote of the other pictures
+(`appearance`), refined by the picture's colours.
 Whether a new mask is believed is not decided here but in `guards`.
 """
 
@@ -16,7 +17,8 @@ import torch
 from torch import Tensor
 
 from trainer.backbone import Backbone
-from trainer.em.attention import attention_capture, choose_layers, execution_index, list_layers
+from trainer.em.appearance import Votes
+from trainer.em.attention import Layers, attention_capture, plan_layers
 from trainer.em.config import CRFConfig, EStepConfig
 from trainer.em.crf import DenseCRF
 from trainer.em.latents import Observed, resize
@@ -27,39 +29,18 @@ E_STEP_TEMPLATE = "a photo of {}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layers:
-    """Which layers an E-step reads: cross-attention maps of side `size`, self-attention of side `self_size`."""
-
-    cross: tuple[str, ...]
-    size: int
-    own: tuple[str, ...]
-    self_size: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class MaskEstimate:
-    """`maps` [N, K, m, m]: raw attention a label's tokens got; `posterior` [N, K, G, G]: sums to 1 over labels."""
+    """`maps` [N, K, m, m]: raw attention a label's tokens got; `heard` [N, K, G, G]: what it alone says, and
+    `posterior` [N, K, G, G], both summing to 1 over labels."""
 
     maps: Tensor
+    heard: Tensor
     posterior: Tensor
 
 
-def plan_layers(backbone: Backbone, latent_size: int, config: EStepConfig) -> Layers:
-    """Cross-attention nearest to the wanted size; self-attention only where the pass goes anyway."""
-    cross = choose_layers(list_layers(backbone.unet, latent_size, kind="attn2"), config.map_size)
-    last = max(execution_index(backbone.unet, layer.name) for layer in cross)
-    reached = [
-        layer
-        for layer in list_layers(backbone.unet, latent_size, kind="attn1")
-        if execution_index(backbone.unet, layer.name) < last and layer.size >= cross[0].size
-    ]
-    own = choose_layers(reached, config.self_map_size) if config.propagation_power and reached else ()
-    return Layers(
-        cross=tuple(layer.name for layer in cross),
-        size=cross[0].size,
-        own=tuple(layer.name for layer in own),
-        self_size=own[0].size if own else cross[0].size,
-    )
+def read_layers(backbone: Backbone, latent_size: int, config: EStepConfig) -> Layers:
+    """The layers an E-step reads."""
+    return plan_layers(backbone.unet, latent_size, map_size=config.map_size, self_map_size=config.self_map_size)
 
 
 def plan_crf(observed: Observed, config: CRFConfig) -> DenseCRF:
@@ -82,23 +63,37 @@ def e_step(
     rows: Mapping[str, Tensor],
     compiler: PromptCompiler,
     config: EStepConfig,
+    votes: Votes,
     crf: DenseCRF,
     *,
     seed: int,
+    said: Tensor | None = None,
 ) -> MaskEstimate:
-    """Estimate the masks of every picture under the embeddings `rows`. Equal arguments give equal masks."""
+    """Estimate the masks of every picture under the embeddings `rows`. Equal arguments give equal masks.
+
+    `said` [N, K, G, G] is what the class words' attention said, a prior that stays: what tokens learned under a wrong
+    mask cannot talk everybody into it.
+    """
     maps, own = attention_maps(backbone, scene, observed, rows, compiler, config, seed=seed)
     carried = propagate(maps, own, config.propagation_power)
     backgrounds = torch.tensor(scene.backgrounds, device=maps.device)
     presence = scene.presence.to(maps.device)
-    prior = label_posterior(resize(carried, observed.grid), presence, backgrounds, config.sharpness)
-    return refine(prior, maps, observed, crf)
+    heard = label_posterior(resize(carried, observed.grid), presence, backgrounds, config.sharpness)
+    prior = heard if said is None else agreement(heard, said, config.word_weight)
+    return refine(heard, prior, maps, observed, votes, crf)
 
 
-def refine(prior: Tensor, maps: Tensor, observed: Observed, crf: DenseCRF) -> MaskEstimate:
-    """Smooth the `prior` [N, K, G, G] by the pictures' colours, around whatever masks the user gave."""
-    posterior = crf(impose_given(prior, observed))
-    return MaskEstimate(maps=maps, posterior=impose_given(posterior, observed))
+def agreement(heard: Tensor, said: Tensor, weight: float) -> Tensor:
+    """The normalised product of two posteriors [N, K, H, W], the second to the power `weight`."""
+    product = heard * said.clamp_min(1e-6) ** weight
+    return product / product.sum(dim=1, keepdim=True).clamp_min(1e-12)
+
+
+def refine(heard: Tensor, prior: Tensor, maps: Tensor, observed: Observed, votes: Votes, crf: DenseCRF) -> MaskEstimate:
+    """Let the pictures vote on the `prior` [N, K, G, G] and smooth it by their colours, around masks the user gave."""
+    voted = votes(impose_given(prior, observed))
+    posterior = crf(impose_given(voted, observed))
+    return MaskEstimate(maps=maps, heard=heard, posterior=impose_given(posterior, observed))
 
 
 @torch.no_grad()
@@ -116,29 +111,55 @@ def attention_maps(
 
     Both are means over heads, layers and noise levels.
     """
-    layers = plan_layers(backbone, observed.latent_size, config)
-    prompts = full_prompts(scene, compiler)
+    layers = read_layers(backbone, observed.latent_size, config)
+    read_own = layers.own if config.propagation_power else ()
+    prompts, asked = turned_prompts(scene, compiler, config.timesteps)
     text = encode_prompts(backbone, prompts, rows)
-    columns = label_columns(scene, range(observed.count), prompts).to(backbone.device)  # [N, K, L]
+    shown = [picture for picture in range(observed.count) for _ in range(len(prompts) // observed.count)]
+    columns = label_columns(scene, shown, prompts).to(backbone.device)  # [P, K, L]
     noisy, timesteps, owners = _fixed_noise(backbone, observed, config, seed)
     count, labels = scene.presence.shape
     maps = torch.zeros(count, labels, layers.size**2, device=noisy.device)
-    own = torch.zeros(count, layers.self_size**2, layers.self_size**2, device=noisy.device) if layers.own else None
+    own = torch.zeros(count, layers.self_size**2, layers.self_size**2, device=noisy.device) if read_own else None
     for part in torch.arange(len(owners)).split(config.batch_size):
-        owner = owners[part].to(noisy.device)
-        with attention_capture(backbone.unet, (*layers.cross, *layers.own), stop_after_last=True) as seen:
-            backbone.predict(noisy[part], timesteps[part], text.select(owner))
+        owner, prompt = owners[part].to(noisy.device), asked[part].to(noisy.device)
+        with attention_capture(backbone.unet, (*layers.cross, *read_own), stop_after_last=True) as seen:
+            backbone.predict(noisy[part], timesteps[part], text.select(prompt))
         attended = seen.mean_map(layers.cross)  # [b, m * m, L]
-        maps.index_add_(0, owner, columns[owner] @ attended.transpose(1, 2) / config.timesteps)
+        maps.index_add_(0, owner, columns[prompt] @ attended.transpose(1, 2) / config.timesteps)
         if own is not None:
-            own.index_add_(0, owner, seen.mean_map(layers.own) / config.timesteps)
+            own.index_add_(0, owner, seen.mean_map(read_own) / config.timesteps)
     return maps.unflatten(-1, (layers.size, layers.size)), own
 
 
-def full_prompts(scene: Scene, compiler: PromptCompiler) -> list[CompiledPrompt]:
-    """The prompt of each picture that shows every label in it."""
-    texts = (picture_prompt(scene, n, scene.present(n), E_STEP_TEMPLATE) for n in range(len(scene.pictures)))
+def full_prompts(scene: Scene, compiler: PromptCompiler, turn: int = 0) -> list[CompiledPrompt]:
+    """The prompt of each picture that shows every label in it, its things `turn` places on."""
+    texts = (
+        picture_prompt(scene, n, turned(scene, scene.present(n), turn), E_STEP_TEMPLATE)
+        for n in range(len(scene.pictures))
+    )
     return [compiler.compile(text) for text in texts]
+
+
+def turned_prompts(scene: Scene, compiler: PromptCompiler, timesteps: int) -> tuple[list[CompiledPrompt], Tensor]:
+    """Prompts that name the things of each picture in every order of turning, and which one [N * T] a noised latent has.
+
+    Networks tend to look for what a prompt names first at the left; noise levels take turns at the orders, so that a
+    map says where a thing is and not where its name stands.
+    """
+    subjects = scene.presence[:, ~torch.tensor(scene.backgrounds)].sum(dim=1)
+    turns = max(1, min(timesteps, int(subjects.max())))
+    by_turn = [full_prompts(scene, compiler, turn) for turn in range(turns)]
+    prompts = [by_turn[turn][picture] for picture in range(len(scene.pictures)) for turn in range(turns)]
+    asked = [picture * turns + level % turns for picture in range(len(scene.pictures)) for level in range(timesteps)]
+    return prompts, torch.tensor(asked)
+
+
+def turned(scene: Scene, labels: tuple[int, ...], turn: int) -> tuple[int, ...]:
+    """`labels` with the things among them from the one `turn` places on, around; places stay last."""
+    things = [label for label in labels if not scene.backgrounds[label]]
+    start = turn % max(1, len(things))
+    return (*things[start:], *things[:start], *(label for label in labels if scene.backgrounds[label]))
 
 
 def _fixed_noise(

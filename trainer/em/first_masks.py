@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone
+from trainer.em.appearance import Votes
 from trainer.em.config import EStepConfig
 from trainer.em.crf import DenseCRF
 from trainer.em.e_step import MaskEstimate, attention_maps, refine
@@ -45,6 +46,7 @@ def cluster_posterior(
     rows: Mapping[str, Tensor],
     compiler: PromptCompiler,
     config: EStepConfig,
+    votes: Votes,
     crf: DenseCRF,
     *,
     seed: int,
@@ -69,7 +71,9 @@ def cluster_posterior(
         even = torch.zeros_like(prior[picture])
         even[list(present)] = 1 / len(present)
         prior[picture] = CONFIDENCE * prior[picture] + (1 - CONFIDENCE) * even
-    return refine(resize(prior, observed.grid), maps, observed, crf)
+    present = scene.presence.to(prior)[:, :, None, None]
+    nothing = (present / present.sum(dim=1, keepdim=True)).expand(-1, -1, observed.grid, observed.grid)
+    return refine(nothing, resize(prior, observed.grid), maps, observed, votes, crf)
 
 
 def kmeans(points: Tensor, count: int) -> Tensor:

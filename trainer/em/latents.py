@@ -45,18 +45,24 @@ class Observed:
 def observe(backbone: Backbone, scene: Scene, grid: int) -> Observed:
     """Encode every picture of `scene` in both flips and bring colours and given masks to the mask `grid`."""
     pixels = torch.stack([picture.pixels for picture in scene.pictures]).float()  # [N, 3, S, S]
-    both = torch.cat([pixels, pixels.flip(-1)]) / 127.5 - 1
-    moments = [backbone.encode_pictures(part) for part in both.split(ENCODE_BATCH)]
-    mean, std = (torch.cat(parts).unflatten(0, (2, -1)) for parts in zip(*moments, strict=True))
+    mean, std = encode_both_flips(backbone, pixels)
     given, is_given = _given_masks(scene, grid)
     device = backbone.device
     return Observed(
-        mean=mean.to(device),
-        std=std.to(device),
+        mean=mean,
+        std=std,
         colours=resize(pixels, grid).to(device),
         given=given.to(device),
         is_given=is_given.to(device),
     )
+
+
+def encode_both_flips(backbone: Backbone, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation [2, N, C, h, w] of the latents of `pixels` [N, 3, S, S] in 0..255, index 1 mirrored."""
+    both = torch.cat([pixels, pixels.flip(-1)]) / 127.5 - 1
+    moments = [backbone.encode_pictures(part) for part in both.split(ENCODE_BATCH)]
+    mean, std = (torch.cat(parts).unflatten(0, (2, -1)).to(backbone.device) for parts in zip(*moments, strict=True))
+    return mean, std
 
 
 def resize(field: Tensor, size: int) -> Tensor:

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from trainer.backbone import Backbone
-from trainer.em.attention import attention_capture
+from trainer.em.attention import Layers, attention_capture
 from trainer.em.config import MStepConfig
-from trainer.em.e_step import Layers, full_prompts, stratified
+from trainer.em.e_step import full_prompts, stratified
 from trainer.em.latents import Observed, resize
 from trainer.em.losses import anchor_loss, area_normalised_weights, attention_loss, masked_diffusion_loss
 from trainer.em.prompts import PromptCompiler, encode_prompts
@@ -36,7 +36,7 @@ class Learned:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One draw: a picture, whether mirrored, the labels its prompt shows, and the words around them."""
+    """One draw: a picture, whether mirrored, the labels its prompt shows in their order, and the words around them."""
 
     picture: int
     flip: bool
@@ -152,6 +152,8 @@ def draw_samples(scene: Scene, config: MStepConfig, generator: torch.Generator) 
         labels = scene.present(picture)
         if whole < config.subset_chance:
             labels = draw_subset(scene, labels, generator)
+        order = torch.randperm(len(labels), generator=generator).tolist()  # so that no row learns its place in a prompt
+        labels = tuple(labels[at] for at in order)
         samples.append(Sample(picture=picture, flip=flip < config.flip_chance, labels=labels, template=template))
     return samples
 

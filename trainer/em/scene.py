@@ -8,6 +8,7 @@ rows, and is everywhere.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ class Scene:
     unnamed: tuple[Slot | None, ...]
     pictures: tuple[Picture, ...]
     row_words: tuple[str, ...]
+    articles: bool = False  # whether prompts say "an animal" for a slot, not "animal": its row is a class word
 
     @property
     def row_count(self) -> int:
@@ -92,6 +94,13 @@ def layout_scene(training_set: TrainingSet) -> Scene:
     )
 
 
+def in_words(scene: Scene) -> Scene:
+    """The same labels in plain words: one row for each, its class word, with an article. What a network knows best."""
+    concepts = tuple(dataclasses.replace(concept, vectors=1) for concept in scene.concepts)
+    words = TrainingSet(pictures=scene.pictures, concepts=concepts, resolution=0, warnings=())
+    return dataclasses.replace(layout_scene(words), articles=True)
+
+
 def class_word(concept: ConceptSpec) -> str:
     """The user's class word, or the plain word for the concept's kind."""
     return concept.class_word.strip() or DEFAULT_CLASS_WORD[concept.kind]
@@ -123,11 +132,17 @@ def picture_prompt(scene: Scene, picture: int, labels: Sequence[int], template: 
                 parts.append(joiner)
             elif group is places and things:
                 parts.append("in")
-            parts.append(scene.slot(picture, label))
+            slot = scene.slot(picture, label)
+            parts += [article(scene.row_words[slot.rows[0]]), slot] if scene.articles else [slot]
     for style in scene.styles(picture):
         parts += ["in the style of", scene.slots[style]]
     parts.append(after.strip())
     return tuple(part for part in parts if part != "")
+
+
+def article(word: str) -> str:
+    """The indefinite article before `word`."""
+    return "an" if word[0].lower() in "aeiou" else "a"
 
 
 def label_columns(scene: Scene, pictures: Sequence[int], prompts: Sequence[CompiledPrompt]) -> Tensor:

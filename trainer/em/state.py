@@ -53,8 +53,9 @@ class RoundRecord:
 class EMState:
     """The state between two rounds.
 
-    `rows`, `first_moments`, `second_moments`: tower key to [R, d]; `posterior` [N, K, G, G]; `history` uint8
-    [rounds, N, G, G], the winning label of each round's masks; `generator` the CPU generator's bytes.
+    `rows`, `first_moments`, `second_moments`: tower key to [R, d]; `said` [N, K, G, G] what the class words'
+    attention says; `posterior` [N, K, G, G]; `history` uint8 [rounds, N, G, G], the winning label of each round's masks;
+    `generator` the CPU generator's bytes.
     """
 
     fingerprint: str
@@ -62,6 +63,7 @@ class EMState:
     rows: dict[str, Tensor]
     first_moments: dict[str, Tensor]
     second_moments: dict[str, Tensor]
+    said: Tensor
     posterior: Tensor
     history: Tensor
     generator: Tensor
@@ -76,7 +78,7 @@ class EMState:
 
 
 _TOWER_FIELDS = ("rows", "first_moments", "second_moments")
-_TENSOR_FIELDS = ("posterior", "history", "generator")
+_TENSOR_FIELDS = ("said", "posterior", "history", "generator")
 _PLAIN_FIELDS = ("fingerprint", "round", "step", "converged")
 
 

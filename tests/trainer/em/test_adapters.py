@@ -10,7 +10,8 @@ from sdk.errors import TrainingInputError
 from tests.support.tiny_backbone import BEACH, FOX, make_training_set, tiny_backbone
 from trainer.em.adapters import PROJECTIONS, LowRank, adapted, first_adapters, train_adapters
 from trainer.em.config import AdapterConfig, CRFConfig, EMConfig, EStepConfig, MStepConfig, parse_config
-from trainer.em.loop import Problem, fit, prepare
+from trainer.em.loop import fit
+from trainer.em.problem import Problem, prepare
 from trainer.em.state import EMState
 from trainer.export import ADAPTERS_FILE, is_adapters_of, write_adapters
 from trainer.run import ADAPTERS_DIR, run_training

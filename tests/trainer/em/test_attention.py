@@ -9,7 +9,7 @@ from torch import Tensor
 from sdk.errors import BackboneError
 from tests.support.tiny_backbone import tiny_backbone
 from trainer.backbone import Backbone, TextConditioning
-from trainer.em.attention import attention_capture, choose_layers, list_layers
+from trainer.em.attention import attention_capture, choose_layers, list_layers, plan_layers
 
 
 def inputs(backbone: Backbone, *, batch: int = 2) -> tuple[Tensor, Tensor, TextConditioning]:
@@ -188,3 +188,11 @@ class TestChooseLayers:
     def test_refuses_a_network_without_attention(self) -> None:
         with pytest.raises(BackboneError, match="no attention layers"):
             choose_layers((), 16)
+
+
+class TestPlanLayers:
+    def test_self_attention_never_extends_the_pass(self) -> None:
+        layers = plan_layers(tiny_backbone().unet, 8, map_size=8, self_map_size=8)
+        assert layers.size == layers.self_size == 8
+        assert layers.own
+        assert layers.cross[-1].startswith("up_blocks.1")

@@ -5,9 +5,10 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from tests.support.tiny_backbone import BEACH, FOX, make_picture, make_training_set, tiny_backbone
+from tests.support.tiny_backbone import BEACH, BIRD, FOX, make_picture, make_training_set, tiny_backbone
+from trainer.em.appearance import Votes, plan_votes
 from trainer.em.attention import attention_capture
-from trainer.em.config import CRFConfig, EStepConfig
+from trainer.em.config import AppearanceConfig, CRFConfig, EStepConfig
 from trainer.em.e_step import (
     attention_maps,
     e_step,
@@ -17,17 +18,19 @@ from trainer.em.e_step import (
     label_posterior,
     leakage,
     plan_crf,
-    plan_layers,
     propagate,
+    read_layers,
     stratified,
+    turned_prompts,
 )
 from trainer.em.latents import Observed, observe
-from trainer.em.loop import first_rows
+from trainer.em.problem import first_rows
 from trainer.em.prompts import PromptCompiler, encode_prompts
 from trainer.em.scene import Scene, layout_scene
 
 CONFIG = EStepConfig(timesteps=3, timestep_low=10, timestep_high=70)
 CRF = CRFConfig(grid=16)
+NO_VOTES = Votes(kernel=None, judges=torch.zeros(0), config=AppearanceConfig())
 
 
 def tiny_problem(**changes: object) -> tuple[Scene, Observed, dict[str, Tensor], PromptCompiler]:
@@ -46,7 +49,7 @@ class TestEStep:
     def test_posteriors_sum_to_one_over_the_labels_present(self) -> None:
         scene, observed, rows, compiler = tiny_problem()
         posterior = e_step(
-            tiny_backbone(), scene, observed, rows, compiler, CONFIG, plan_crf(observed, CRF), seed=0
+            tiny_backbone(), scene, observed, rows, compiler, CONFIG, NO_VOTES, plan_crf(observed, CRF), seed=0
         ).posterior
         torch.testing.assert_close(posterior.sum(1), torch.ones(2, 16, 16))
         assert posterior[0, 2].max() == 0
@@ -55,7 +58,7 @@ class TestEStep:
     def test_equal_arguments_give_equal_masks(self) -> None:
         scene, observed, rows, compiler = tiny_problem()
         one, two = (
-            e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, plan_crf(observed, CRF), seed=4)
+            e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, NO_VOTES, plan_crf(observed, CRF), seed=4)
             for _ in range(2)
         )
         assert torch.equal(one.posterior, two.posterior)
@@ -78,7 +81,7 @@ class TestEStep:
         noise = torch.randn(1, *observed.mean.shape[2:], generator=torch.Generator().manual_seed(9))
         noisy = backbone.add_noise(observed.mean[0, :1], noise, torch.tensor([40]))
         prompt = full_prompts(scene, compiler)[0]
-        layers = plan_layers(backbone, observed.latent_size, config).cross
+        layers = read_layers(backbone, observed.latent_size, config).cross
         with attention_capture(backbone.unet, layers) as seen, torch.no_grad():
             backbone.predict(noisy, torch.tensor([40]), encode_prompts(backbone, [prompt], rows))
         expected = torch.stack([seen.probabilities(name)[0].mean(0)[:, prompt.columns[0]] for name in layers]).mean(0)
@@ -89,7 +92,7 @@ class TestEStep:
         mask[:16] = True
         scene, observed, rows, compiler = tiny_problem(masks={"demo/fox": mask})
         posterior = e_step(
-            tiny_backbone(), scene, observed, rows, compiler, CONFIG, plan_crf(observed, CRF), seed=0
+            tiny_backbone(), scene, observed, rows, compiler, CONFIG, NO_VOTES, plan_crf(observed, CRF), seed=0
         ).posterior
         assert torch.equal(posterior[0, 0], observed.given[0, 0])
         torch.testing.assert_close(posterior.sum(1), torch.ones(2, 16, 16))
@@ -98,21 +101,36 @@ class TestEStep:
         scene, observed, rows, compiler = tiny_problem()
         raw = dataclasses.replace(CRF, iterations=0)
         one, two = (
-            e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, plan_crf(observed, c), seed=0)
+            e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, NO_VOTES, plan_crf(observed, c), seed=0)
             for c in (CRF, raw)
         )
         assert not torch.allclose(one.posterior, two.posterior, atol=1e-2)
 
+    def test_the_other_pictures_are_heard(self) -> None:
+        scene, observed, rows, compiler = tiny_problem()
+        backbone, layers = tiny_backbone(), read_layers(tiny_backbone(), observed.latent_size, CONFIG)
+        votes = plan_votes(backbone, scene, observed, compiler, layers, AppearanceConfig(), seed=0)
+        one, two = (
+            e_step(backbone, scene, observed, rows, compiler, CONFIG, each, plan_crf(observed, CRF), seed=0)
+            for each in (votes, NO_VOTES)
+        )
+        assert not torch.allclose(one.posterior, two.posterior, atol=1e-2)
 
-class TestPlanLayers:
-    def test_self_attention_never_extends_the_pass(self) -> None:
-        layers = plan_layers(tiny_backbone(), 8, EStepConfig(map_size=8, self_map_size=8))
-        assert layers.size == layers.self_size == 8
-        assert layers.own
-        assert layers.cross[-1].startswith("up_blocks.1")
+    def test_noise_levels_take_turns_at_the_orders_of_a_prompt(self) -> None:
+        scene = layout_scene(make_training_set((FOX, BIRD, BEACH)))
+        prompts, asked = turned_prompts(scene, PromptCompiler(tiny_backbone().towers), 3)
+        assert asked.tolist() == [0, 1, 0, 2, 3, 2, 4, 5, 4]
+        assert prompts[0].rows == (0, 1, 2)
+        assert prompts[1].rows == (1, 0, 2)
 
-    def test_no_propagation_reads_no_self_attention(self) -> None:
-        assert plan_layers(tiny_backbone(), 8, EStepConfig(propagation_power=0)).own == ()
+    def test_what_the_class_words_said_is_heard_beside_the_tokens(self) -> None:
+        scene, observed, rows, compiler = tiny_problem()
+        said = scene.presence[:, :, None, None].expand(-1, -1, 16, 16).float() * 1e-6
+        said[:, 0] = 1.0
+        crf = plan_crf(observed, CRF)
+        estimate = e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, NO_VOTES, crf, seed=0, said=said)
+        assert (estimate.posterior.argmax(1) == 0).all()
+        assert not (estimate.heard.argmax(1) == 0).all()
 
 
 class TestPropagate:

@@ -8,7 +8,7 @@ from sdk.spec.manifest import ConceptKind
 from tests.support.tiny_backbone import BEACH, BIRD, FOX, make_picture, make_training_set, tiny_backbone
 from trainer.em.config import CRFConfig, EMConfig
 from trainer.em.first_masks import cluster_posterior, kmeans, needs_clusters
-from trainer.em.loop import first_masks, prepare
+from trainer.em.problem import first_masks, prepare
 from trainer.em.scene import layout_scene
 
 NAMELESS = dataclasses.replace(FOX, class_word="")
@@ -31,7 +31,7 @@ class TestNeedsClusters:
 class TestClusterPosterior:
     def test_every_cell_is_shared_out(self) -> None:
         problem = prepare(tiny_backbone(), make_training_set((NAMELESS, BEACH)), EMConfig(crf=CRFConfig(grid=16)))
-        posterior = first_masks(problem, problem.origin).posterior
+        posterior = first_masks(problem).posterior
         torch.testing.assert_close(posterior.sum(1), torch.ones(3, 16, 16))
         assert all(0 < float(posterior[n, 0].mean()) < 1 for n in range(3))
 
@@ -39,7 +39,7 @@ class TestClusterPosterior:
         config = EMConfig(crf=CRFConfig(grid=16))
         config = dataclasses.replace(config, e_step=dataclasses.replace(config.e_step, propagation_power=0))
         problem = prepare(tiny_backbone(), make_training_set((NAMELESS, BEACH)), config)
-        posterior = first_masks(problem, problem.origin).posterior
+        posterior = first_masks(problem).posterior
         border = torch.ones(16, 16, dtype=torch.bool)
         border[1:-1, 1:-1] = False
         assert (posterior[:, 1][:, border] > 0.5).all()
@@ -55,6 +55,7 @@ class TestClusterPosterior:
             problem.origin,
             problem.compiler,
             config.e_step,
+            problem.votes,
             problem.crf,
             seed=0,
         )
@@ -75,7 +76,7 @@ class TestClusterPosterior:
         config = EMConfig(crf=CRFConfig(grid=16))
         config = dataclasses.replace(config, e_step=dataclasses.replace(config.e_step, propagation_power=0))
         problem = prepare(tiny_backbone(), make_training_set(concepts, pictures=pictures), config)
-        winner = first_masks(problem, problem.origin).posterior.argmax(1)
+        winner = first_masks(problem).posterior.argmax(1)
         orange = [int(winner[0, 7, 5]), int(winner[1, 7, 10])]
         assert orange[0] == orange[1]
 

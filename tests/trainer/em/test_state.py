@@ -31,6 +31,7 @@ def make_state() -> EMState:
         rows=rows,
         first_moments={key: value * 1e-20 for key, value in rows.items()},
         second_moments={key: value**2 for key, value in rows.items()},
+        said=torch.rand(2, 2, 8, 8, generator=generator),
         posterior=torch.rand(2, 2, 8, 8, generator=generator),
         history=torch.randint(0, 2, (2, 2, 8, 8), generator=generator, dtype=torch.uint8),
         generator=generator.get_state(),

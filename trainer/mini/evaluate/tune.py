@@ -21,7 +21,7 @@ from trainer.em.adapters import concept_loss
 from trainer.em.config import EMConfig
 from trainer.em.e_step import harden
 from trainer.em.latents import resize
-from trainer.em.loop import prepare
+from trainer.em.problem import prepare
 from trainer.em.prompts import PromptCompiler
 from trainer.em.state import EMState
 from trainer.mini.corpus.pool import CaptionedPictures

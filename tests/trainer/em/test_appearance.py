@@ -1,0 +1,103 @@
+"""trainer.em.appearance: pictures vote on one another's labels."""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from tests.support.tiny_backbone import BEACH, BIRD, FOX, make_picture, make_training_set, tiny_backbone
+from trainer.data import Picture
+from trainer.em.appearance import Votes, judging_pictures, plan_votes
+from trainer.em.attention import plan_layers
+from trainer.em.config import AppearanceConfig
+from trainer.em.latents import observe
+from trainer.em.prompts import PromptCompiler
+from trainer.em.scene import Scene, layout_scene
+
+CONFIG = AppearanceConfig()
+NAMES = (FOX.name, BIRD.name, BEACH.name)
+
+
+def scene(*shown: tuple[str, ...]) -> Scene:
+    pictures = [make_picture(f"p{n}", names, shift=2 * n) for n, names in enumerate(shown)]
+    return layout_scene(make_training_set((FOX, BIRD, BEACH), pictures=pictures))
+
+
+def kernel_of(kinds: Tensor) -> Tensor:
+    """Cells [N, P] of the same kind look alike, of different kinds do not."""
+    flat = torch.nn.functional.one_hot(kinds.flatten()).float()
+    kernel = torch.exp(CONFIG.sharpness * (flat @ flat.T - 1))
+    return kernel.view(*kinds.shape, *kinds.shape)
+
+
+def prior_of(labels: Tensor, count: int, *, sure: float = 0.8) -> Tensor:
+    """[N, K, 2, 2] that believes `labels` [N, 4]."""
+    one_hot = torch.nn.functional.one_hot(labels, count).float()
+    spread = one_hot * sure + (1 - one_hot) * (1 - sure) / (count - 1)
+    return spread.transpose(1, 2).unflatten(-1, (2, 2))
+
+
+class TestVotes:
+    def test_pictures_that_agree_outvote_one_that_swapped_two_things(self) -> None:
+        kinds = torch.tensor([[0, 1, 2, 2], [1, 0, 2, 2], [2, 2, 0, 1], [2, 0, 1, 2]])
+        read = kinds.clone()
+        read[3] = torch.tensor([2, 1, 0, 2])
+        votes = Votes(kernel=kernel_of(kinds), judges=judging_pictures(scene(*[NAMES] * 4)), config=CONFIG)
+        assert torch.equal(votes(prior_of(read, 3)).flatten(2).argmax(1), kinds)
+
+    def test_every_cell_is_shared_out_among_the_labels_present(self) -> None:
+        kinds = torch.tensor([[0, 0, 1, 1], [0, 0, 0, 2]])
+        prior = prior_of(kinds, 3)
+        prior[0, 2] = 0
+        prior = prior / prior.sum(1, keepdim=True)
+        judges = judging_pictures(scene((FOX.name, BIRD.name), NAMES))[:, :, :3]
+        voted = Votes(kernel=kernel_of(kinds), judges=judges, config=CONFIG)(prior)
+        torch.testing.assert_close(voted.sum(1), torch.ones(2, 2, 2))
+        assert voted[0, 2].max() == 0
+
+    def test_switched_off_they_change_nothing(self) -> None:
+        backbone, laid_out = tiny_backbone(), scene(NAMES, NAMES)
+        observed = observe(backbone, laid_out, 16)
+        layers = plan_layers(backbone.unet, observed.latent_size, map_size=8, self_map_size=8)
+        off = dataclasses.replace(CONFIG, weight=0.0)
+        votes = plan_votes(backbone, laid_out, observed, PromptCompiler(backbone.towers), layers, off, seed=0)
+        prior = torch.rand(2, 3, 16, 16)
+        assert votes(prior) is prior
+
+
+class TestJudgingPictures:
+    def test_other_pictures_that_show_the_label_judge_it(self) -> None:
+        judges = judging_pictures(scene(NAMES, NAMES, (FOX.name, BEACH.name)))
+        assert judges[0, :, 0].tolist() == [0, 1, 1]
+        assert judges[0, :, 1].tolist() == [0, 1, 0]
+
+    def test_a_label_that_no_other_picture_shows_is_judged_by_its_own(self) -> None:
+        judges = judging_pictures(scene(NAMES, (FOX.name, BEACH.name)))
+        assert judges[0, :, 1].tolist() == [1, 0]
+
+    def test_grounds_that_the_user_did_not_name_are_not_alike(self) -> None:
+        laid_out = scene((FOX.name,), (FOX.name,))
+        unnamed = len(laid_out.labels) - 1
+        assert judging_pictures(laid_out)[:, :, unnamed].tolist() == [[1, 0], [0, 1]]
+
+
+class TestResemblance:
+    def kernel(self, *pictures: Picture) -> Tensor:
+        backbone, laid_out = tiny_backbone(), layout_scene(make_training_set((FOX, BEACH), pictures=pictures))
+        observed = observe(backbone, laid_out, 16)
+        layers = plan_layers(backbone.unet, observed.latent_size, map_size=8, self_map_size=8)
+        votes = plan_votes(backbone, laid_out, observed, PromptCompiler(backbone.towers), layers, CONFIG, seed=0)
+        assert votes.kernel is not None
+        return votes.kernel
+
+    def test_a_picture_is_most_like_its_own_copy(self) -> None:
+        names = [FOX.name, BEACH.name]
+        kernel = self.kernel(make_picture("a", names), make_picture("b", names), make_picture("c", names, shift=8))
+        assert kernel.shape == (3, 64, 3, 64)
+        torch.testing.assert_close(kernel[0].diagonal(dim1=0, dim2=2)[1], torch.ones(64), atol=1e-4, rtol=0)
+        assert kernel[0, :, 2].diagonal().mean() < 0.99
+
+    def test_it_is_symmetric(self) -> None:
+        names = [FOX.name, BEACH.name]
+        kernel = self.kernel(make_picture("a", names), make_picture("b", names, shift=6))
+        torch.testing.assert_close(kernel[0, :, 1], kernel[1, :, 0].T)
