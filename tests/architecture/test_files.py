@@ -18,7 +18,7 @@ TOP_LEVEL = {
     *("docs", "benchmarks", "examples", "deploy", "LICENSE", "NOTICE", "CHANGELOG.md", "CONTRIBUTING.md"),
     *("Makefile", "constraints.txt", ".ci", ".gitignore"),
 }
-UNTRACKED = {".git", ".venv", "demo-workspace", "demo-out", "build", "dist"}
+UNTRACKED = {".git", ".venv", "demo-workspace", "demo-out", "build", "dist", ".cache"}
 
 
 def relative(path: Path) -> str:
