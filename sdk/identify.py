@@ -22,26 +22,9 @@ from sdk.credentials.read import ContentCredentials, read_credentials
 from sdk.errors import InputError, VerificationError
 from sdk.signing.trust import TrustRoot
 from sdk.spec.digest import Digest
+from sdk.spec.explanation import TracedVersion
 from sdk.spec.identify import IdentifyQuery, Likeness
-from sdk.spec.ids import PrincipalId, RecordId, parse_version_ref
-from sdk.verify import verify_receipt
-
-
-@dataclass(frozen=True, kw_only=True)
-class CountedReviewer:
-    """Who approved a version, proven by the entry of this index in the log."""
-
-    reviewer: PrincipalId
-    log_index: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class TracedVersion:
-    """A version that an image was made with."""
-
-    name: str  # tenant/name@number
-    approvals: tuple[CountedReviewer, ...]
-    consents: tuple[RecordId, ...]
+from sdk.trace import trace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,17 +82,6 @@ def make_query(content: bytes) -> IdentifyQuery:
     return IdentifyQuery(digest=Digest.of(content), fingerprints=found)
 
 
-def trace(client: Client, name: str, trust: TrustRoot) -> TracedVersion:
-    """Who approved a version and under which consents; approvals count only with their proof."""
-    bundle = client.resolve(parse_version_ref(name))
-    entries = [(verify_receipt(approval.receipt, trust), approval.receipt.index) for approval in bundle.approvals]
-    return TracedVersion(
-        name=name,
-        approvals=tuple(CountedReviewer(reviewer=entry.actor, log_index=index) for entry, index in entries),
-        consents=tuple(consent.id for consent in bundle.consents),
-    )
-
-
 def _credentials(content: bytes, trust: TrustRoot) -> ContentCredentials | None:
     try:
         return read_credentials(content, trust.credential_authorities)
@@ -146,6 +118,6 @@ def _describe_match(match: Match) -> Iterator[str]:
         for approval in version.approvals:
             yield f"    approved by {approval.reviewer} (entry {approval.log_index})"
         for consent in version.consents:
-            yield f"    consent     {consent}"
+            yield f"    consent     {consent.id}"
     entries = " and ".join(str(index) for index in (view.intent_index, view.result_index) if index is not None)
     yield f"  log          entries {entries}"

@@ -123,7 +123,7 @@ def views_of(session: Session, rows: Sequence[GenerationRow]) -> tuple[Generatio
 
 
 def _view(row: GenerationRow, names: tuple[str, ...], result: GenerationResultRow | None) -> GenerationView:
-    images = parse_wire(GenerationResult, result.content, f"result of {row.id}").images if result else ()
+    recorded = parse_wire(GenerationResult, result.content, f"result of {row.id}") if result else None
     return GenerationView(
         id=row.id,
         application=row.application,
@@ -132,7 +132,8 @@ def _view(row: GenerationRow, names: tuple[str, ...], result: GenerationResultRo
         versions=names,
         permitted_at=row.decided_at,
         recorded_at=result.recorded_at if result else None,
-        images=images,
+        images=recorded.images if recorded else (),
+        attention=recorded.attention if recorded else None,
         intent_index=row.log_index,
         result_index=result.log_index if result else None,
     )

@@ -16,6 +16,7 @@ variants      variants
 canvas        --size and --place, which both share
 usage         usage
 identify      identify
+explain       explain
 policy        policy why, test, diff, replay
 audit         audit log, audit verify, audit generations
 

@@ -22,6 +22,7 @@ from sdk.cli import (
     compose,
     consent,
     credential,
+    explain,
     identify,
     policy,
     records,
@@ -65,6 +66,7 @@ def application() -> typer.Typer:
         variants,
         usage,
         identify,
+        explain,
         policy,
         audit,
     ):

@@ -9,7 +9,9 @@ import typer
 
 from sdk.cli.canvas import LeakageOption, PlaceOption, SchedulerOption, SizeOption, parse_places, parse_size
 from sdk.cli.connection import ProfileOption, connected, console, now, say
+from sdk.cli.explain import attention_file, save_page
 from sdk.errors import InputError
+from sdk.spec.canonical import encode_canonical
 
 commands = typer.Typer()
 
@@ -36,6 +38,9 @@ def compose(
     size: SizeOption = None,
     place: PlaceOption = None,
     leakage: LeakageOption = 1.0,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also keep what each image attended to, and a page that explains it.")
+    ] = False,
     profile: ProfileOption = None,
 ) -> None:
     """Generate images. Resolves, verifies, asks policy, records, generates, marks, records; or says why not."""
@@ -61,6 +66,7 @@ def compose(
             size=parse_size(size),
             layout=parse_places(place),
             leakage=leakage,
+            explain=explain,
             profile=chosen,
             client=client,
             on_progress=show,
@@ -70,6 +76,12 @@ def compose(
         path = out / f"{composition.generation_id}-{index}.png"
         image.save(path)
         say(str(path))
+    if composition.attention:
+        kept = out / attention_file(composition.generation_id)
+        kept.write_bytes(encode_canonical(composition.attention))
+        page = out / f"{composition.generation_id}.html"
+        save_page(composition.explain(), out, page)
+        say(str(page))
     say(f"generation {composition.generation_id} is recorded, log entry {composition.receipt.index}")
 
 

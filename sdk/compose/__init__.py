@@ -4,6 +4,7 @@ call      the call and the order of its steps, which is the promise
 options   what it was given, checked before anything is spent
 steps     the steps, one function each
 question  what it asks policy
+explaining  what an explanation of it is made from
 values    what it takes with it, reports and hands out
 bar       a bar in the terminal
 aio       `acompose`: the same call for event loops

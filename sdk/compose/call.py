@@ -21,6 +21,7 @@ from pathlib import Path
 
 from sdk.client import Client
 from sdk.compose.bar import progress_bar
+from sdk.compose.explaining import explain_composition, keep_attention
 from sdk.compose.options import check_options, check_use, check_whole
 from sdk.compose.steps import (
     concept_use,
@@ -45,6 +46,7 @@ from sdk.compose.values import (
 )
 from sdk.credentials.authority import load_credential_signer
 from sdk.credentials.mark import encode_png, mark_image
+from sdk.generate.attribution import AttentionMap
 from sdk.generate.places import GivenPlace
 from sdk.generate.scene import Scene, concept_of, name_concepts, parse_scene
 from sdk.profile import Profile, load_profile
@@ -79,6 +81,7 @@ def compose(
     leakage: float = 1.0,
     progress: bool = False,
     preview_every: int = 0,
+    explain: bool = False,
     profile: Profile | Path | None = None,
     client: Client | None = None,
     on_progress: OnProgress | None = None,
@@ -91,7 +94,7 @@ def compose(
     `scheduler` is a name of `sdk.spec.sampling.Scheduler`. `layout` gives a concept a place by its name in the scene:
     (left, top, right, bottom) in fractions of the canvas, or a mask; `leakage` says how much placed concepts see of
     each other. `progress` shows a bar; `on_progress` is told every step, with a small preview every `preview_every`
-    steps. `profile` is who composes; `client` replaces the connection that it describes; `clock` the time.
+    steps; `explain` keeps what each image attended to (`Composition.explain`). `profile` is who composes; `client` replaces the connection that it describes; `clock` the time.
 
     Raises:
         NotApproved: a version is not approved (any more).
@@ -125,7 +128,7 @@ def compose(
         told = [opened.enter_context(progress_bar())] if progress else []
         watcher = Watcher((*told, *((on_progress,) if on_progress else ())), preview_every)
         composer = _composer(chosen, connection, clock)
-        return _compose(composer, tuple(names.values()), parsed, use, sampling, count, watcher)
+        return _compose(composer, tuple(names.values()), parsed, use, sampling, count, explain, watcher)
 
 
 def _compose(
@@ -135,6 +138,7 @@ def _compose(
     use: Use,
     sampling: Sampling,
     count: int,
+    explain: bool,
     watcher: Watcher,
 ) -> Composition:
     watcher.tell(ComposeProgress(stage=ComposeStage.RESOLVE))
@@ -161,7 +165,9 @@ def _compose(
     log.see(grant.receipt.checkpoint.encode())
 
     watcher.tell(ComposeProgress(stage=ComposeStage.GENERATE, images=count, steps=sampling.steps))
-    pictures = generate_pictures(composer, grant.id, versions, scene, sampling, count, watcher)  # 5
+    attended: list[Sequence[AttentionMap]] = []
+    on_attention = (lambda _image, maps: attended.append(maps)) if explain else None
+    pictures = generate_pictures(composer, grant.id, versions, scene, sampling, count, watcher, on_attention)  # 5
 
     watcher.tell(ComposeProgress(stage=ComposeStage.CREDENTIAL, images=count))
     facts = concept_use(grant, versions, intent, trust)
@@ -170,11 +176,17 @@ def _compose(
     )  # 6
 
     watcher.tell(ComposeProgress(stage=ComposeStage.RESULT, images=count))
-    receipt = record_result(composer, grant.id, versions, images, trust)  # 7
+    attention = keep_attention(grant.id, images, attended) if explain else None
+    receipt = record_result(composer, grant.id, versions, images, attention, trust)  # 7
     log.see(receipt.checkpoint.encode())
     require_live(composer, versions, trust)  # 8
     return Composition(
-        images=images, generation_id=grant.id, decision=grant.decision, receipt=receipt, versions=versions
+        images=images,
+        generation_id=grant.id,
+        decision=grant.decision,
+        receipt=receipt,
+        versions=versions,
+        explanation=explain_composition(composer, grant, intent, versions, receipt, attention, trust, now),
     )
 
 

@@ -20,7 +20,7 @@ from sdk.credentials.fingerprint import fingerprints_of_output
 from sdk.credentials.mark import PNG_MEDIA_TYPE
 from sdk.errors import BackboneError, PolicyDenied, VerificationError
 from sdk.generate.base_model import base_model_digest
-from sdk.generate.pipeline import Watch, generate_images, load_pipeline
+from sdk.generate.pipeline import OnAttention, Watch, generate_images, load_pipeline
 from sdk.generate.scene import Scene
 from sdk.generate.tokens import LearnedToken, parse_token
 from sdk.policy.bundle import parse_bundle
@@ -32,6 +32,7 @@ from sdk.signing.trust import TrustRoot
 from sdk.spec.api import GeneratedImage, GenerationGrant, GenerationIntent, GenerationResult
 from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.digest import Digest
+from sdk.spec.explanation import GenerationAttention
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.log_entry import AuditEventType, LogReceipt
 from sdk.spec.manifest import ArtefactRole
@@ -123,6 +124,7 @@ def generate_pictures(
     sampling: Sampling,
     count: int,
     watcher: Watcher,
+    on_attention: OnAttention | None,
 ) -> list[Image]:
     """Fetch each version's embedding under the grant, check it, and draw."""
     tokens = {version.bundle.concept: _fetch_token(composer.client, generation, version) for version in versions}
@@ -139,7 +141,7 @@ def generate_pictures(
             )
         )
 
-    watch = Watch(on_step=report, on_preview=report, preview_every=watcher.preview_every)
+    watch = Watch(on_step=report, on_preview=report, preview_every=watcher.preview_every, on_attention=on_attention)
     return list(generate_images(load_pipeline(composer.base_model), scene, tokens, sampling, count=count, watch=watch))
 
 
@@ -181,6 +183,7 @@ def record_result(
     generation: RecordId,
     versions: Sequence[VerifiedVersion],
     images: Sequence[ComposedImage],
+    attention: GenerationAttention | None,
     trust: TrustRoot,
 ) -> LogReceipt:
     """Record the digests of the images with the application's signature; return the proof that it is logged."""
@@ -201,7 +204,7 @@ def record_result(
         for image in images
     )
     statement = sign_envelope(encode_statement(predicate, subjects=subjects), composer.signer)
-    result = GenerationResult(images=listed, statement=statement)
+    result = GenerationResult(images=listed, statement=statement, attention=attention.digest if attention else None)
     receipt = composer.client.record_generation(generation, result)
     _require_entry(composer, receipt, AuditEventType.GENERATION_RECORDED, generation, {"result": result}, trust)
     return receipt

@@ -16,6 +16,7 @@ from sdk.credentials.authority import CredentialSigner
 from sdk.profile import Profile
 from sdk.signing.signer import Signer
 from sdk.spec.digest import Digest
+from sdk.spec.explanation import Explanation, GenerationAttention
 from sdk.spec.ids import RecordId
 from sdk.spec.log_entry import LogReceipt
 from sdk.spec.policy import Decision
@@ -99,6 +100,17 @@ class Composition:
     decision: Decision
     receipt: LogReceipt  # proves that the result is recorded
     versions: tuple[VerifiedVersion, ...]
+    explanation: Explanation
+
+    def explain(self) -> Explanation:
+        """Why it was permitted, who approved what, and, if it was composed with `explain`, what each image attended to."""
+        return self.explanation
+
+    @property
+    def attention(self) -> GenerationAttention | None:
+        """The maps to be kept beside the images: their digest is on record. None unless composed with `explain`."""
+        images = self.explanation.images
+        return GenerationAttention(generation=self.generation_id, images=images) if images else None
 
 
 @dataclass(frozen=True, kw_only=True)

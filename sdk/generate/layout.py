@@ -80,10 +80,7 @@ def coupled_regions(unet: Any, prompts: Tensor, layout: Layout, latent: tuple[in
 
     `latent` is (rows, columns) of the latent picture. The layers are as before on leaving, always.
     """
-
-    def weights(cells: int) -> Tensor:
-        return region_weights(layout, *_grid(latent, cells)).reshape(len(layout) + 1, cells, 1)
-
+    weights = latent_weights(layout, latent)
     before = dict(unet.attn_processors)
     unet.set_attn_processor(
         {
@@ -108,7 +105,7 @@ def separated_regions(unet: Any, layout: Layout, latent: tuple[int, int], leakag
     def bias(cells: int) -> Tensor | None:
         if cells > MAX_SEPARATED_CELLS:
             return None
-        return separation_bias(layout, *_grid(latent, cells), leakage)
+        return separation_bias(layout, *latent_grid(latent, cells), leakage)
 
     before = dict(unet.attn_processors)
     unet.set_attn_processor(
@@ -155,6 +152,15 @@ class _Separated:
         return self._inner(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
 
 
+def latent_weights(layout: Layout, latent: tuple[int, int]) -> Callable[[int], Tensor]:
+    """The regions' weights in a layer of so many cells [1 + places, cells, 1]; `latent` is (rows, columns)."""
+
+    def weights(cells: int) -> Tensor:
+        return region_weights(layout, *latent_grid(latent, cells)).reshape(len(layout) + 1, cells, 1)
+
+    return weights
+
+
 class _Coupled:
     """A cross-attention processor that blends the answers to every region's prompt."""
 
@@ -184,7 +190,7 @@ class _Coupled:
         return torch.cat([answers[:-regions], blended])
 
 
-def _grid(latent: tuple[int, int], cells: int) -> tuple[int, int]:
+def latent_grid(latent: tuple[int, int], cells: int) -> tuple[int, int]:
     """Rows and columns of a layer with `cells` places: the latent's, halved (rounding up) some times."""
     rows, columns = latent
     while rows * columns > cells:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sdk.errors import BackboneError, ConfigurationError, InputError
+from sdk.generate.attribution import AttendedPrompts, AttentionMap, AttentionRecorder, recorded_attention
 from sdk.generate.base_model import PIPELINE_INDEX, base_model_digest
-from sdk.generate.layout import coupled_regions, region_parts, separated_regions
+from sdk.generate.layout import coupled_regions, latent_weights, region_parts, separated_regions
+from sdk.generate.places import Layout
 from sdk.generate.scene import Scene
 from sdk.generate.schedulers import make_scheduler, scheduled
 from sdk.generate.tokens import CompiledPrompt, LearnedToken, bound_tokens, compile_prompt
@@ -34,6 +36,8 @@ OnStep = Callable[[int, int], None]
 """Called after every denoising step with the image's number and the step, both from 0."""
 OnPreview = Callable[[int, int, "Image"], None]
 """Called with the image's number, the step, and how the picture looks then, as small as the latent picture is."""
+OnAttention = Callable[[int, tuple[AttentionMap, ...]], None]
+"""Called with the image's number, from 0, and where it attended to each concept, before the image is handed out."""
 
 _loaded: dict[tuple[Digest, str], LoadedPipeline] = {}
 _loading = threading.Lock()
@@ -57,11 +61,15 @@ class LoadedPipeline:
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """Who is told how far a drawing is. A preview costs a decoding, and is made only every `preview_every` steps."""
+    """Who is told how far a drawing is. A preview costs a decoding, and is made only every `preview_every` steps.
+
+    With `on_attention`, cross-attention is read while drawing; without, nothing is hooked and nothing is paid.
+    """
 
     on_step: OnStep | None = None
     on_preview: OnPreview | None = None
     preview_every: int = 0
+    on_attention: OnAttention | None = None
 
 
 def load_pipeline(directory: Path) -> LoadedPipeline:
@@ -103,8 +111,16 @@ def generate_images(
             changed.enter_context(scheduled(loaded.pipeline, sampling.scheduler))
         if sampling.layout:
             _place(changed, loaded, scene, tokens, sampling, size)
+        recorder = None
+        if watch.on_attention:
+            recorder = changed.enter_context(_recorded(loaded, scene, tokens, sampling.layout, size))
         for index in range(count):
-            yield _draw(loaded, conditions, sampling, size, index, watch)
+            if recorder:
+                recorder.start()
+            picture = _draw(loaded, conditions, sampling, size, index, watch)
+            if recorder and watch.on_attention:
+                watch.on_attention(index, recorder.maps())
+            yield picture
 
 
 def _place(
@@ -118,12 +134,33 @@ def _place(
     """Change the attention of the base model, until `changed` is closed, so that concepts keep to their places."""
     import torch
 
-    unet, cell = loaded.pipeline.unet, int(loaded.pipeline.vae_scale_factor)
-    latent = (size[1] // cell, size[0] // cell)
+    unet, latent = loaded.pipeline.unet, _latent(loaded, size)
     prompts = torch.cat([_encode(loaded, parts, tokens)[0] for parts in region_parts(scene, sampling.layout)])
     changed.enter_context(coupled_regions(unet, prompts, sampling.layout, latent))
     if sampling.leakage < 1:
         changed.enter_context(separated_regions(unet, sampling.layout, latent, sampling.leakage))
+
+
+def _recorded(
+    loaded: LoadedPipeline,
+    scene: Scene,
+    tokens: Mapping[ConceptId, LearnedToken],
+    layout: Layout,
+    size: tuple[int, int],
+) -> AbstractContextManager[AttentionRecorder]:
+    latent = _latent(loaded, size)
+    prompts = region_parts(scene, layout) if layout else [scene.parts]
+    attended = AttendedPrompts(
+        owners=tuple(_compile(loaded, parts, tokens, 0).owners for parts in prompts),
+        weights=latent_weights(layout, latent) if layout else None,
+    )
+    return recorded_attention(loaded.pipeline.unet, attended, latent)
+
+
+def _latent(loaded: LoadedPipeline, size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of the latent picture."""
+    cell = int(loaded.pipeline.vae_scale_factor)
+    return size[1] // cell, size[0] // cell
 
 
 def _draw(
@@ -184,12 +221,7 @@ def _encode(
     """Hidden states [1, L, D] and, for two encoders, the pooled text [1, P] of the second."""
     import torch
 
-    prompts = [
-        compile_prompt(
-            parts, tokens, tower=tower, tokenizer=tokenizer, length=int(encoder.config.max_position_embeddings)
-        )
-        for tower, (tokenizer, encoder) in enumerate(loaded.towers)
-    ]
+    prompts = [_compile(loaded, parts, tokens, tower) for tower in range(len(loaded.towers))]
     encoders = [encoder for _, encoder in loaded.towers]
     with ExitStack() as bound:
         for encoder, prompt in zip(encoders, prompts, strict=True):
@@ -198,6 +230,14 @@ def _encode(
     if len(outputs) == 1:
         return outputs[0].last_hidden_state, None
     return torch.cat([output.hidden_states[-2] for output in outputs], dim=-1), outputs[-1].text_embeds
+
+
+def _compile(
+    loaded: LoadedPipeline, parts: Sequence[str | ConceptId], tokens: Mapping[ConceptId, LearnedToken], tower: int
+) -> CompiledPrompt:
+    tokenizer, encoder = loaded.towers[tower]
+    length = int(encoder.config.max_position_embeddings)
+    return compile_prompt(parts, tokens, tower=tower, tokenizer=tokenizer, length=length)
 
 
 def _run(encoder: Any, prompt: CompiledPrompt) -> Any:

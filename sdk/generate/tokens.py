@@ -37,11 +37,15 @@ class LearnedToken:
 
 @dataclass(frozen=True, kw_only=True)
 class CompiledPrompt:
-    """Token ids of one text encoder's length; `columns[i]` holds row `rows[i]` [n, d] of that encoder."""
+    """Token ids of one text encoder's length; `columns[i]` holds row `rows[i]` [n, d] of that encoder.
+
+    `owners` are the concepts of the tokens after the first, which starts the text; none for ordinary words.
+    """
 
     ids: tuple[int, ...]
     columns: tuple[int, ...]
     rows: Tensor | None
+    owners: tuple[ConceptId | None, ...]
 
 
 def placeholder_token(concept: ConceptId) -> str:
@@ -91,6 +95,7 @@ def compile_prompt(
     import torch
 
     ids: list[int] = [tokenizer.bos_token_id]
+    owners: list[ConceptId | None] = []
     columns: list[int] = []
     rows: list[Tensor] = []
     for part in parts:
@@ -101,11 +106,14 @@ def compile_prompt(
             ids += [STAND_IN_ID] * token.vectors
         else:
             ids += tokenizer(part, add_special_tokens=False).input_ids
+        owners += [part if isinstance(part, ConceptId) else None] * (len(ids) - 1 - len(owners))
     if len(ids) + 1 > length:
         raise SceneError(f"the text has {len(ids) - 1} tokens; this base model reads {length - 2}; shorten it")
     ids.append(tokenizer.eos_token_id)
     ids += [tokenizer.pad_token_id] * (length - len(ids))
-    return CompiledPrompt(ids=tuple(ids), columns=tuple(columns), rows=torch.cat(rows) if rows else None)
+    return CompiledPrompt(
+        ids=tuple(ids), columns=tuple(columns), rows=torch.cat(rows) if rows else None, owners=tuple(owners)
+    )
 
 
 @contextmanager

@@ -257,6 +257,7 @@ class GenerationResult(WireModel):
 
     images: tuple[GeneratedImage, ...] = Field(min_length=1, max_length=64)
     statement: Envelope
+    attention: Digest | None = None  # of the `GenerationAttention` that the application kept
 
 
 class GenerationView(WireModel):
@@ -268,6 +269,7 @@ class GenerationView(WireModel):
     permitted_at: AwareDatetime
     recorded_at: AwareDatetime | None = None
     images: tuple[GeneratedImage, ...] = ()
+    attention: Digest | None = None
     intent_index: int  # in the log
     result_index: int | None = None
 

@@ -91,8 +91,10 @@ class Reader:
             self.printed = done.stdout
 
     def told(self, line: str) -> str:
-        """The line with the id that the guide leaves to its reader."""
+        """The line with the ids that the guide leaves to its reader."""
         bundle = self.studio.client("owner").get_version(FOX, 1)
+        composed = self.names.get("result")
+        line = line.replace("gen_...", composed.generation_id if composed else "gen_...")
         return line.replace("lic_...", bundle.licences[0].id)
 
     def who(self, words: list[str]) -> list[str]:

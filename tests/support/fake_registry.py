@@ -39,7 +39,7 @@ from sdk.spec.identify import NEAR, IdentifyAnswer, IdentifyQuery, Likeness
 from sdk.spec.ids import RecordId, parse_version_ref
 from sdk.spec.log_entry import AuditEventType, parse_log_entry
 from sdk.spec.log_tiles import TILE_WIDTH, parse_tile_index
-from sdk.spec.policy import Decision, Effect, Role
+from sdk.spec.policy import Decision, Effect, Reason, Role
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 Answer = WireModel | bytes
@@ -66,6 +66,9 @@ class FakeRegistry:
         self.principal, self.roles = principal, roles
         self.policies: PolicyBundle = load_bundle(POLICIES)
         self.effect = Effect.PERMIT
+        self.reasons = (
+            Reason(rule="composition.may-compose", about="demo/fox", message="The use is covered.", remedy=""),
+        )
         self.blobs: dict[Digest, bytes] = {}
         self.intents: list[GenerationIntent] = []
         self.results: list[GenerationResult] = []
@@ -157,6 +160,9 @@ class FakeRegistry:
             return self.blobs[Digest(path.rpartition("/")[2])]
         if path.endswith("/result"):
             return self._result(RecordId(path.split("/")[-2]), parse_wire(GenerationResult, request.content, "result"))
+        if method == "GET" and path != "/v1/generations":
+            number = next(n for n in range(len(self.intents)) if path.endswith(generation_id(n + 1)))
+            return self._view(number)
         if method == "GET":
             return GenerationList(generations=tuple(self._view(index) for index in range(len(self.intents))))
         intent = parse_wire(GenerationIntent, request.content, "intent")
@@ -197,7 +203,11 @@ class FakeRegistry:
 
     def decision(self) -> Decision:
         return Decision(
-            effect=self.effect, action="compose", reasons=(), bundle=self.policies.digest, context=Digest.of(b"context")
+            effect=self.effect,
+            action="compose",
+            reasons=self.reasons,
+            bundle=self.policies.digest,
+            context=Digest.of(b"context"),
         )
 
     def _view(self, number: int) -> GenerationView:
@@ -211,6 +221,7 @@ class FakeRegistry:
             versions=tuple(world.name for world in self.worlds.values()),
             permitted_at=self.permitted_at,
             images=self.results[0].images if self.results else (),
+            attention=self.results[0].attention if self.results else None,
             intent_index=events.index(AuditEventType.GENERATION_PERMITTED),
             result_index=events.index(AuditEventType.GENERATION_RECORDED) if recorded else None,
         )

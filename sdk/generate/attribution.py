@@ -1,0 +1,142 @@
+"""Where a picture attended to each concept while it was drawn: cross-attention, read without changing it.
+
+After DAAM (Tang et al., "What the DAAM", arXiv 2210.04885): the attention of each place to the tokens of a concept,
+averaged over heads and denoising steps, and over layers once they are brought to one grid. Of each place only what it
+pays to the words of the scene counts; the start, the end and the padding, which take up what no word asks for, are
+left out. Maps say where the network looked. They are no proof of what caused a pixel.
+
+Forward hooks keep what chosen layers compute anyway, inside the `with` only. Importing this module needs no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from sdk.errors import BackboneError
+from sdk.generate.layout import latent_grid
+from sdk.spec.ids import ConceptId
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FINEST_GRID: Final = 32  # places along a side; finer layers say hardly more and cost most
+_CROSS_ATTENTION: Final = "attn2"
+
+Owners = Sequence[ConceptId | None]
+"""Of each token of a prompt after the first, which starts it: its concept, or none for one of the other words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttendedPrompts:
+    """The conditioned prompts of one forward pass, which are the last of its batch: one, or one for each region."""
+
+    owners: tuple[Owners, ...]
+    weights: Callable[[int], Tensor] | None = None  # of a layer of so many places, [regions, places, 1]; none for one
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionMap:
+    """How much of what each place paid to the scene's words went to one concept, or to the words that are none."""
+
+    concept: ConceptId | None
+    share: float  # of the whole picture; the shares of a picture add up to 1
+    cells: Tensor  # [rows, columns], each between 0 and 1
+
+
+@dataclass
+class AttentionRecorder:
+    """Attention of one picture, added up over the passes made since `start`."""
+
+    prompts: AttendedPrompts
+    latent: tuple[int, int]
+    sums: dict[tuple[int, int], Tensor] = field(default_factory=dict)  # of a grid: [labels, rows, columns]
+    _owned_columns: Tensor | None = None
+
+    def start(self) -> None:
+        """Forget what was recorded: another picture begins."""
+        self.sums.clear()
+
+    @property
+    def labels(self) -> tuple[ConceptId | None, ...]:
+        return tuple(dict.fromkeys(owner for owners in self.prompts.owners for owner in owners))
+
+    def add(self, heads: int, query: Tensor, key: Tensor) -> None:
+        """Add one layer's attention; `query` [B, N, H * d] and `key` [B, L, H * d] as the layer computed them."""
+
+        regions, places = len(self.prompts.owners), query.shape[1]
+        grid = latent_grid(self.latent, places)
+        asked, known = (flat[-regions:].unflatten(-1, (heads, -1)).transpose(1, 2) for flat in (query, key))
+        scores = asked @ known.transpose(-1, -2) / math.sqrt(asked.shape[-1])
+        attention = scores.float().softmax(dim=-1).mean(dim=1)  # [regions, N, L]
+        if self.prompts.weights is not None:
+            attention = attention * self.prompts.weights(places).to(attention)
+        owned = self._owned(attention)
+        paid = (attention @ owned).sum(0).T.unflatten(-1, grid)  # [labels, rows, columns]
+        self.sums[grid] = self.sums[grid] + paid if grid in self.sums else paid
+
+    def _owned(self, attention: Tensor) -> Tensor:
+        """Which columns of each region's prompt are each label's, as ones [regions, L, labels]."""
+        if self._owned_columns is None:
+            owned = attention.new_zeros(len(attention), attention.shape[-1], len(self.labels))
+            for region, owners in enumerate(self.prompts.owners):
+                for column, owner in enumerate(owners, 1):
+                    owned[region, column, self.labels.index(owner)] = 1
+            self._owned_columns = owned
+        return self._owned_columns
+
+    def maps(self) -> tuple[AttentionMap, ...]:
+        """The maps of the picture, concepts first, in the order of the scene.
+
+        Raises:
+            BackboneError: nothing was recorded.
+        """
+        import torch
+        from torch.nn.functional import interpolate
+
+        if not self.sums:
+            raise BackboneError("the base model has no cross-attention that was read; it cannot say where a concept is")
+        finest = max(self.sums, key=math.prod)
+        grids = [interpolate(each[None], finest, mode="bilinear")[0] for each in self.sums.values()]
+        paid = torch.stack(grids).sum(0).cpu()  # [labels, rows, columns]
+        cells = paid / paid.sum(0, keepdim=True)
+        shares = cells.mean(dim=(1, 2))
+        found = zip(self.labels, shares.tolist(), cells, strict=True)
+        maps = [AttentionMap(concept=label, share=share, cells=held) for label, share, held in found]
+        return tuple(sorted(maps, key=lambda each: each.concept is None))
+
+
+@contextmanager
+def recorded_attention(unet: Any, prompts: AttendedPrompts, latent: tuple[int, int]) -> Iterator[AttentionRecorder]:
+    """While open, every pass of `unet` adds its attention to the recorder. The hooks are removed on leaving, always.
+
+    `latent` is (rows, columns) of the latent picture.
+    """
+    recorder = AttentionRecorder(prompts=prompts, latent=latent)
+    handles = []
+    try:
+        for name, module in unet.named_modules():
+            if name.endswith(f".{_CROSS_ATTENTION}") and hasattr(module, "to_q"):
+                handles += _hook(module, recorder)
+        yield recorder
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _hook(module: Any, recorder: AttentionRecorder) -> list[Any]:
+    """Hooks on one layer, which computes its queries before its keys."""
+    queries: list[Tensor] = []
+
+    def on_query(_module: object, _inputs: object, output: Tensor) -> None:
+        queries[:] = [output]
+
+    def on_key(_module: object, _inputs: object, output: Tensor) -> None:
+        query = queries.pop()
+        if query.shape[1] <= max(FINEST_GRID**2, math.prod(recorder.latent) // FINEST_GRID):
+            recorder.add(int(module.heads), query, output)
+
+    return [module.to_q.register_forward_hook(on_query), module.to_k.register_forward_hook(on_key)]

@@ -1,0 +1,36 @@
+"""From a version back to who approved it and under which consents and licences. Approvals count only with their proof."""
+
+from __future__ import annotations
+
+from sdk.client import Client
+from sdk.signing.trust import TrustRoot
+from sdk.spec.bundle import VersionBundle
+from sdk.spec.digest import Digest
+from sdk.spec.explanation import CountedReviewer, RecordTerms, TracedVersion
+from sdk.spec.ids import parse_version_ref
+from sdk.verify import verify_receipt, version_name
+
+
+def trace(client: Client, name: str, trust: TrustRoot) -> TracedVersion:
+    """Trace the version `tenant/name@number`.
+
+    Raises:
+        VerificationError: an approval's proof does not hold.
+    """
+    return trace_bundle(client.resolve(parse_version_ref(name)), trust)
+
+
+def trace_bundle(bundle: VersionBundle, trust: TrustRoot) -> TracedVersion:
+    """Trace a version that is at hand. Raises like `trace`."""
+    entries = [(verify_receipt(approval.receipt, trust), approval.receipt.index) for approval in bundle.approvals]
+    return TracedVersion(
+        name=version_name(bundle),
+        manifest=Digest.of(bundle.manifest),
+        approvals=tuple(CountedReviewer(reviewer=entry.actor, log_index=index) for entry, index in entries),
+        consents=tuple(
+            RecordTerms(id=consent.id, digest=consent.digest, terms=consent.record.terms) for consent in bundle.consents
+        ),
+        licences=tuple(
+            RecordTerms(id=licence.id, digest=licence.digest, terms=licence.grant.terms) for licence in bundle.licences
+        ),
+    )
