@@ -19,6 +19,7 @@ from registry.console.app import create_console
 from registry.console.view import BASE
 from registry.credentials import routes as credentials
 from registry.errors import install_error_handlers
+from registry.generations import accounting
 from registry.generations import routes as generations
 from registry.idempotency import IdempotencyKeys
 from registry.limits import BodyLimit
@@ -43,6 +44,7 @@ SLICES: Final = (
     approvals,
     reviews,
     generations,
+    accounting,
     status,
     log,
     telemetry,

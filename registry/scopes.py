@@ -24,6 +24,7 @@ _THING: Final[Mapping[str, str]] = {
     "subjects": "records",
     "blobs": "records",
     "generations": "generations",
+    "royalties": "generations",
     "log": "log",
     "credentials": "credentials",
     "webhooks": "webhooks",

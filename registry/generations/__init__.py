@@ -7,5 +7,8 @@ release     artefacts, to the application that was permitted, while it is
 images      images of a result, put where they are found again
 identify    which image on record a picture is, or looks like
 query       generations as they travel, and who may read them
+usage       how much was used
+ledger      receipts of use with their proofs
 routes      /v1/generations
+accounting  /v1/royalties
 """

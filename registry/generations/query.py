@@ -28,7 +28,7 @@ from sdk.spec.api import (
 from sdk.spec.canonical import parse_wire
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.paging import PageQuery
-from sdk.spec.policy import PolicyContext, PolicyDomain, Role
+from sdk.spec.policy import Decision, PolicyContext, PolicyDomain, Role
 
 
 def listed(
@@ -88,17 +88,26 @@ def decisions(session: Session, runtime: Runtime, caller: Caller, query: Decisio
 
 def readable_of(runtime: Runtime, caller: Caller) -> PrincipalId | None:
     """Whose generations the caller may read: its own, or everybody's (none). Raises `PolicyDenied`."""
+    decision = _decide_reading(runtime, caller)
+    if not decision.permitted and Role.APP in caller.roles:
+        return caller.principal
+    require_permit(decision)
+    return None
+
+
+def require_all_readable(runtime: Runtime, caller: Caller) -> None:
+    """Return if the caller may read everybody's generations. Raises `PolicyDenied`."""
+    require_permit(_decide_reading(runtime, caller))
+
+
+def _decide_reading(runtime: Runtime, caller: Caller) -> Decision:
     context = PolicyContext(
         domain=PolicyDomain.AUDIT_ACCESS,
         action="read_generations",
         principal=caller.as_policy_principal,
         at=runtime.clock(),
     )
-    decision = runtime.policy.evaluate(context)
-    if not decision.permitted and Role.APP in caller.roles:
-        return caller.principal
-    require_permit(decision)
-    return None
+    return runtime.policy.evaluate(context)
 
 
 def _recorded(row: GenerationRow) -> RecordedDecision:

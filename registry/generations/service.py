@@ -118,7 +118,7 @@ def record_result(
             generation_id=generation,
             content=content,
             digest=Digest.of(content),
-            recorded_at=runtime.clock(),
+            recorded_at=log.time_of(session, index),  # the very moment of the entry: accounts are kept by it
             log_index=index,
         )
     )

@@ -6,6 +6,8 @@ that history was not rewritten, so entries hold ids and digests only (`sdk.spec.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -48,6 +50,12 @@ def page(session: Session, tenant: TenantName, query: LogQuery) -> LogPage:
     rows = session.execute(statement.order_by(LogEntryRow.leaf_index).limit(query.limit + 1)).all()
     entries = tuple(LoggedEntry(index=index, entry=parse_log_entry(content)) for index, content in rows[: query.limit])
     return LogPage(entries=entries, next_after=entries[-1].index if len(rows) > query.limit else None)
+
+
+def contents_of(session: Session, indices: Collection[int]) -> Mapping[int, bytes]:
+    """The exact bytes of these entries, whoever's they are, by index; those that are not there are left out."""
+    statement = select(LogEntryRow.leaf_index, LogEntryRow.content).where(LogEntryRow.leaf_index.in_(indices))
+    return {row.leaf_index: row.content for row in session.execute(statement)}
 
 
 def require_entry_of(session: Session, tenant: TenantName, index: int) -> None:

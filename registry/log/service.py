@@ -10,14 +10,15 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import func, insert, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from registry.log.tables import LogEntryRow, LogNodeRow
-from registry.log.tree import Node, NodeReader, completed_by, consistency_proof, inclusion_proof, root_hash
+from registry.log.tree import Node, NodeReader, completed_by, consistency_proof, inclusion_proof, multiproof, root_hash
 from registry.runtime import Runtime
 from sdk.errors import InputError, NotFound, ServiceError
 from sdk.signing.trust import sign_checkpoint
@@ -81,6 +82,19 @@ def receipts(session: Session, runtime: Runtime, indices: Sequence[int]) -> tupl
     size = tree_size(session)
     note = checkpoint_note(session, runtime, size)
     return tuple(_receipt(session, index, size, note) for index in indices)
+
+
+def prove_all(session: Session, indices: Collection[int], size: int) -> tuple[bytes, ...]:
+    """One proof that all these entries are in the log of `size` entries. Raises `NotFound` when one is not."""
+    return multiproof(indices, size, node_reader(session))
+
+
+def time_of(session: Session, index: int) -> datetime:
+    """When entry `index` was logged. Raises `NotFound` when the log has none."""
+    row = session.get(LogEntryRow, index)
+    if row is None:
+        raise NotFound(f"the log has {tree_size(session)} entries; there is no entry {index}")
+    return row.at
 
 
 def checkpoint_note(session: Session, runtime: Runtime, size: int | None = None) -> str:

@@ -6,7 +6,8 @@ of them. Pure but for the `NodeReader`, which is asked once for all the nodes a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import chain
 from typing import NamedTuple
 
@@ -55,6 +56,16 @@ def inclusion_proof(index: int, size: int, read: NodeReader) -> tuple[bytes, ...
     return _hashes(inclusion_spans(index, size), read)
 
 
+def multiproof(indices: Collection[int], size: int, read: NodeReader) -> tuple[bytes, ...]:
+    """What `sdk.spec.merkle.verify_multiproof` needs to know that these entries are in the tree of `size`.
+
+    Raises `NotFound` when the tree has no such entry.
+    """
+    if missing := [index for index in indices if not 0 <= index < size]:
+        raise NotFound(f"the log has {size} entries; there is no entry {missing[0]}")
+    return _hashes(multiproof_spans(indices, size), read)
+
+
 def consistency_proof(old_size: int, new_size: int, read: NodeReader) -> tuple[bytes, ...]:
     """PROOF(old_size, D[new_size]), section 2.1.2; empty for equal sizes and from the empty tree."""
     return _hashes(consistency_spans(old_size, new_size), read)
@@ -72,6 +83,21 @@ def inclusion_spans(index: int, size: int) -> list[Span]:
             spans.append(Span(start, split))
             start = split
     return spans[::-1]
+
+
+def multiproof_spans(indices: Collection[int], size: int) -> list[Span]:
+    """The largest spans that hold none of `indices`, left to right."""
+    ordered, spans = sorted(indices), list[Span]()
+    waiting = [(Span(0, size), 0, len(ordered))] if size else []
+    while waiting:
+        span, low, high = waiting.pop()
+        if low == high:
+            spans.append(span)
+        elif span.end - span.start > 1:
+            split = span.start + _largest_power_below(span.end - span.start)
+            middle = bisect_left(ordered, split, low, high)
+            waiting += [(Span(split, span.end), middle, high), (Span(span.start, split), low, middle)]
+    return spans
 
 
 def consistency_spans(old_size: int, new_size: int) -> list[Span]:

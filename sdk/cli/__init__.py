@@ -15,6 +15,7 @@ compose       compose
 variants      variants
 canvas        --size and --place, which both share
 usage         usage
+royalties     royalties export, verify
 identify      identify
 explain       explain
 policy        policy why, test, diff, replay

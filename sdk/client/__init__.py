@@ -7,6 +7,7 @@ subjects      consents about a person, and who they are
 versions      concepts, versions, resolving, reviews, revocation
 reviews       the review queue, requests for review, assignments, comments
 generations   intent, artefacts, result
+accounting    the ledger of use that royalties are computed from
 log           checkpoints, tiles, entries, receipts, consistency
 training      the trainer: pictures, jobs, files
 
@@ -24,6 +25,7 @@ from typing import Final, Self
 
 import httpx
 
+from sdk.client.accounting import AccountingCalls
 from sdk.client.credentials import CredentialCalls
 from sdk.client.generations import GenerationCalls
 from sdk.client.log import LogCalls
@@ -40,7 +42,15 @@ DEFAULT_TIMEOUT_SECONDS: Final = 30.0
 
 
 class Client(
-    CredentialCalls, RecordCalls, SubjectCalls, VersionCalls, ReviewCalls, GenerationCalls, LogCalls, TrainingCalls
+    CredentialCalls,
+    RecordCalls,
+    SubjectCalls,
+    VersionCalls,
+    ReviewCalls,
+    GenerationCalls,
+    AccountingCalls,
+    LogCalls,
+    TrainingCalls,
 ):
     """Speaks to one registry and, if named, one trainer, as one principal.
 

@@ -7,7 +7,8 @@ tiles lives in `registry.log`; here is also a plain `root_of` for small trees an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 
 from sdk.errors import ProofInvalid
 
@@ -56,6 +57,38 @@ def verify_inclusion(*, leaf: bytes, index: int, tree_size: int, proof: Sequence
         node, last = node >> 1, last >> 1
     if last != 0 or computed != root:
         raise ProofInvalid(f"inclusion proof of entry {index} does not lead to the root of {tree_size} entries")
+
+
+def verify_multiproof(*, leaves: Mapping[int, bytes], tree_size: int, proof: Sequence[bytes], root: bytes) -> None:
+    """Check that every leaf hash is at its index of the tree of `tree_size` entries with `root`, all of them at once.
+
+    `proof` has the hashes of the largest subtrees without any of the leaves, from left to right, where subtrees are
+    split as in RFC 6962 section 2.1. One leaf needs the hashes of its inclusion proof; many share most of theirs.
+
+    Raises:
+        ProofInvalid: an index is outside the tree, the proof has the wrong length, or leads to another root.
+    """
+    indices = sorted(leaves)
+    if indices and not 0 <= indices[0] <= indices[-1] < tree_size:
+        raise ProofInvalid(f"a leaf index from {indices[0]} to {indices[-1]} is outside a tree of {tree_size} entries")
+    given = iter(proof)
+
+    def hash_of(start: int, end: int, low: int, high: int) -> bytes:
+        """Of the entries from `start` up to `end`, among which are the leaves `indices[low:high]`."""
+        if low == high:
+            return next(given)
+        if end - start == 1:
+            return leaves[start]
+        split = start + (1 << (end - start - 1).bit_length() - 1)
+        middle = bisect_left(indices, split, low, high)
+        return node_hash(hash_of(start, split, low, middle), hash_of(split, end, middle, high))
+
+    try:
+        computed = hash_of(0, tree_size, 0, len(indices)) if tree_size else EMPTY_ROOT
+    except StopIteration:
+        raise ProofInvalid(f"the proof of {len(indices)} entries is shorter than a tree of {tree_size} needs") from None
+    if next(given, None) is not None or computed != root:
+        raise ProofInvalid(f"the proof of {len(indices)} entries does not lead to the root of {tree_size} entries")
 
 
 def verify_consistency(

@@ -1,4 +1,4 @@
-"""What the guides for operators and legal reviewers tell people to type exists, options included."""
+"""What the guides for operators, legal reviewers and rights holders tell people to type exists, options included."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from sdk.cli import application
 
 ROOT = Path(__file__).resolve().parents[2]
-GUIDES = ("docs/operators.md", "docs/legal.md")
+GUIDES = ("docs/operators.md", "docs/legal.md", "docs/accounting.md")
 LINES = [
     (guide, line.strip())
     for guide in GUIDES

@@ -126,6 +126,13 @@ def finds_nothing(demo: Lives, method: str) -> None:
         assert len(accepted(answer)["matches"]) == wanted
 
 
+def has_no_receipts(demo: Lives, method: str) -> None:
+    """The checkpoint names the log, which is everybody's; of demo's use there is nothing."""
+    for name, wanted in (("other-auditor", 0), ("auditor", 1)):
+        ledger = accepted(demo.ask(method, "/v1/royalties/ledger", name))
+        assert [len(ledger[part]) for part in ("receipts", "manifests", "licences")] == [wanted] * 3
+
+
 def public(demo: Lives, method: str) -> None:
     """For everybody, and about no tenant; or what everybody needs to check the whole log."""
 
@@ -273,6 +280,7 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("POST", "/v1/generations/{generation}/result"): hidden(
         lambda demo: f"/v1/generations/{demo.generation}/result", _result, "other-app"
     ),
+    ("GET", "/v1/royalties/ledger"): has_no_receipts,
     ("GET", "/v1/log/entries"): of_its_own("/v1/log/entries?subject=demo/fox", "other-auditor"),
     ("GET", "/v1/log/receipts/{index}"): hidden(
         lambda demo: f"/v1/log/receipts/{demo.log_index}", name="other-auditor"

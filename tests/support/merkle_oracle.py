@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sdk.spec.merkle import root_of
 
@@ -20,6 +20,16 @@ def inclusion_proof(index: int, leaves: Sequence[bytes]) -> list[bytes]:
     if index < k:
         return [*inclusion_proof(index, leaves[:k]), root_of(leaves[k:])]
     return [*inclusion_proof(index - k, leaves[k:]), root_of(leaves[:k])]
+
+
+def multiproof(indices: Collection[int], leaves: Sequence[bytes], start: int = 0) -> list[bytes]:
+    """MTH of every largest subtree without an index, left to right; `leaves` begin at entry `start`."""
+    if not any(start <= index < start + len(leaves) for index in indices):
+        return [root_of(leaves)]
+    if len(leaves) == 1:
+        return []
+    k = _split(len(leaves))
+    return [*multiproof(indices, leaves[:k], start), *multiproof(indices, leaves[k:], start + k)]
 
 
 def consistency_proof(old_size: int, leaves: Sequence[bytes]) -> list[bytes]:

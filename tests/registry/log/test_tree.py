@@ -15,10 +15,18 @@ from registry.log.tree import (
     completed_by,
     consistency_proof,
     inclusion_proof,
+    multiproof,
     root_hash,
 )
 from sdk.errors import NotFound
-from sdk.spec.merkle import EMPTY_ROOT, leaf_hash, root_of, verify_consistency, verify_inclusion
+from sdk.spec.merkle import (
+    EMPTY_ROOT,
+    leaf_hash,
+    root_of,
+    verify_consistency,
+    verify_inclusion,
+    verify_multiproof,
+)
 
 
 class MemoryTree:
@@ -104,3 +112,27 @@ class TestCost:
 class TestCompleteSubtrees:
     def test_cover_a_span_exactly(self) -> None:
         assert complete_subtrees(Span(8, 15)) == [Node(2, 2), Node(1, 6), Node(0, 14)]
+
+
+class TestMultiproof:
+    @settings(max_examples=300)
+    @given(size=SIZES, data=st.data())
+    def test_verifies_for_every_set_of_entries(self, size: int, data: st.DataObject) -> None:
+        indices = data.draw(st.sets(st.integers(0, size - 1), max_size=40))
+        proof = multiproof(indices, size, TREE.read)
+        leaves = {index: TREE.leaves[index] for index in indices}
+        verify_multiproof(leaves=leaves, tree_size=size, proof=proof, root=TREE.root(size))
+
+    @given(size=SIZES, data=st.data())
+    def test_of_one_entry_has_the_hashes_of_its_inclusion_proof(self, size: int, data: st.DataObject) -> None:
+        index = data.draw(st.integers(0, size - 1))
+        assert sorted(multiproof([index], size, TREE.read)) == sorted(inclusion_proof(index, size, TREE.read))
+
+    def test_of_all_entries_is_empty_and_of_none_is_the_root(self) -> None:
+        assert multiproof(range(300), 300, TREE.read) == ()
+        assert multiproof((), 300, TREE.read) == (TREE.root(300),)
+
+    @pytest.mark.parametrize("index", [-1, 10])
+    def test_of_an_entry_that_is_not_there(self, index: int) -> None:
+        with pytest.raises(NotFound, match=f"no entry {index}"):
+            multiproof([3, index], 10, TREE.read)

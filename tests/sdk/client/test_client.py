@@ -40,6 +40,7 @@ from sdk.spec import access, api, review, training
 from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
+from sdk.spec.ledger import LedgerPage, LedgerQuery
 from sdk.spec.policy import Decision, Effect, Reason, Use
 from sdk.spec.subjects import ConsentPage, SubjectAccepted, SubjectBinding, SubjectList, SubjectRelease
 from sdk.spec.usage import UsageCount, UsageDimension, UsageQuery, UsageReport
@@ -258,6 +259,11 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         "GET /v1/concepts/{tenant}/{name}/aliases/{alias}",
         lambda c: c.alias_history(FOX, "stable"),
         api.AliasList(aliases=(ALIAS,)),
+    ),
+    (
+        "GET /v1/royalties/ledger?since=2026-06-01T00%3A00%3A00Z&after=3&limit=200",
+        lambda c: c.ledger_page(LedgerQuery(since="2026-06-01T00:00Z", after=3)),
+        LedgerPage(tenant="demo", after=3, receipts=(), proof=(), checkpoint="note"),
     ),
     (
         "GET /v1/generations/usage?by=concept&territory=JP",

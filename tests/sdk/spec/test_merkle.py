@@ -7,10 +7,18 @@ import hashlib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.merkle_oracle import consistency_proof, inclusion_proof
+from support.merkle_oracle import consistency_proof, inclusion_proof, multiproof
 
 from sdk.errors import ProofInvalid
-from sdk.spec.merkle import EMPTY_ROOT, leaf_hash, node_hash, root_of, verify_consistency, verify_inclusion
+from sdk.spec.merkle import (
+    EMPTY_ROOT,
+    leaf_hash,
+    node_hash,
+    root_of,
+    verify_consistency,
+    verify_inclusion,
+    verify_multiproof,
+)
 
 LEAVES = [leaf_hash(bytes([i])) for i in range(70)]
 SIZES = st.integers(1, len(LEAVES))
@@ -120,3 +128,46 @@ class TestConsistency:
             verify_consistency(
                 old_size=3, new_size=4, old_root=root_of(LEAVES[:3]), new_root=root_of(LEAVES[:4]), proof=[]
             )
+
+
+class TestMultiproof:
+    @settings(max_examples=200)
+    @given(st.data(), SIZES)
+    def test_every_proof_of_the_oracle_holds(self, data: st.DataObject, size: int) -> None:
+        indices = data.draw(st.sets(st.integers(0, size - 1)))
+        proof = multiproof(indices, LEAVES[:size])
+        leaves = {index: LEAVES[index] for index in indices}
+        verify_multiproof(leaves=leaves, tree_size=size, proof=proof, root=root_of(LEAVES[:size]))
+
+    @settings(max_examples=300)
+    @given(st.data(), st.integers(2, len(LEAVES)))
+    def test_no_changed_proof_holds(self, data: st.DataObject, size: int) -> None:
+        indices = data.draw(st.sets(st.integers(0, size - 1), min_size=1, max_size=size - 1))
+        proof, root = multiproof(indices, LEAVES[:size]), root_of(LEAVES[:size])
+        leaves = {index: LEAVES[index] for index in indices}
+        kind = data.draw(st.sampled_from(["leaf", "index", "fewer", "outside", "hash", "shorter", "longer", "root"]))
+        victim = data.draw(st.sampled_from(sorted(indices)))
+        place = data.draw(st.integers(0, len(proof) - 1))
+        if kind == "leaf":
+            leaves[victim] = leaf_hash(b"another")
+        elif kind == "index":
+            leaves[data.draw(st.sampled_from([i for i in range(size) if i not in indices]))] = leaves.pop(victim)
+        elif kind == "fewer":
+            del leaves[victim]
+        elif kind == "outside":
+            leaves[size] = leaves.pop(victim)
+        elif kind == "hash":
+            proof[place] = bytes(32)
+        elif kind == "shorter":
+            proof.pop()
+        elif kind == "longer":
+            proof = [*proof, bytes(32)]
+        else:
+            root = bytes(32)
+        with pytest.raises(ProofInvalid):
+            verify_multiproof(leaves=leaves, tree_size=size, proof=proof, root=root)
+
+    def test_of_the_empty_tree(self) -> None:
+        verify_multiproof(leaves={}, tree_size=0, proof=(), root=EMPTY_ROOT)
+        with pytest.raises(ProofInvalid):
+            verify_multiproof(leaves={}, tree_size=0, proof=(), root=bytes(32))

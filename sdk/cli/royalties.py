@@ -1,0 +1,123 @@
+"""`imprimatur royalties`: the ledger of use, what it proves, and what is owed for it.
+
+`verify` and `compute` need no registry: the ledger and the trust root are enough, and whoever pays should have both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sdk.audit import verify_log
+from sdk.cli.connection import ProfileOption, connected, console, named, now, read_file, say
+from sdk.client import Client
+from sdk.errors import VerificationError
+from sdk.profile import load_profile
+from sdk.resolve import load_trust_root
+from sdk.royalties.ledger import LedgerFault, VerifiedLedger, missing_receipts, verify_ledger, write_ledger
+from sdk.spec.ids import RecordId
+from sdk.spec.ledger import LedgerPage, LedgerQuery
+
+commands = typer.Typer()
+_royalties = typer.Typer(no_args_is_help=True, help="Account for use from its receipts.")
+commands.add_typer(_royalties, name="royalties")
+
+LedgerArgument = Annotated[Path, typer.Argument(help="A ledger file, as 'royalties export' writes it.")]
+TrustRootOption = Annotated[
+    Path | None,
+    typer.Option("--trust-root", help="Whose keys count. Default: that of the profile.", show_default=False),
+]
+LogOption = Annotated[
+    str | None,
+    typer.Option(
+        "--log", help="A registry's address: is the ledger complete? Its log is open to all.", show_default=False
+    ),
+]
+
+
+@_royalties.command("export")
+def export_ledger(
+    out: Annotated[Path, typer.Option(help="Write the ledger here; the file must not be there yet.")],
+    licence: Annotated[str | None, typer.Option(help="Only use under this licence.", show_default=False)] = None,
+    since: Annotated[datetime | None, typer.Option(help="From this moment on, UTC.", show_default=False)] = None,
+    until: Annotated[datetime | None, typer.Option(help="Before this moment, UTC. Default: now.")] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Export receipts of use with their proofs, for anybody to compute royalties from."""
+    query = LedgerQuery(
+        licence=named(RecordId, licence) if licence else None,
+        since=since and since.replace(tzinfo=UTC),
+        until=until.replace(tzinfo=UTC) if until else now(),
+    )
+    with connected(profile) as (_, client), console().status("reading receipts") as status:
+        counted = [0]
+
+        def pages() -> Iterator[LedgerPage]:
+            for page in client.ledger_pages(query):
+                counted[0] += len(page.receipts)
+                status.update(f"reading receipts: {counted[0]}")
+                yield page
+
+        digest = write_ledger(out, pages())
+    say(f"{counted[0]} receipts in {out}")
+    say(f"digest {digest}")
+
+
+@_royalties.command("verify")
+def verify(
+    ledger: LedgerArgument,
+    trust_root: TrustRootOption = None,
+    log: LogOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Verify every receipt of a ledger; with --log, also that none is left out."""
+    read, faults = read_ledger(ledger, trust_root, log, profile)
+    recorded = [use for use in read.uses if use.images is not None]
+    say(f"ledger of {read.tenant}, {_span(read)}, log {read.checkpoint.origin} at {read.checkpoint.tree_size} entries")
+    say(f"{len(recorded)} generations with {sum(use.images or 0 for use in recorded)} images are proven")
+    unfinished = [use for use in read.uses if use.images is None]
+    if unfinished:
+        say(f"{len(unfinished)} more, of {sum(use.granted for use in unfinished)} images granted, have no result yet")
+    if log and not faults:
+        say("the log records no other")
+    raise_for_faults(faults)
+
+
+def read_ledger(
+    path: Path, trust_root: Path | None, log: str | None, profile: Path | None
+) -> tuple[VerifiedLedger, tuple[LedgerFault, ...]]:
+    """The ledger at `path`, verified, and everything that is wrong with it; what it is and its digest are said."""
+    trust = load_trust_root(trust_root or load_profile(profile).trust_root, now=now())
+    content = read_file(path, "ledger")
+    with console().status("verifying receipts"):
+        read = verify_ledger(content, trust)
+        faults = read.faults
+        if log:
+            with open_log(log) as source:
+                known = verify_log(source, trust, remembered=[read.note])
+            faults += missing_receipts(read, known.entries)
+    say(f"{path}: {read.digest}")
+    return read, faults
+
+
+def open_log(address: str) -> Client:
+    """A reader of a registry's log, which needs no credential."""
+    return Client(address, "none")
+
+
+def raise_for_faults(faults: Sequence[LedgerFault]) -> None:
+    """Say each fault. Raises `VerificationError` when there is one."""
+    for fault in faults:
+        say(f"finding: {fault.about}: {fault.says}")
+    if faults:
+        raise VerificationError(f"{len(faults)} receipts or pages do not hold or are missing; see the findings above")
+
+
+def _span(ledger: VerifiedLedger) -> str:
+    since = f"{ledger.since:%Y-%m-%d %H:%M}" if ledger.since else "the beginning"
+    until = f"{ledger.until:%Y-%m-%d %H:%M} UTC" if ledger.until else "now"
+    return f"from {since} to {until}"

@@ -1,0 +1,29 @@
+"""Calls about what use earns: the ledger of receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sdk.client.transport import Service
+from sdk.spec.ledger import LedgerPage, LedgerQuery
+from sdk.spec.log_checkpoint import parse_signed_checkpoint
+
+
+class AccountingCalls:
+    """The registry's royalties; mixed into `Client`."""
+
+    _registry: Service
+
+    def ledger_page(self, query: LedgerQuery) -> LedgerPage:
+        """GET /v1/royalties/ledger: receipts with their proofs, to be verified with `sdk.royalties`."""
+        asked = query.model_dump(mode="json", exclude_none=True)
+        return self._registry.get("/v1/royalties/ledger", LedgerPage, {name: str(v) for name, v in asked.items()})
+
+    def ledger_pages(self, query: LedgerQuery) -> Iterator[LedgerPage]:
+        """All pages of a ledger from `query` on, under the checkpoint of the first."""
+        page = self.ledger_page(query)
+        yield page
+        size = parse_signed_checkpoint(page.checkpoint.encode()).checkpoint.tree_size
+        while page.next_after is not None:
+            page = self.ledger_page(query.model_copy(update={"size": size, "after": page.next_after}))
+            yield page

@@ -1,0 +1,7 @@
+"""Royalties from receipts alone: whoever has a ledger and the trust root computes what is owed, without the registry.
+
+receipts    from a page of a ledger to the uses that it proves
+ledger      a ledger file: writing it, verifying it, what is missing from it
+
+ledger = verify_ledger(path.read_bytes(), trust)
+"""

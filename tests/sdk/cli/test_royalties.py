@@ -1,0 +1,106 @@
+"""`imprimatur royalties`: a ledger from a real registry, verified without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.asgi import AsgiTransport
+from support.registry import BASE_URL, RegistryUnderTest
+from support.versions import Steps, accepted
+from support.workshop import Workshop
+
+from registry.log import service as log
+from sdk.cli.application import run
+from sdk.client import Client
+from sdk.signing.trust import sign_trust_root
+from sdk.spec.canonical import encode_canonical, parse_wire
+from sdk.spec.envelope import encode_envelope
+from sdk.spec.ledger import LedgerPage
+
+
+@pytest.fixture
+def served(auditor: Workshop, registry: RegistryUnderTest, monkeypatch: pytest.MonkeyPatch) -> RegistryUnderTest:
+    """The command speaks to a real registry, as its auditor; the fox was used twice, recorded once."""
+    carrier = AsgiTransport(registry.app)
+    monkeypatch.setattr(
+        "sdk.cli.connection.connect", lambda _: Client(BASE_URL, registry.credentials["auditor"], transport=carrier)
+    )
+    monkeypatch.setattr("sdk.cli.royalties.open_log", lambda address: Client(address, "none", transport=carrier))
+    monkeypatch.setattr("sdk.cli.royalties.now", lambda: registry.clock.now)
+    steps = Steps(registry)
+    fox = steps.approved()
+    grant = accepted(steps.compose(fox, key="a" * 16))
+    accepted(steps.post("app", f"/v1/generations/{grant['id']}/result", steps.result(grant["id"], fox)))
+    accepted(steps.compose(fox, key="b" * 16, count=5))
+    registry.clock.advance(days=40)
+    return registry
+
+
+@pytest.fixture
+def trust_root(served: RegistryUnderTest, tmp_path: Path) -> str:
+    path = tmp_path / "given-trust-root.json"
+    path.write_bytes(encode_envelope(sign_trust_root(served.runtime.trust_root, served.keys["root"])))
+    return str(path)
+
+
+@pytest.fixture
+def ledger(served: RegistryUnderTest, tmp_path: Path) -> Path:
+    path = tmp_path / "ledger.jsonl"
+    assert run(["royalties", "export", "--out", str(path)]) == 0
+    return path
+
+
+class TestExport:
+    def test_says_how_many_receipts_there_are(
+        self, served: RegistryUnderTest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(["royalties", "export", "--out", str(tmp_path / "l.jsonl"), "--until", "2026-06-15"]) == 0
+        out = capsys.readouterr().out
+        assert f"2 receipts in {tmp_path / 'l.jsonl'}" in out
+        assert "digest sha256:" in out
+
+    def test_never_writes_over_a_file(self, ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(["royalties", "export", "--out", str(ledger)]) == 1
+        assert "already" in capsys.readouterr().err
+
+
+class TestVerify:
+    def test_needs_no_registry_and_says_what_is_proven(
+        self, ledger: Path, trust_root: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.delenv("IMPRIMATUR_PROFILE")
+        monkeypatch.setattr("sdk.cli.connection.connect", None)
+        assert run(["royalties", "verify", str(ledger), "--trust-root", trust_root]) == 0
+        out = capsys.readouterr().out
+        assert "1 generations with 2 images are proven" in out
+        assert "1 more, of 5 images granted, have no result yet" in out
+
+    def test_with_the_log_knows_that_nothing_is_left_out(
+        self, ledger: Path, trust_root: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        told = ["royalties", "verify", str(ledger), "--trust-root", trust_root, "--log", BASE_URL]
+        assert run(told) == 0
+        assert "the log records no other" in capsys.readouterr().out
+
+    def test_names_what_was_left_out(
+        self, served: RegistryUnderTest, ledger: Path, trust_root: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        page = parse_wire(LedgerPage, ledger.read_bytes().strip(), "page")
+        with served.runtime.transaction() as session:
+            proof = log.prove_all(session, [page.receipts[1].permit.index], log.tree_size(session))
+        short = page.model_copy(update={"receipts": page.receipts[1:], "proof": proof})
+        ledger.write_bytes(encode_canonical(short) + b"\n")
+        told = ["royalties", "verify", str(ledger), "--trust-root", trust_root]
+        assert run(told) == 0, "offline, nobody can know"
+        assert run([*told, "--log", BASE_URL]) == 1
+        assert "records its result, but the ledger has no receipt of it that holds" in capsys.readouterr().out
+
+    def test_a_damaged_ledger_fails(self, ledger: Path, trust_root: str, capsys: pytest.CaptureFixture[str]) -> None:
+        content = ledger.read_bytes()
+        ledger.write_bytes(content + content)
+        assert run(["royalties", "verify", str(ledger), "--trust-root", trust_root]) == 1
+        told = capsys.readouterr()
+        assert "finding: gen_" in told.out
+        assert "a second receipt of it is on page 2; it counts once" in told.out
+        assert "do not hold or are missing" in told.err
