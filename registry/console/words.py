@@ -181,6 +181,11 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "terms.applications": ("Only by", "利用できるアプリ"),
     "terms.base-models": ("Only on base models", "利用できるベースモデル"),
     "terms.max-images": ("Images in all", "画像の総数"),
+    "terms.royalty": ("Royalty", "使用料"),
+    "royalty.per-image": ("{currency} {amount} an image", "1 枚につき {currency} {amount}"),
+    "royalty.of-fee": ("{percent} % of the fee", "料金の {percent} %"),
+    "royalty.at-least": ("at least {currency} {amount}", "最低保証 {currency} {amount}"),
+    "royalty.payee": ("to {payee}", "支払先 {payee}"),
     # what changed
     "change.what": ("What", "項目"),
     "change.before": ("Before", "以前"),
@@ -281,6 +286,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "consent-status.given": ("given", "有効"),
     "consent-status.withdrawn": ("withdrawn", "撤回済み"),
     "consent-status.expired": ("expired", "期限切れ"),
+    "royalty-period.month": ("by the month", "月ごと"),
+    "royalty-period.quarter": ("by the quarter", "四半期ごと"),
+    "royalty-period.year": ("by the year", "年ごと"),
+    "royalty-period.term": ("once for the term", "期間全体で一度"),
     "effect.permit": ("permitted", "許可"),
     "effect.deny": ("refused", "拒否"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sdk.cli.connection import say, show_table
+from sdk.spec.royalty import RoyaltyTerms
 from sdk.spec.terms import ConsentEvidence, LicenceEvidence, LicenceGrant, UseTerms
 from sdk.verify import VerifiedVersion
 
@@ -69,8 +70,18 @@ def _limits(grant: LicenceGrant) -> dict[str, str]:
         "only for": _listed(grant.applications or ()),
         "only on": _listed(grant.base_models or ()),
         "images": f"at most {grant.max_images}" if grant.max_images else "",
+        "royalty": _royalty(grant.royalty) if grant.royalty else "",
     }
     return {name: text for name, text in limits.items() if text}
+
+
+def _royalty(royalty: RoyaltyTerms) -> str:
+    parts = (
+        f"{royalty.currency} {royalty.per_image} an image" if royalty.per_image else "",
+        f"{royalty.percent_of_fee} % of the fee" if royalty.percent_of_fee else "",
+        f"at least {royalty.currency} {royalty.minimum_guarantee}" if royalty.minimum_guarantee else "",
+    )
+    return f"{', '.join(filter(None, parts))}, by the {royalty.period.value}"
 
 
 def _say_facts(facts: dict[str, str]) -> None:

@@ -7,6 +7,9 @@ envelope        DSSE
 statements      in-toto statements: training, approval, rejection, revocation, generation, audit
 manifest        what a concept version is
 terms           consent records and licence grants
+money           amounts, percentages, currencies, never floats
+royalty         what is owed under a licence, as data
+subjects        who a person behind a pseudonym is
 policy          what a policy sees, what it answers
 log_entry       one logged fact, its receipt
 merkle          RFC 6962 hashes and proofs

@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, Field, model_validator
 from sdk.spec.canonical import WireModel
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
+from sdk.spec.royalty import RoyaltyTerms
 
 ShortText = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
 Pseudonym = ShortText
@@ -115,6 +116,7 @@ class LicenceGrant(WireModel):
     applications: tuple[PrincipalId, ...] | None = Field(default=None, min_length=1)  # none named: any of the tenant
     base_models: tuple[Digest, ...] | None = Field(default=None, min_length=1)  # none named: any base model
     max_images: int | None = Field(default=None, ge=1)  # images granted under it in all; none: as many as are asked for
+    royalty: RoyaltyTerms | None = None  # none: nothing is owed for uses
     evidence: Evidence
 
 

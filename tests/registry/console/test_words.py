@@ -17,6 +17,7 @@ from registry.console.words import WORDS, say
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.policy import Effect
+from sdk.spec.royalty import RoyaltyPeriod
 from sdk.spec.terms import AgeClass, Capacity, ConsentStatus
 
 CLOSED: dict[str, type[StrEnum]] = {
@@ -26,6 +27,7 @@ CLOSED: dict[str, type[StrEnum]] = {
     "capacity": Capacity,
     "consent-status": ConsentStatus,
     "effect": Effect,
+    "royalty-period": RoyaltyPeriod,
     "language": Language,
     "act": Verdict,
 }
