@@ -7,7 +7,7 @@ DEMO_WORKSPACE ?= demo-workspace
 DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format clean light-install crash fuzz-api mini-train mini-eval \
+.PHONY: help setup demo test check format clean light-install crash fuzz-api royalties mini-train mini-eval \
 	bench-concepts bench-throughput
 
 help: ## list the targets
@@ -43,6 +43,9 @@ fuzz-api: setup ## hold the registry to its OpenAPI document with many generated
 
 crash: setup ## kill -9 the registry and PostgreSQL 100 times under load; no acknowledged act may be lost
 	CRASH_KILLS=$${CRASH_KILLS:-100} $(BIN)/python -m pytest -s -p no:randomly tests/crash
+
+royalties: setup ## compute royalties from the receipts of a ledger of LEDGER_RECEIPTS (100,000), against an independent count
+	LEDGER_RECEIPTS=$${LEDGER_RECEIPTS:-100000} $(BIN)/python -m pytest -s -p no:randomly --timeout 3600 tests/sdk/royalties/test_large_ledger.py
 
 light-install: setup ## install without extras into a fresh environment; `import sdk` must not need torch
 	$(BIN)/python tests/light_install.py

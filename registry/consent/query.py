@@ -1,4 +1,4 @@
-"""Reading consents: one, or a page of them; a subject finds those about them and no others."""
+"""Reading consents: one, or a page of them; a subject finds those about them and no others. All licences of a tenant."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from registry.auth import Caller
 from registry.consent import subjects
-from registry.consent.service import consents_of
-from registry.consent.tables import ConsentRow
-from sdk.spec.ids import RecordId
+from registry.consent.service import consents_of, licences_of
+from registry.consent.tables import ConsentRow, LicenceRow
+from sdk.spec.ids import RecordId, TenantName
 from sdk.spec.subjects import ConsentPage, ConsentQuery
-from sdk.spec.terms import ConsentEvidence
+from sdk.spec.terms import ConsentEvidence, LicenceEvidence
 
 
 def one(session: Session, caller: Caller, consent: RecordId, at: datetime) -> ConsentEvidence:
@@ -22,6 +22,12 @@ def one(session: Session, caller: Caller, consent: RecordId, at: datetime) -> Co
         row = session.get(ConsentRow, consent)
         subjects.require_own(session, caller, row.subject if row else None, f"consent {consent}")
     return consents_of(session, caller.tenant, [consent], at)[0]
+
+
+def licences(session: Session, tenant: TenantName) -> tuple[LicenceEvidence, ...]:
+    """Every licence of a tenant, by id."""
+    ids = session.scalars(select(LicenceRow.id).where(LicenceRow.tenant == tenant).order_by(LicenceRow.id)).all()
+    return licences_of(session, tenant, ids)
 
 
 def page(session: Session, caller: Caller, query: ConsentQuery, at: datetime) -> ConsentPage:

@@ -9,6 +9,7 @@ identify    which image on record a picture is, or looks like
 query       generations as they travel, and who may read them
 usage       how much was used
 ledger      receipts of use with their proofs
+royalties   what is due under licences
 routes      /v1/generations
 accounting  /v1/royalties
 """

@@ -14,6 +14,7 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
+from registry.consent import query as consents
 from registry.consent import service as consent
 from registry.generations.query import require_all_readable
 from registry.generations.tables import GenerationResultRow, GenerationRow, GenerationVersionRow
@@ -64,7 +65,7 @@ def page(session: Session, runtime: Runtime, caller: Caller, query: LedgerQuery)
         next_after=shown[-1][0].log_index if len(rows) > query.limit else None,
         receipts=tuple(receipts),
         manifests=tuple(version.content for version in used),
-        licences=(licence,) if licence else _licences(session, caller, used),
+        licences=(licence,) if licence else _licences(session, caller, used, first=query.after < 0),
         proof=log.prove_all(session, proven, size),
         checkpoint=log.checkpoint_note(session, runtime, size),
     )
@@ -139,6 +140,9 @@ def _versions(
     return tuple(versions.load(session, caller.tenant, concept, number) for concept, number in found)
 
 
-def _licences(session: Session, caller: Caller, used: Sequence[Version]) -> tuple[LicenceEvidence, ...]:
-    ids = sorted({licence for version in used for licence in version.manifest.licences})
-    return consent.licences_of(session, caller.tenant, ids)
+def _licences(session: Session, caller: Caller, used: Sequence[Version], *, first: bool) -> tuple[LicenceEvidence, ...]:
+    """The licences that these versions rest on; on the first page also those that earn without any use."""
+    ids = {licence for version in used for licence in version.manifest.licences}
+    known = consents.licences(session, caller.tenant) if first else ()
+    ids |= {licence.id for licence in known if licence.grant.royalty}
+    return consent.licences_of(session, caller.tenant, sorted(ids))

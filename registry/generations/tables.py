@@ -7,8 +7,9 @@ was permitted; what was refused may be asked again, and is then another attempt.
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, ForeignKeyConstraint, Index, text
 from sqlalchemy.dialects.postgresql import BIT
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -36,6 +37,7 @@ class GenerationRow(Base):
             postgresql_where=text("effect = 'permit'"),
         ),
         Index("ix_generations_tenant_log_index", "tenant", "log_index"),
+        Index("ix_generations_tenant_decided_at", "tenant", "decided_at"),
     )
 
     id: Mapped[RecordId] = mapped_column(primary_key=True)
@@ -49,6 +51,8 @@ class GenerationRow(Base):
     decided_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     log_index: Mapped[int] = mapped_column(BigInteger)
+    territory: Mapped[str | None] = mapped_column(Computed("json_of(intent) -> 'use' ->> 'territory'", persisted=True))
+    asked: Mapped[int | None] = mapped_column(Computed("(json_of(intent) ->> 'count')::integer", persisted=True))
 
 
 class GenerationVersionRow(Base):
@@ -84,12 +88,20 @@ class GenerationResultRow(Base):
     """What was generated; a permitted attempt has at most one result."""
 
     __tablename__ = "generation_results"
+    __table_args__ = (Index("ix_generation_results_recorded_at", "recorded_at"),)
 
     generation_id: Mapped[RecordId] = mapped_column(ForeignKey("generations.id"), primary_key=True)
     content: Mapped[bytes]
     digest: Mapped[Digest]
     recorded_at: Mapped[datetime]
     log_index: Mapped[int] = mapped_column(BigInteger)
+    images: Mapped[int | None] = mapped_column(
+        Computed("jsonb_array_length(json_of(content) -> 'images')", persisted=True)
+    )
+    fee_currency: Mapped[str | None] = mapped_column(Computed("fee_of_result(content) ->> 'currency'", persisted=True))
+    fee_amount: Mapped[Decimal | None] = mapped_column(
+        Computed("(fee_of_result(content) ->> 'amount')::numeric", persisted=True)
+    )
 
 
 class GeneratedImageRow(Base):

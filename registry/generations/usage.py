@@ -1,15 +1,14 @@
 """How much was used, counted in the database over the recorded decisions and results; who may ask is `query`'s rule.
 
 One row of the inner selection is one attempt, or one concept of an attempt when usage is told apart by concept or
-version. Territory and images are read out of the recorded intent and result themselves, so nothing is kept twice.
+version. Territory and images are columns that the database generates from the recorded intent and result.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Integer, Row, Select, String, cast, func, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Row, Select, String, cast, func, select
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
@@ -22,17 +21,14 @@ from sdk.spec.usage import UsageCount, UsageDimension, UsageQuery, UsageReport, 
 
 MAX_ROWS: Final = 10_000  # of one report
 
-_intent = cast(func.convert_from(GenerationRow.intent, "UTF8"), JSONB)
-_result = cast(func.convert_from(GenerationResultRow.content, "UTF8"), JSONB)
 _decided = func.timezone("UTC", GenerationRow.decided_at)
-_territory = _intent["use"]["territory"].astext
 _DIMENSIONS: Final[dict[UsageDimension, Any]] = {
     UsageDimension.CONCEPT: GenerationVersionRow.concept_id,
     UsageDimension.VERSION: cast(GenerationVersionRow.concept_id, String)
     + "@"
     + cast(GenerationVersionRow.number, String),
     UsageDimension.APPLICATION: GenerationRow.application,
-    UsageDimension.TERRITORY: _territory,
+    UsageDimension.TERRITORY: GenerationRow.territory,
     UsageDimension.DAY: func.to_char(_decided, "YYYY-MM-DD"),
     UsageDimension.MONTH: func.to_char(_decided, "YYYY-MM"),
 }
@@ -68,7 +64,7 @@ def _matching(attempts: Select[Any], query: UsageQuery) -> Select[Any]:
     if query.application:
         attempts = attempts.where(GenerationRow.application == query.application)
     if query.territory:
-        attempts = attempts.where(_territory == query.territory)
+        attempts = attempts.where(GenerationRow.territory == query.territory)
     if query.since:
         attempts = attempts.where(GenerationRow.decided_at >= query.since)
     if query.until:
@@ -99,8 +95,8 @@ def _each(attempts: Select[Any], by: tuple[UsageDimension, ...], query: UsageQue
         select(
             *(_DIMENSIONS[dimension].label(dimension.value) for dimension in by),
             GenerationRow.effect.label("effect"),
-            cast(_intent["count"].astext, Integer).label("asked"),
-            func.jsonb_array_length(_result["images"]).label("recorded"),
+            GenerationRow.asked.label("asked"),
+            GenerationResultRow.images.label("recorded"),
         )
         .select_from(GenerationRow)
         .outerjoin(GenerationResultRow, GenerationResultRow.generation_id == GenerationRow.id)

@@ -15,11 +15,11 @@ compose       compose
 variants      variants
 canvas        --size and --place, which both share
 usage         usage
-royalties     royalties export, verify
+royalties     royalties report, export, verify, compute
 identify      identify
 explain       explain
 policy        policy why, test, diff, replay
-audit         audit log, audit verify, audit generations
+audit         audit log, verify, generations, royalties
 
 $ imprimatur --help
 """

@@ -1,7 +1,8 @@
-"""`imprimatur audit`: the log's entries, who generated what, and verification without trusting the server."""
+"""`imprimatur audit`: the log's entries, who generated what, what is due, and verification without trusting the server."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +14,15 @@ from sdk.client import Client
 from sdk.errors import VerificationError
 from sdk.profile import Profile
 from sdk.resolve import current_trust_root, log_memory, watch_log
+from sdk.royalties.ledger import encode_page, missing_receipts, verify_ledger
+from sdk.royalties.report import differences, report_of
 from sdk.signing.signer import load_key_file
 from sdk.spec.api import LogQuery
 from sdk.spec.envelope import encode_envelope
-from sdk.spec.ids import ConceptId, PrincipalId
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId
+from sdk.spec.ledger import LedgerQuery
 from sdk.spec.log_entry import AuditEventType
+from sdk.spec.royalty_report import RoyaltyQuery
 
 commands = typer.Typer()
 _audit = typer.Typer(no_args_is_help=True, help="Ask who did what, and verify the log without trusting the server.")
@@ -88,6 +93,39 @@ def verify(
         )
 
 
+@_audit.command("royalties")
+def check_royalties(
+    licence: Annotated[str | None, typer.Option(help="Only of this licence.", show_default=False)] = None,
+    since: Annotated[datetime | None, typer.Option(help="From this moment on, UTC.", show_default=False)] = None,
+    until: Annotated[datetime | None, typer.Option(help="Before this moment, UTC. Default: now.")] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Compute royalties from receipts and the log, and name what the registry's report says otherwise."""
+    query = RoyaltyQuery(
+        licence=named(RecordId, licence) if licence else None,
+        since=since and since.replace(tzinfo=UTC),
+        until=until and until.replace(tzinfo=UTC),
+    )
+    with connected(profile) as (chosen, client), console().status("reading the log and its receipts"):
+        claimed = client.royalties(query)
+        asked = LedgerQuery(licence=query.licence, since=query.since, until=claimed.until)
+        content = b"".join(encode_page(page) for page in client.ledger_pages(asked))
+        ledger = verify_ledger(content, current_trust_root(client, chosen.trust_root, now=now()))
+        log = _verified_log(chosen, client, ledger.note)
+    faults = [f"{fault.about}: {fault.says}" for fault in (*ledger.faults, *missing_receipts(ledger, log.entries))]
+    faults += differences(claimed, report_of(ledger, now=claimed.until))
+    say(f"{len(ledger.uses)} receipts, all under the log of {log.checkpoint.tree_size} entries; ledger {ledger.digest}")
+    for account in claimed.accounts:
+        say(
+            f"{account.licence}: {account.images} images, {account.terms.currency} {account.due} due, says the registry"
+        )
+    for fault in faults:
+        say(f"finding: {fault}")
+    if faults:
+        raise VerificationError(f"the registry's report is not what its receipts come to: {len(faults)} findings")
+    say("the receipts come to the same")
+
+
 def _show_account(account: GenerationAccount) -> None:
     state = "recorded" if account.recorded else "permitted" if account.permitted else "denied"
     entries = " and ".join(str(index) for index in (account.intent_index, account.result_index) if index is not None)
@@ -100,11 +138,12 @@ def _show_account(account: GenerationAccount) -> None:
     say(f"  log          entries {entries}")
 
 
-def _verified_log(profile: Profile, client: Client) -> VerifiedLog:
+def _verified_log(profile: Profile, client: Client, *notes: bytes) -> VerifiedLog:
+    """The whole log, which must extend everything that was seen of it before, and `notes`."""
     trust = current_trust_root(client, profile.trust_root, now=now())
     memory = log_memory(profile)
     seen = [note for note in (memory.first(trust.log_origin), memory.newest(trust.log_origin)) if note]
-    return verify_log(client, trust, remembered=seen)
+    return verify_log(client, trust, remembered=[*seen, *notes])
 
 
 def _write_report(path: Path, profile: Profile, log: VerifiedLog, faults: tuple[str, ...]) -> None:

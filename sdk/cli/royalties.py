@@ -13,14 +13,17 @@ from typing import Annotated
 import typer
 
 from sdk.audit import verify_log
-from sdk.cli.connection import ProfileOption, connected, console, named, now, read_file, say
+from sdk.cli.connection import ProfileOption, connected, console, named, now, read_file, say, show_table
 from sdk.client import Client
 from sdk.errors import VerificationError
 from sdk.profile import load_profile
 from sdk.resolve import load_trust_root
 from sdk.royalties.ledger import LedgerFault, VerifiedLedger, missing_receipts, verify_ledger, write_ledger
+from sdk.royalties.report import report_of
+from sdk.spec.canonical import encode_canonical
 from sdk.spec.ids import RecordId
 from sdk.spec.ledger import LedgerPage, LedgerQuery
+from sdk.spec.royalty_report import LicenceAccount, RoyaltyQuery, RoyaltyReport
 
 commands = typer.Typer()
 _royalties = typer.Typer(no_args_is_help=True, help="Account for use from its receipts.")
@@ -37,6 +40,24 @@ LogOption = Annotated[
         "--log", help="A registry's address: is the ledger complete? Its log is open to all.", show_default=False
     ),
 ]
+
+
+@_royalties.command("report")
+def show_report(
+    licence: Annotated[str | None, typer.Option(help="Only of this licence.", show_default=False)] = None,
+    since: Annotated[datetime | None, typer.Option(help="From this moment on, UTC.", show_default=False)] = None,
+    until: Annotated[datetime | None, typer.Option(help="Before this moment, UTC. Default: now.")] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Show what the registry says is due. It is its claim: 'compute' and 'audit royalties' need no belief in it."""
+    query = RoyaltyQuery(
+        licence=named(RecordId, licence) if licence else None,
+        since=since and since.replace(tzinfo=UTC),
+        until=until and until.replace(tzinfo=UTC),
+    )
+    with connected(profile) as (_, client):
+        report = client.royalties(query)
+    show_report_of(report)
 
 
 @_royalties.command("export")
@@ -85,6 +106,56 @@ def verify(
     if log and not faults:
         say("the log records no other")
     raise_for_faults(faults)
+
+
+@_royalties.command("compute")
+def compute(
+    ledger: LedgerArgument,
+    out: Annotated[Path | None, typer.Option(help="Write the report here, as JSON.", show_default=False)] = None,
+    trust_root: TrustRootOption = None,
+    log: LogOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Compute what is due under each licence from the receipts of a ledger that hold, and from nothing else."""
+    read, faults = read_ledger(ledger, trust_root, log, profile)
+    report = report_of(read, now=now())
+    show_report_of(report)
+    if out:
+        out.write_bytes(encode_canonical(report))
+        say(f"report: {out}")
+    raise_for_faults(faults)
+
+
+def show_report_of(report: RoyaltyReport) -> None:
+    """Print every account of a report, and what is in none."""
+    for account in report.accounts:
+        show_account(account)
+    if not report.accounts:
+        say("no licence has royalty terms")
+    if report.open_uses:
+        say(f"{report.open_uses} generations of {report.open_images} images granted have no result, and earn nothing")
+
+
+def show_account(account: LicenceAccount) -> None:
+    """Print an account: a row for each period, and the sum."""
+    terms = account.terms
+    rows = [
+        (
+            f"{period.starts:%Y-%m-%d} to {period.ends:%Y-%m-%d}" + ("" if period.whole else " (in part)"),
+            str(period.uses),
+            str(period.images),
+            period.earned,
+            period.minimum or "",
+            period.due,
+        )
+        for period in account.periods
+    ]
+    unstated = sum(line.unstated for period in account.periods for line in period.lines)
+    heads = ("period", "uses", "images", "earned", "guaranteed", f"due, {terms.currency}")
+    total = ("total", str(account.uses), str(account.images), "", "", account.due)
+    show_table(f"{account.licence} of {account.rights_holder}", heads, [*rows, total])
+    if unstated:
+        say(f"{unstated} uses state no fee in {terms.currency}; a share of it is owed")
 
 
 def read_ledger(

@@ -1,4 +1,4 @@
-"""Calls about what use earns: the ledger of receipts."""
+"""Calls about what use earns: the report, and the ledger of receipts that it can be computed from."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ from collections.abc import Iterator
 from sdk.client.transport import Service
 from sdk.spec.ledger import LedgerPage, LedgerQuery
 from sdk.spec.log_checkpoint import parse_signed_checkpoint
+from sdk.spec.royalty_report import RoyaltyQuery, RoyaltyReport
 
 
 class AccountingCalls:
     """The registry's royalties; mixed into `Client`."""
 
     _registry: Service
+
+    def royalties(self, query: RoyaltyQuery) -> RoyaltyReport:
+        """GET /v1/royalties: what the registry says is due; `sdk.royalties` computes it from receipts."""
+        asked = query.model_dump(mode="json", exclude_none=True)
+        return self._registry.get("/v1/royalties", RoyaltyReport, asked)
 
     def ledger_page(self, query: LedgerQuery) -> LedgerPage:
         """GET /v1/royalties/ledger: receipts with their proofs, to be verified with `sdk.royalties`."""

@@ -2,6 +2,9 @@
 
 receipts    from a page of a ledger to the uses that it proves
 ledger      a ledger file: writing it, verifying it, what is missing from it
+account     the arithmetic: from counted use and royalty terms to an account
+report      the accounts of a ledger, and how another report differs
 
 ledger = verify_ledger(path.read_bytes(), trust)
+report_of(ledger, now=now).accounts[0].due
 """

@@ -50,12 +50,17 @@ class VerifiedLedger:
     faults: tuple[LedgerFault, ...]
 
 
+def encode_page(page: LedgerPage) -> bytes:
+    """A page as a line of a ledger file."""
+    return encode_canonical(page) + b"\n"
+
+
 def write_ledger(path: Path, pages: Iterable[LedgerPage]) -> Digest:
     """Write a ledger file and return its digest. Raises `InputError` when the file is there already."""
     try:
         with path.open("xb") as file:
             for page in pages:
-                file.write(encode_canonical(page) + b"\n")
+                file.write(encode_page(page))
     except FileExistsError as exc:
         raise InputError(f"there is a file at {path} already; name another") from exc
     except OSError as exc:

@@ -31,6 +31,7 @@ from sdk.spec.log_checkpoint import LogCheckpoint
 from sdk.spec.log_entry import AuditEventType, LogEntry, parse_log_entry
 from sdk.spec.manifest import ConceptManifest, parse_manifest
 from sdk.spec.merkle import leaf_hash, verify_multiproof
+from sdk.spec.money import Money
 from sdk.spec.policy import Use
 from sdk.spec.statements import GenerationPredicate, parse_predicate, parse_statement
 from sdk.spec.terms import LicenceGrant
@@ -46,6 +47,7 @@ class LicensedUse:
     use: Use
     granted: int  # images
     images: int | None  # recorded; none while there is no result
+    fee: Money | None  # that the application stated
     versions: Mapping[RecordId, tuple[str, ...]]  # by licence: the versions that rest on it, tenant/name@number
 
 
@@ -99,7 +101,7 @@ def verify_receipt(receipt: UseReceipt, verified: VerifiedPage, trust: TrustRoot
     if permit.evidence.get("intent") != Digest.of(receipt.intent):
         raise VerificationError("its intent is not the one that was permitted")
     intent = parse_wire(GenerationIntent, receipt.intent, "intent")
-    result, images = _images(receipt, permit, intent, trust)  # 4
+    result, images, fee = _result(receipt, permit, intent, trust)  # 4
     at = result.at if result else permit.at
     page = verified.page
     if (page.since and at < page.since) or (page.until and at >= page.until):  # 6
@@ -111,6 +113,7 @@ def verify_receipt(receipt: UseReceipt, verified: VerifiedPage, trust: TrustRoot
         use=intent.use,
         granted=intent.count,
         images=images,
+        fee=fee,
         versions=_licensed(permit, verified),  # 5
     )
 
@@ -122,12 +125,12 @@ def _entry(held: LedgerEntry, event: AuditEventType) -> LogEntry:
     return entry
 
 
-def _images(
+def _result(
     receipt: UseReceipt, permit: LogEntry, intent: GenerationIntent, trust: TrustRoot
-) -> tuple[LogEntry | None, int | None]:
-    """The result and how many images it is about, once the application's own statement says the same."""
+) -> tuple[LogEntry | None, int | None, Money | None]:
+    """The result, its images and its fee, once the application's own statement says the same."""
     if receipt.result is None:
-        return None, None
+        return None, None, None
     result = _entry(receipt.result, AuditEventType.GENERATION_RECORDED)
     if (result.subject, result.actor) != (permit.subject, permit.actor):
         raise VerificationError(f"entry {receipt.result.index} of the log is the result of another generation")
@@ -145,7 +148,7 @@ def _images(
             f"its statement is about {images} images; its result says {result.facts.get('images')}, "
             f"and {intent.count} were permitted"
         )
-    return result, images
+    return result, images, predicate.fee
 
 
 def _licensed(permit: LogEntry, verified: VerifiedPage) -> Mapping[RecordId, tuple[str, ...]]:

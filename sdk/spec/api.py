@@ -51,6 +51,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/generations/{id}                               GenerationView
     GET   /v1/generations/{id}/artefacts/{digest}            bytes, to the grant's application, before the result
     POST  /v1/generations/{id}/result                        GenerationResult -> LogReceipt
+    GET   /v1/royalties?licence=&since=&until=               RoyaltyReport (of sdk.spec.royalty_report)
     GET   /v1/royalties/ledger?licence=&since=&until=&size=&after=    LedgerPage (of sdk.spec.ledger)
     GET   /v1/policies                                       PolicyBundleView
     GET   /v1/status/{tenant}/{number}                       signed status list (sdk.spec.status_list)

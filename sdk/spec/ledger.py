@@ -68,6 +68,6 @@ class LedgerPage(WireModel):
     next_after: int | None = None  # none: this is the last page
     receipts: tuple[UseReceipt, ...] = Field(max_length=MAX_PAGE_RECEIPTS)
     manifests: tuple[Base64Bytes, ...] = ()  # of versions used: of the licence's concepts, or of all
-    licences: tuple[LicenceEvidence, ...] = ()  # that those rest on: the licence asked for, or all
+    licences: tuple[LicenceEvidence, ...] = ()  # that those rest on, or earn without use
     proof: tuple[Base64Bytes, ...]  # of all log entries here at once
     checkpoint: str = Field(max_length=16_384)  # the signed note

@@ -16,6 +16,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from sdk.spec.canonical import WireModel
 from sdk.spec.ids import PatternedText
 
 _TWO_DIGITS: Final = (
@@ -75,3 +76,10 @@ def _known(code: str) -> str:
 
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$"), AfterValidator(_known)]
 """An ISO 4217 code of `MINOR_DIGITS`."""
+
+
+class Money(WireModel):
+    """An amount of a currency."""
+
+    currency: Currency
+    amount: Amount

@@ -14,7 +14,7 @@ class Scope(StrEnum):
     RECORDS_WRITE = "records:write"
     REVIEWS_READ = "reviews:read"  # the queue, requests, comments
     REVIEWS_WRITE = "reviews:write"  # and sending signed reviews and revocations
-    GENERATIONS_READ = "generations:read"  # generations, decisions, usage, identification
+    GENERATIONS_READ = "generations:read"  # generations, decisions, usage, royalties, identification
     GENERATIONS_WRITE = "generations:write"  # composing: intents and results
     LOG_READ = "log:read"  # entries and receipts
     TRAINING_WRITE = "training:write"  # the trainer, all of it

@@ -16,6 +16,7 @@ from sdk.spec.digest import Digest
 from sdk.spec.envelope import PAYLOAD_TYPE_IN_TOTO
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.manifest import TrainingRecord
+from sdk.spec.money import Money
 
 _PREFIX = "https://imprimatur.dev/attestations"
 
@@ -76,6 +77,7 @@ class GenerationPredicate(Predicate):
     application: PrincipalId
     manifests: tuple[Digest, ...] = Field(min_length=1)
     finished_at: AwareDatetime
+    fee: Money | None = None  # charged for the generation, where a licence has a share of it
 
 
 class AuditPredicate(Predicate):

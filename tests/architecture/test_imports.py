@@ -34,7 +34,7 @@ assert not heavy, heavy
 
 def run_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-B", "-W", "error::ResourceWarning", "-c", code.format(root=str(ROOT))]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env={"HOME": str(folder)}, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env={"HOME": str(folder)}, timeout=280)
 
 
 class TestImports:

@@ -280,6 +280,7 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("POST", "/v1/generations/{generation}/result"): hidden(
         lambda demo: f"/v1/generations/{demo.generation}/result", _result, "other-app"
     ),
+    ("GET", "/v1/royalties"): hidden(lambda demo: f"/v1/royalties?licence={demo.licence}", name="other-auditor"),
     ("GET", "/v1/royalties/ledger"): has_no_receipts,
     ("GET", "/v1/log/entries"): of_its_own("/v1/log/entries?subject=demo/fox", "other-auditor"),
     ("GET", "/v1/log/receipts/{index}"): hidden(

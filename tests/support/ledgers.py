@@ -27,6 +27,7 @@ from sdk.spec.log_checkpoint import LogCheckpoint
 from sdk.spec.log_entry import AuditEventType, LogEntry, encode_log_entry
 from sdk.spec.manifest import ConceptManifest, encode_manifest
 from sdk.spec.merkle import leaf_hash
+from sdk.spec.money import Money
 from sdk.spec.policy import Use
 from sdk.spec.statements import GenerationPredicate, encode_statement
 from sdk.spec.terms import LicenceEvidence, LicenceGrant
@@ -59,6 +60,7 @@ class LedgerWorld:
         count: int | None = None,
         at: datetime = NOW,
         use: Use = USE,
+        fee: Money | None = None,
         signer: str = "app",
         **changes: Any,
     ) -> UseReceipt:
@@ -76,7 +78,9 @@ class LedgerWorld:
         if images is None:
             receipt = UseReceipt(permit=permit, intent=intent)
         else:
-            predicate = GenerationPredicate(generation=generation, application=APP, manifests=manifests, finished_at=at)
+            predicate = GenerationPredicate(
+                generation=generation, application=APP, manifests=manifests, finished_at=at, fee=fee
+            )
             subjects = {f"{place}.png": _image(generation, place) for place in range(images)}
             statement = sign_envelope(encode_statement(predicate, subjects=subjects), fixed_signer(signer))
             evidence = {"statement": statement.digest, "result": Digest.of(generation.encode())}

@@ -42,6 +42,7 @@ from sdk.spec.digest import Digest
 from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
 from sdk.spec.ledger import LedgerPage, LedgerQuery
 from sdk.spec.policy import Decision, Effect, Reason, Use
+from sdk.spec.royalty_report import RoyaltyQuery, RoyaltyReport
 from sdk.spec.subjects import ConsentPage, SubjectAccepted, SubjectBinding, SubjectList, SubjectRelease
 from sdk.spec.usage import UsageCount, UsageDimension, UsageQuery, UsageReport
 
@@ -259,6 +260,11 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         "GET /v1/concepts/{tenant}/{name}/aliases/{alias}",
         lambda c: c.alias_history(FOX, "stable"),
         api.AliasList(aliases=(ALIAS,)),
+    ),
+    (
+        f"GET /v1/royalties?licence={record_id('lic')}",
+        lambda c: c.royalties(RoyaltyQuery(licence=record_id("lic"))),
+        RoyaltyReport(tenant="demo", until=NOW, accounts=(), open_uses=0, open_images=0),
     ),
     (
         "GET /v1/royalties/ledger?since=2026-06-01T00%3A00%3A00Z&after=3&limit=200",
