@@ -14,6 +14,7 @@ from opentelemetry.trace import TracerProvider
 from registry import about, blobs
 from registry.approvals import routes as approvals
 from registry.concepts import routes as concepts
+from registry.conditional import ConditionalReads
 from registry.consent import routes as consent
 from registry.console.app import create_console
 from registry.console.view import BASE
@@ -25,6 +26,7 @@ from registry.idempotency import IdempotencyKeys
 from registry.limits import BodyLimit
 from registry.log import routes as log
 from registry.openapi import describe
+from registry.rate_limits import Rate, RateLimit
 from registry.reviews import routes as reviews
 from registry.runtime import Runtime
 from registry.status import routes as status
@@ -60,8 +62,14 @@ def create_app(runtime: Runtime, *, tracer_provider: TracerProvider | None = Non
     app.state.metrics = Metrics(runtime)
     install_error_handlers(app)
     limits = runtime.settings
+    app.add_middleware(ConditionalReads)
     app.add_middleware(IdempotencyKeys, runtime=runtime)  # inside the limit: what is added last is outermost
     app.add_middleware(BodyLimit, max_body_bytes=limits.max_body_bytes, max_blob_bytes=limits.max_blob_bytes)
+    app.add_middleware(
+        RateLimit,
+        principals=Rate(per_second=limits.requests_per_second, burst=limits.requests_at_once),
+        addresses=Rate(per_second=limits.anonymous_per_second, burst=limits.anonymous_at_once),
+    )
     app.add_middleware(Requests, metrics=app.state.metrics, mounts=(BASE,))
     for part in SLICES:
         app.include_router(part.router)

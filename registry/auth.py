@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry.db import Base
+from registry.rate_limits import CALLER
 from registry.runtime import Runtime, RuntimeDep
 from registry.scopes import require_scope
 from sdk.errors import AuthenticationRequired, InputError, NotFound, PermissionDenied
@@ -169,6 +170,21 @@ def authenticate(session: Session, runtime: Runtime, header: str | None) -> Call
     return caller_of_credential(session, runtime, Digest.of(match[1].encode()))
 
 
+def identify(runtime: Runtime, header: str | None) -> Caller:
+    """The caller that an `Authorization` header proves: a credential, or a token of the issuer that is trusted.
+
+    Raises:
+        AuthenticationRequired: it proves nobody.
+        ServiceUnavailable: the issuer's keys cannot be had.
+    """
+    scheme, _, token = (header or "").partition(" ")
+    if runtime.tokens and scheme.lower() == "bearer" and not token.startswith(CREDENTIAL_PREFIX):
+        found = runtime.tokens.verify(token.strip(), runtime.clock())
+        return Caller(principal=found.principal, tenant=found.principal.tenant, roles=found.roles)
+    with runtime.transaction() as session:
+        return authenticate(session, runtime, header)
+
+
 def caller_of_credential(session: Session, runtime: Runtime, digest: Digest) -> Caller:
     """The caller that the credential with this digest proves, now. Raises `AuthenticationRequired`."""
     row = session.get(CredentialRow, digest)
@@ -193,8 +209,8 @@ def caller_of(request: Request, runtime: RuntimeDep) -> Caller:
         AuthenticationRequired: see `authenticate`.
         PermissionDenied: the credential is limited to other scopes.
     """
-    with runtime.transaction() as session:
-        caller = authenticate(session, runtime, request.headers.get("Authorization"))
+    caller = identify(runtime, request.headers.get("Authorization"))
+    setattr(request.state, CALLER, caller)
     require_scope(caller.scopes, request.method, request.url.path)
     return caller
 

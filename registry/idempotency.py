@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from registry.auth import Caller, authenticate
+from registry.auth import Caller, identify
 from registry.db import Base
 from registry.errors import problem_response
 from registry.runtime import Runtime
@@ -133,11 +133,10 @@ class IdempotencyKeys:
             InputError: the key is none, or was sent with another request.
             Conflict: the act is done or under way, and its answer is not kept.
         """
-        with self._runtime.transaction() as session:
-            try:
-                caller = authenticate(session, self._runtime, request.headers.get("Authorization"))
-            except AuthenticationRequired:
-                return None
+        try:
+            caller = identify(self._runtime, request.headers.get("Authorization"))
+        except AuthenticationRequired:
+            return None
         require_scope(caller.scopes, request.method, request.url.path)
         if not _KEY.fullmatch(key):
             raise InputError(f"{HEADER} should be 16 to 64 of A-Z a-z 0-9 _ -, found {key!r}")

@@ -18,6 +18,7 @@ from sdk.spec.api import Problem
 _SCHEMAS: Final = "#/components/schemas/"
 _ALWAYS: Final = {
     "422": "The request is not what it must be",
+    "429": "Too many requests; Retry-After says when to try again",
     "500": "The registry failed in a way it did not foresee",
     "503": "The registry cannot serve now; trying again is safe",
 }
@@ -29,6 +30,13 @@ _TO_CALLERS: Final = {
 _TO_WRITERS: Final = {
     "409": "What stands does not allow it, or somebody else was first",
     "413": "The body is larger than the registry takes",
+}
+_IF_NONE_MATCH: Final = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "ETags of answers that the client has; 304 when one of them still holds",
+    "schema": {"type": "string"},
 }
 _KEY: Final = {
     "name": HEADER,
@@ -71,6 +79,9 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         told["404"] = _TO_CALLERS["404"]
     if method in ("post", "put"):
         told |= _TO_WRITERS
+    if method == "get" and path.startswith("/v1/"):
+        operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
+        operation["responses"]["304"] = {"description": "What the client has still holds"}
     if method == "post":
         operation.setdefault("parameters", []).append(_KEY)
     problem = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": f"{_SCHEMAS}Problem"}}}

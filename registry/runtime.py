@@ -17,6 +17,7 @@ from fastapi import Depends, Request
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
+from registry.oidc import TokenVerifier
 from registry.sealing import KeyWrapper
 from registry.settings import Settings
 from registry.storage import BlobStore
@@ -51,6 +52,7 @@ class Runtime:
     policy: PolicyEngine
     policy_bundle: PolicyBundle  # what `policy` decides by
     clock: Clock
+    tokens: TokenVerifier | None = None  # of an OpenID Connect issuer, where one is trusted
     claim: Callable[[Session], None] | None = None  # of a request's idempotency key, in its tenant's first transaction
 
     def __post_init__(self) -> None:

@@ -8,6 +8,9 @@ Here is every limit of the service, with its name, unit and default. Nothing els
     database_url = ""          # empty: the PostgreSQL embedded in the workspace
     blobs = "blobs"            # a folder, or s3://..., gs://..., az://...
 
+    [registry.oidc]            # none: credentials of the registry only; see `OidcSettings`
+    issuer = "https://id.example.com"
+
 Relative paths are relative to the file. `DATABASE_URL` in the environment wins over `database_url`.
 """
 
@@ -19,11 +22,40 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from sdk.errors import ConfigurationError
+from sdk.spec.ids import TenantName
+from sdk.spec.policy import Role
 
 SHIPPED_POLICIES: Final = Path(__file__).resolve().parent.parent / "policies"
-_TEXTS: Final = frozenset({"host", "database_url", "blobs"})
+_TEXTS: Final = frozenset({"host", "database_url", "blobs", "trusted_proxies"})
 _PATHS: Final = frozenset({"log_key", "status_key", "key_encryption_key", "trust_root", "policies"})
+
+
+OIDC_ALGORITHMS: Final = frozenset(
+    {"ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"}
+)
+"""What a token may be signed with: public keys only, never a shared secret, never nothing."""
+
+
+class OidcSettings(BaseModel):
+    """An OpenID Connect issuer whose bearer tokens count; its users are principals of one tenant."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: str  # as its tokens say it in `iss`
+    audience: str  # that its tokens for this registry have in `aud`
+    tenant: TenantName
+    roles: Mapping[str, tuple[Role, ...]]  # from a value of `roles_claim` to roles here
+    algorithms: tuple[str, ...] = ("ES256", "EdDSA", "RS256")  # of `OIDC_ALGORITHMS`
+    key_set_url: str = ""  # empty: found by discovery
+    principal_claim: str = "sub"  # one that users cannot choose: it names the principal
+    principals: Mapping[str, str] = Field(default_factory=dict)  # from a value of it to a name, where it is none itself
+    roles_claim: str = "groups"
+    leeway_seconds: int = 60  # seconds that two clocks may differ
+    key_set_seconds: int = 3600  # seconds the issuer's keys are believed
+    refresh_seconds: int = 30  # seconds between two fetches for a key id that is not known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +82,12 @@ class Settings:
     last_used_seconds: int = 60  # seconds between two notes that a credential was used
     status_ttl_seconds: int = 60  # seconds a signed status list counts; signed anew at half of it
     grant_seconds: int = 600  # seconds an application may fetch artefacts for a permitted generation
+    requests_per_second: int = 100  # requests a second of one principal, in the long run
+    requests_at_once: int = 1000  # requests of one principal in a burst
+    anonymous_per_second: int = 50  # requests a second from an address without a known credential
+    anonymous_at_once: int = 500  # requests in a burst from there
+    trusted_proxies: str = "127.0.0.1"  # whose X-Forwarded-For tells the address; commas between
+    oidc: OidcSettings | None = None
     person_approvals: int = 2  # distinct reviewers a version of a person needs; anything else needs one
 
 
@@ -59,13 +97,14 @@ def read_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     Raises:
         ConfigurationError: no such file, not TOML, or a member that is unknown or of the wrong type; it is named.
     """
-    given = _registry_table(path)
+    given = dict(_registry_table(path))
+    oidc = _oidc(given.pop("oidc"), path) if "oidc" in given else None
     checked: dict[str, Any] = {name: _checked(name, value, path) for name, value in given.items()}
     settings = replace(Settings(), **checked)
     settings = replace(settings, **{name: path.parent / getattr(settings, name) for name in _PATHS})
     if "://" not in settings.blobs:
         settings = replace(settings, blobs=str((path.parent / settings.blobs).absolute()))
-    return replace(settings, database_url=environ.get("DATABASE_URL") or settings.database_url)
+    return replace(settings, oidc=oidc, database_url=environ.get("DATABASE_URL") or settings.database_url)
 
 
 def _registry_table(path: Path) -> Mapping[str, Any]:
@@ -83,8 +122,28 @@ def _registry_table(path: Path) -> Mapping[str, Any]:
     return table
 
 
+def _oidc(table: object, path: Path) -> OidcSettings:
+    """The `[registry.oidc]` table, checked whole. Raises `ConfigurationError` naming the fault."""
+    try:
+        settings = OidcSettings.model_validate(table)
+    except ValidationError as exc:
+        fault = exc.errors()[0]
+        place = ".".join(str(part) for part in fault["loc"])
+        raise ConfigurationError(f"{path}: [registry.oidc] {place}: {fault['msg']}") from exc
+    if unknown := set(settings.algorithms) - OIDC_ALGORITHMS or not settings.algorithms:
+        raise ConfigurationError(
+            f"{path}: [registry.oidc] algorithms should be some of {sorted(OIDC_ALGORITHMS)}, found {unknown}"
+        )
+    for address in filter(None, (settings.issuer, settings.key_set_url)):
+        if not address.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+            raise ConfigurationError(f"{path}: [registry.oidc] {address} should be an https address")
+    if min(settings.leeway_seconds, settings.key_set_seconds, settings.refresh_seconds) < 1:
+        raise ConfigurationError(f"{path}: [registry.oidc] a number of seconds should be above 0")
+    return settings
+
+
 def _checked(name: str, value: object, path: Path) -> object:
-    if name not in {field.name for field in fields(Settings)}:
+    if name not in {each.name for each in fields(Settings)}:
         raise ConfigurationError(f"{path}: [registry] has no setting {name!r}; remove it or correct its name")
     if name in _TEXTS | _PATHS:
         if not isinstance(value, str):

@@ -20,6 +20,7 @@ from registry.cli.workspace import Workspace
 from registry.db import head_revision, make_engine, schema_revision
 from registry.issuance import issue_credential
 from registry.log.query import opened_origin
+from registry.oidc import OidcVerifier, fetch_over_https
 from registry.runtime import APP_ROLE, Runtime, system_clock
 from registry.sealing import file_key_wrapper
 from registry.settings import Settings, read_settings
@@ -50,6 +51,7 @@ def serve(workspace: Workspace) -> None:
             log_config=None,
             access_log=False,  # `registry.telemetry.requests` writes the line
             server_header=False,
+            forwarded_allow_ips=settings.trusted_proxies,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
 
@@ -108,6 +110,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             policy=CedarEngine(bundle),
             policy_bundle=bundle,
             clock=system_clock,
+            tokens=OidcVerifier(settings.oidc, fetch_over_https) if settings.oidc else None,
         )
     finally:
         engine.dispose()

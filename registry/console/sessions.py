@@ -41,7 +41,7 @@ def open_session(session: Session, runtime: Runtime, credential: str) -> str:
         AuthenticationRequired: the credential is none, or is no longer in force.
         PermissionDenied: it is limited to scopes.
     """
-    caller = authenticate(session, runtime, f"Bearer {credential.strip()}")
+    caller = authenticate(session, runtime, f"Bearer {credential.strip()}")  # of this registry: a session rests on it
     if caller.scopes is not None:
         raise PermissionDenied("the console does everything its roles allow, and this credential is limited to scopes")
     proved, secret, now = Digest.of(credential.strip().encode()), new_secret(), runtime.clock()

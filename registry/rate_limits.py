@@ -1,0 +1,126 @@
+"""Rate limits: a token bucket for each principal, and one for each address from which nobody known calls.
+
+A bucket is of this process. With several processes a caller gets the rate of each, which bounds what one caller can do to
+the registry just as well; a count in the database would be one more write for every read, and would go with the database.
+The check is made before anything else is asked, so a flood costs no query:
+1. A credential that was good lately is charged to its principal.
+2. Everything else (no credential, one not seen yet, one that is refused) is charged to the address it comes from.
+So whoever shares an address with a flood goes on working. Probes are free. An IPv6 address stands for its /64.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from registry.errors import problem_response
+from sdk.errors import TooManyRequests
+from sdk.spec.digest import Digest
+
+FREE: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+CALLER: Final = "caller"
+"""Where in a request's state whoever authenticates leaves the `Caller`."""
+_MOST: Final = 20_000  # buckets, and credentials remembered; the one longest unused goes first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """So many requests a second in the long run, so many at once."""
+
+    per_second: int
+    burst: int
+
+
+class Buckets:
+    """Token buckets by name; full when new."""
+
+    def __init__(self, rate: Rate, clock: Callable[[], float]) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._held: OrderedDict[str, tuple[float, float]] = OrderedDict()  # name to tokens, and when that was
+
+    def take(self, name: str) -> float:
+        """Take a token; returns 0, or the seconds until there will be one."""
+        now = self._clock()
+        tokens, since = self._held.pop(name, (float(self._rate.burst), now))
+        tokens = min(self._rate.burst, tokens + (now - since) * self._rate.per_second)
+        wait = 0.0 if tokens >= 1 else (1 - tokens) / self._rate.per_second
+        self._held[name] = (tokens - 1 if not wait else tokens, now)
+        if len(self._held) > _MOST:
+            self._held.popitem(last=False)
+        return wait
+
+
+class RateLimit:
+    """ASGI middleware; see the module docstring."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        principals: Rate,
+        addresses: Rate,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._app = app
+        self._principals = Buckets(principals, clock)
+        self._addresses = Buckets(addresses, clock)
+        self._known: OrderedDict[Digest, str] = OrderedDict()  # digest of a header to its principal
+        self._lock = threading.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in FREE:
+            await self._app(scope, receive, send)
+            return
+        header = Headers(scope=scope).get("authorization", "")
+        shown = Digest.of(header.encode("latin-1")) if header else None
+        wait = self._take(scope, shown)
+        if wait:
+            await _refusal(wait)(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        await self._app(scope, receive, send)
+        if shown:
+            self._remember(shown, state.get(CALLER))
+
+    def _take(self, scope: Scope, shown: Digest | None) -> float:
+        with self._lock:
+            principal = self._known.get(shown) if shown else None
+            if principal:
+                return self._principals.take(principal)
+            return self._addresses.take(_address(scope))
+
+    def _remember(self, shown: Digest, caller: object) -> None:
+        """Keep whose credential it is; one that was not good is forgotten."""
+        principal = getattr(caller, "principal", None)
+        with self._lock:
+            self._known.pop(shown, None)
+            if principal:
+                self._known[shown] = str(principal)
+                if len(self._known) > _MOST:
+                    self._known.popitem(last=False)
+
+
+def _address(scope: Scope) -> str:
+    host = (scope.get("client") or ("", 0))[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return str(host)
+    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
+
+
+def _refusal(wait: float) -> ASGIApp:
+    seconds = math.ceil(wait)
+    response = problem_response(TooManyRequests(f"too many requests; try again in {seconds} s, and more slowly"))
+    response.headers["Retry-After"] = str(seconds)
+    return response
