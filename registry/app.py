@@ -27,6 +27,7 @@ from registry.limits import BodyLimit
 from registry.log import routes as log
 from registry.openapi import describe
 from registry.rate_limits import Rate, RateLimit
+from registry.recalls import routes as recalls
 from registry.reviews import routes as reviews
 from registry.runtime import Runtime
 from registry.status import routes as status
@@ -48,6 +49,7 @@ SLICES: Final = (
     generations,
     accounting,
     status,
+    recalls,
     log,
     telemetry,
 )

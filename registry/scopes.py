@@ -25,6 +25,7 @@ _THING: Final[Mapping[str, str]] = {
     "blobs": "records",
     "generations": "generations",
     "royalties": "generations",
+    "notices": "generations",
     "log": "log",
     "credentials": "credentials",
     "webhooks": "webhooks",

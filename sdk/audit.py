@@ -16,18 +16,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from sdk.errors import LogForked, ProofInvalid
+from sdk.errors import LogForked, ProofInvalid, VerificationError
 from sdk.signing.signer import Signer, sign_envelope
-from sdk.signing.trust import TrustRoot, verify_checkpoint
+from sdk.signing.trust import TrustRole, TrustRoot, verify_checkpoint, verify_role
 from sdk.spec.api import GenerationView
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope
-from sdk.spec.ids import PrincipalId, RecordId, TenantName
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
 from sdk.spec.log_checkpoint import LogCheckpoint
 from sdk.spec.log_entry import AuditEventType, LogEntry, parse_log_entry
 from sdk.spec.log_tiles import TILE_HEIGHT, TILE_WIDTH, parse_entry_bundle
 from sdk.spec.merkle import leaf_hash, node_hash, root_of
-from sdk.spec.statements import AuditPredicate, encode_statement
+from sdk.spec.recall import BlastRadiusPredicate
+from sdk.spec.statements import AuditPredicate, encode_statement, parse_predicate, parse_statement
 
 _ENDING = frozenset(
     {
@@ -125,6 +126,24 @@ def sign_report(
         verified_at=at,
     )
     return sign_envelope(encode_statement(predicate, subjects={"log-checkpoint": Digest.of(log.note)}), signer)
+
+
+def verify_blast_radius(
+    envelope: Envelope, trust: TrustRoot, *, concept: ConceptId, number: int, manifest: Digest
+) -> BlastRadiusPredicate:
+    """Return the report in `envelope` if the registry signed it about this very version.
+
+    Raises:
+        SignatureInvalid: no key trusted for status signed it.
+        VerificationError: it is about something else.
+    """
+    verify_role(envelope, trust, TrustRole.STATUS)
+    statement = parse_statement(envelope.payload, envelope.payload_type)
+    report = parse_predicate(statement, BlastRadiusPredicate)
+    about = [subject.content for subject in statement.subject]
+    if (report.concept, report.number, about) != (concept, number, [manifest]):
+        raise VerificationError(f"asked for the blast radius of {concept}@{number}, found that of something else")
+    return report
 
 
 def _contents(source: LogSource, size: int) -> Iterator[bytes]:

@@ -4,11 +4,12 @@ Nothing in a bundle is believed because a registry sent it. The steps, in order;
  1. The trust root is current.
  2. Every checkpoint is of the trusted log and signed by it; two of one size have one root.
  3. The manifest is canonical, and of the version that was asked for.
- 4. The training service attested to this manifest.
- 5. Its submission is in the log, with the owner and the number of approvals that it needs.
+ 4. The training service attested to this manifest, with a key that counts at the entry of its submission.
+ 5. Its submission is in the log, with that attestation, the owner and the number of approvals that it needs.
  6. The consent and licence records are those that the manifest names, each with its digest.
  7. The version is approved at this moment, says the registry.
- 8. The threshold of distinct reviewers, none of them its trainer or owner, signed this manifest, number and terms.
+ 8. The threshold of distinct reviewers, none of them its trainer or owner, signed this manifest, number and terms, with
+    keys that count at the entries of their approvals.
  9. Each of those approvals is in the log.
 10. A signed status list of this registry and tenant, fresh at this moment, says nothing against it (`verify_live`).
 11. Every artefact, once fetched, has the digest and size that the manifest says (`verify_artefact`).
@@ -214,7 +215,7 @@ def _verify_manifest(bundle: VersionBundle, ref: VersionRef) -> ConceptManifest:
 
 def _verify_attestation(version: VerifiedVersion, trust: TrustRoot) -> None:
     envelope = version.bundle.training_attestation
-    verify_role(envelope, trust, TrustRole.TRAINING)
+    verify_role(envelope, trust, TrustRole.TRAINING, entry=version.bundle.submission_receipt.index)
     predicate = _predicate_about(envelope, TrainingPredicate, version)
     if predicate.concept != version.manifest.concept or predicate.record != version.manifest.training:
         raise VerificationError(f"the training attestation of {version.name} describes another training")
@@ -223,6 +224,8 @@ def _verify_attestation(version: VerifiedVersion, trust: TrustRoot) -> None:
 def _verify_submission(version: VerifiedVersion, trust: TrustRoot) -> None:
     bundle, receipt = version.bundle, version.bundle.submission_receipt
     entry = _verify_entry(receipt, trust, AuditEventType.VERSION_SUBMITTED, version.name, version.digest)
+    if entry.evidence.get("attestation") != bundle.training_attestation.digest:
+        raise ProofInvalid(f"{version.name} was submitted with another training attestation than the one shown")
     said = {"owner": str(bundle.owner), "approvals_required": str(bundle.approvals_required)}
     for name, value in said.items():
         if entry.facts.get(name) != value:
@@ -271,7 +274,9 @@ def not_approved_message(bundle: VersionBundle, status: VersionStatus) -> str:
 
 def _verify_approval(approval: ApprovalEvidence, version: VerifiedVersion, trust: TrustRoot) -> tuple[PrincipalId, int]:
     predicate = _predicate_about(approval.envelope, ApprovalPredicate, version)
-    if predicate.reviewer not in verify_role(approval.envelope, trust, TrustRole.APPROVAL):
+    if predicate.reviewer not in verify_role(
+        approval.envelope, trust, TrustRole.APPROVAL, entry=approval.receipt.index
+    ):
         raise SignatureInvalid(f"the approval of {version.name} is not signed by its reviewer {predicate.reviewer}")
     if predicate.reviewer in (version.bundle.owner, version.manifest.training.requested_by):
         raise NotApproved(f"{predicate.reviewer} trained or owns {version.name}, so their approval does not count")

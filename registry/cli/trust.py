@@ -1,4 +1,4 @@
-"""What `imprimatur trust` does to a workspace's trust root: show it, sign the next one. Nothing here needs the database.
+"""What `imprimatur trust` does to a workspace's trust root: show it, sign the next one.
 
 A trust root is never edited: the next one has the next version, is signed by the root key, and takes the place of the
 file. Clients accept it because the root key that they know signed it.
@@ -13,13 +13,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
+
 from registry.cli.init import TRUST_ROOT_LIFE
 from registry.cli.serving import read_trust_root
-from registry.cli.workspace import KEY_ROLES, Workspace
+from registry.cli.workspace import KEY_ROLES, Address, Workspace
 from registry.runtime import system_clock
-from sdk.errors import ConfigurationError
-from sdk.signing.signer import Ed25519Signer, generate_key_file, load_key_file
-from sdk.signing.trust import TrustedKey, TrustRole, TrustRoot, sign_trust_root, verify_trust_root
+from registry.settings import read_settings
+from sdk.errors import ConfigurationError, Conflict, InputError
+from sdk.signing.signer import Ed25519Signer, generate_key_file, key_id, load_key_file
+from sdk.signing.trust import (
+    TrustedKey,
+    TrustRole,
+    TrustRoot,
+    sign_trust_root,
+    verify_checkpoint,
+    verify_trust_root,
+)
 from sdk.spec.canonical import parse_wire
 from sdk.spec.envelope import encode_envelope
 from sdk.spec.ids import PrincipalId
@@ -33,6 +43,17 @@ class Renewal:
     new_keys: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class RevokedKey:
+    """A key that counts no longer, and the trust root that says so."""
+
+    root: TrustRoot
+    keyid: str
+    role: TrustRole
+    holder: PrincipalId
+    last_entry: int
+
+
 def current_root(workspace: Workspace) -> TrustRoot:
     """The trust root of the workspace. Raises `TrustRootInvalid` when it has expired: 'renew' is what helps then."""
     return verify_trust_root(read_trust_root(workspace.trust_root), now=system_clock())
@@ -44,7 +65,8 @@ def renew(workspace: Workspace, root_key: Path | None = None) -> Renewal:
     Raises:
         ConfigurationError: the root key is not at `root_key`, or is not the one of this workspace.
     """
-    made = {name: role for name, role in KEY_ROLES.items() if role and not _trusted(workspace).keys_for(role)}
+    known = {key.role for key in _trusted(workspace).keys.values()}  # revoked ones too: they are never taken up again
+    made = {name: role for name, role in KEY_ROLES.items() if role and role not in known}
 
     def change(root: TrustRoot) -> TrustRoot:
         keys = dict(root.keys)
@@ -56,6 +78,48 @@ def renew(workspace: Workspace, root_key: Path | None = None) -> Renewal:
         return root.model_copy(update={"keys": keys, "expires_at": system_clock() + TRUST_ROOT_LIFE})
 
     return Renewal(root=replace_root(workspace, change, root_key), new_keys=tuple(sorted(made)))
+
+
+def revoke_key(workspace: Workspace, key: str, last_entry: int | None, root_key: Path | None = None) -> RevokedKey:
+    """Let a key count for no entry of the log after `last_entry`; none: after those that the log holds now.
+
+    Raises:
+        InputError: `key` is not the id, or the beginning of the id, of exactly one key, or it is a root key.
+        Conflict: it is revoked already, up to an earlier entry.
+    """
+    before = _trusted(workspace)
+    keyid = _named_key(before, key)
+    last = _newest_entry(workspace, before) if last_entry is None else last_entry
+    known = before.keys[keyid]
+    if known.role is TrustRole.ROOT:
+        raise InputError("a root key signs no entry of the log; sign a trust root without it")
+    if known.last_entry is not None and known.last_entry <= last:
+        raise Conflict(
+            f"{keyid[:16]} is revoked already, after entry {known.last_entry}; only an earlier one can be named"
+        )
+
+    def change(root: TrustRoot) -> TrustRoot:
+        return root.model_copy(update={"keys": root.keys | {keyid: known.model_copy(update={"last_entry": last})}})
+
+    root = replace_root(workspace, change, root_key)
+    return RevokedKey(root=root, keyid=keyid, role=known.role, holder=known.holder, last_entry=last)
+
+
+def add_key(
+    workspace: Workspace, public_key: bytes, role: TrustRole, holder: PrincipalId, root_key: Path | None = None
+) -> TrustRoot:
+    """Trust `holder` with `public_key` (32 raw bytes) for `role`. Raises `Conflict` for a key that is known already."""
+    before = _trusted(workspace)
+    if key_id(public_key) in before.keys:
+        raise Conflict(
+            f"{key_id(public_key)[:16]} is in the trust root already; one key has one role, and is never taken up again"
+        )
+
+    def change(root: TrustRoot) -> TrustRoot:
+        added = TrustedKey(public_key=public_key, role=role, holder=holder)
+        return root.model_copy(update={"keys": root.keys | {key_id(public_key): added}})
+
+    return replace_root(workspace, change, root_key)
 
 
 def replace_root(workspace: Workspace, change: Callable[[TrustRoot], TrustRoot], root_key: Path | None) -> TrustRoot:
@@ -79,6 +143,28 @@ def _trusted(workspace: Workspace) -> TrustRoot:
     envelope = read_trust_root(workspace.trust_root)
     ends = parse_wire(TrustRoot, envelope.payload, "trust root").expires_at
     return verify_trust_root(envelope, now=min(system_clock(), ends - timedelta(seconds=1)))
+
+
+def _named_key(root: TrustRoot, key: str) -> str:
+    found = [keyid for keyid in root.keys if len(key) >= 8 and keyid.startswith(key)]
+    if len(found) != 1:
+        raise InputError(
+            f"{key!r} is the beginning of {len(found)} key ids; give 8 digits or more of one that 'imprimatur trust show' lists"
+        )
+    return found[0]
+
+
+def _newest_entry(workspace: Workspace, trust: TrustRoot) -> int:
+    """The newest entry of the log, as the running registry shows it."""
+    settings = read_settings(workspace.settings, os.environ)
+    address = Address(host=settings.host, port=settings.port)
+    try:
+        note = httpx.get(f"{address}/v1/log/checkpoint", timeout=10.0, trust_env=False).raise_for_status().content
+    except httpx.HTTPError as exc:
+        raise ConfigurationError(
+            f"the registry at {address} does not say how long its log is; start it, or give --last-entry"
+        ) from exc
+    return verify_checkpoint(note, trust).tree_size - 1
 
 
 def _key_of(workspace: Workspace, name: str) -> Ed25519Signer:

@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from registry.cli.options import Directory, say, server_extra
+from sdk.signing.signer import encode_public_key, generate_key_file, load_public_key
+from sdk.signing.trust import TrustRole
+from sdk.spec.ids import PrincipalId
 
 trust = typer.Typer(no_args_is_help=True, help="The keys of a workspace: who is trusted with what.")
 
@@ -26,7 +29,8 @@ def show(directory: Directory) -> None:
     root = current_root(open_workspace(directory))
     say(f"trust root version {root.version} of {root.log_origin}, until {root.expires_at:%Y-%m-%d}")
     for keyid, key in sorted(root.keys.items(), key=lambda item: (item[1].role, item[1].holder)):
-        say(f"  {keyid[:16]}  {key.role.value:<10}  {key.holder}")
+        ended = f"  revoked: counts up to entry {key.last_entry}" if key.last_entry is not None else ""
+        say(f"  {keyid[:16]}  {key.role.value:<10}  {key.holder}{ended}")
 
 
 @trust.command()
@@ -38,3 +42,57 @@ def renew(directory: Directory, root_key: RootKey = None) -> None:
     done = sign_next(open_workspace(directory), root_key)
     made = f"; new keys: {', '.join(done.new_keys)}" if done.new_keys else ""
     say(f"trust root version {done.root.version}, until {done.root.expires_at:%Y-%m-%d}{made}")
+
+
+@trust.command("revoke-key")
+def revoke_key(
+    directory: Directory,
+    key: Annotated[str, typer.Argument(help="The key's id, or its first digits, as 'show' lists it.", metavar="KEY")],
+    last_entry: Annotated[
+        int | None,
+        typer.Option(
+            help="The last entry of the log that the key counts for; -1: it never counted. [default: the newest]",
+            min=-1,
+            show_default=False,
+        ),
+    ] = None,
+    root_key: RootKey = None,
+) -> None:
+    """Let a key count for nothing that the log holds after an entry. Restart what is running."""
+    with server_extra():
+        from registry.cli.trust import revoke_key as revoke
+        from registry.cli.workspace import open_workspace
+    done = revoke(open_workspace(directory), key, last_entry, root_key)
+    say(
+        f"the {done.role.value} key {done.keyid[:16]} of {done.holder} counts up to entry {done.last_entry}, and no further"
+    )
+    say(f"trust root version {done.root.version}")
+
+
+@trust.command("make-key")
+def make_key(
+    path: Annotated[Path, typer.Argument(help="Where the private key goes; PATH.pub is for 'add-key'.")],
+) -> None:
+    """Make a signing key, on the machine of who will hold it."""
+    signer = generate_key_file(path)
+    public = path.with_name(path.name + ".pub")
+    public.write_bytes(encode_public_key(signer.public_key))
+    say(f"key {signer.keyid[:16]}: {path} stays with its holder, {public} goes to who keeps the trust root")
+
+
+@trust.command("add-key")
+def add_key(
+    directory: Directory,
+    public: Annotated[Path, typer.Argument(help="The public key, as 'make-key' wrote it.", metavar="PATH.pub")],
+    role: Annotated[TrustRole, typer.Option(help="What it signs.")],
+    holder: Annotated[str, typer.Option(help="Whose it is, such as demo/aiko.")],
+    root_key: RootKey = None,
+) -> None:
+    """Trust somebody with a key for a role. Restart what is running."""
+    with server_extra():
+        from registry.cli.trust import add_key as add
+        from registry.cli.workspace import open_workspace
+
+    public_key = load_public_key(public)
+    root = add(open_workspace(directory), public_key, role, PrincipalId(holder), root_key)
+    say(f"{holder} is trusted with {role.value}; trust root version {root.version}")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.versions import service
-from registry.versions.tables import VersionRow, VersionStateRow, VersionStatusRow
+from registry.versions.tables import VersionConsentRow, VersionRow, VersionStateRow, VersionStatusRow
 from registry.versions.version import Version
 from sdk.spec.bundle import VersionStatus
-from sdk.spec.ids import ConceptId, TenantName
+from sdk.spec.ids import ConceptId, RecordId, TenantName
 
 WAITING: Final = (VersionStatus.SUBMITTED, VersionStatus.IN_REVIEW)
 
@@ -45,6 +45,17 @@ def statuses_by_entry(session: Session, tenant: TenantName, first: int, end: int
         .where(VersionRow.tenant == tenant, VersionRow.log_index >= first, VersionRow.log_index < end)
     )
     return {entry: VersionStatus(status) for entry, status in session.execute(statement).all()}
+
+
+def resting_on(session: Session, tenant: TenantName, consents: Iterable[RecordId]) -> Sequence[Version]:
+    """The versions that rest on one of `consents`, by name."""
+    statement = (
+        select(VersionConsentRow.concept_id, VersionConsentRow.number)
+        .where(VersionConsentRow.consent_id.in_(sorted(consents)))
+        .order_by(VersionConsentRow.concept_id, VersionConsentRow.number)
+        .distinct()
+    )
+    return [service.load(session, tenant, concept, number) for concept, number in session.execute(statement).all()]
 
 
 def approved_before(session: Session, version: Version) -> Version | None:

@@ -25,6 +25,7 @@ from sdk.cli import (
     explain,
     identify,
     policy,
+    recall,
     records,
     review,
     reviews,
@@ -70,6 +71,7 @@ def application() -> typer.Typer:
         identify,
         explain,
         policy,
+        recall,
         audit,
     ):
         app.add_typer(part.commands)

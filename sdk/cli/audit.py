@@ -25,11 +25,11 @@ from sdk.spec.log_entry import AuditEventType
 from sdk.spec.royalty_report import RoyaltyQuery
 
 commands = typer.Typer()
-_audit = typer.Typer(no_args_is_help=True, help="Ask who did what, and verify the log without trusting the server.")
-commands.add_typer(_audit, name="audit")
+audit = typer.Typer(no_args_is_help=True, help="Ask who did what, and verify the log without trusting the server.")
+commands.add_typer(audit, name="audit")
 
 
-@_audit.command("log")
+@audit.command("log")
 def show_entries(
     event: Annotated[AuditEventType | None, typer.Option(help="Only this event.", show_default=False)] = None,
     subject: Annotated[
@@ -54,7 +54,7 @@ def show_entries(
         say(f"there are more: --after {page.next_after}")
 
 
-@_audit.command("generations")
+@audit.command("generations")
 def show_generations(
     concept: Annotated[str | None, typer.Option(help="Only with this concept.", show_default=False)] = None,
     profile: ProfileOption = None,
@@ -70,7 +70,7 @@ def show_generations(
         _show_account(account)
 
 
-@_audit.command("verify")
+@audit.command("verify")
 def verify(
     out: Annotated[Path | None, typer.Option(help="Write the signed audit report here.", show_default=False)] = None,
     profile: ProfileOption = None,

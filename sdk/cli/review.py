@@ -16,6 +16,7 @@ import typer
 from sdk.cache import StatusWatch
 from sdk.cli.alias import AsOf, parse_moment, show_at
 from sdk.cli.connection import ProfileOption, connected, named, now, say
+from sdk.cli.recall_text import show_blast_radius
 from sdk.cli.version_text import show_version
 from sdk.client import Client
 from sdk.errors import ImprimaturError
@@ -99,6 +100,9 @@ def reject(
 def revoke(
     reference: Reference,
     reason: Annotated[str, typer.Option(help="Why; it is recorded for ever.")],
+    report: Annotated[
+        Path | None, typer.Option(help="Write the signed blast-radius report here.", show_default=False)
+    ] = None,
     profile: ProfileOption = None,
 ) -> None:
     """Sign a revocation. The version can never be used again; records of its use stay."""
@@ -113,6 +117,9 @@ def revoke(
         )
 
     _sign(reference, profile, predicate, Client.revoke)
+    if report:
+        with connected(profile) as (chosen, client):
+            show_blast_radius(chosen, client, verified(chosen, client, reference), out=report)
 
 
 def _sign(

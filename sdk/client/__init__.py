@@ -8,6 +8,7 @@ versions      concepts, versions, resolving, reviews, revocation
 reviews       the review queue, requests for review, assignments, comments
 generations   intent, artefacts, result
 accounting    the ledger of use that royalties are computed from
+recalls       blast-radius reports, notices that a version has ended
 log           checkpoints, tiles, entries, receipts, consistency
 training      the trainer: pictures, jobs, files
 
@@ -29,6 +30,7 @@ from sdk.client.accounting import AccountingCalls
 from sdk.client.credentials import CredentialCalls
 from sdk.client.generations import GenerationCalls
 from sdk.client.log import LogCalls
+from sdk.client.recalls import RecallCalls
 from sdk.client.records import RecordCalls
 from sdk.client.reviews import ReviewCalls
 from sdk.client.subjects import SubjectCalls
@@ -48,6 +50,7 @@ class Client(
     VersionCalls,
     ReviewCalls,
     GenerationCalls,
+    RecallCalls,
     AccountingCalls,
     LogCalls,
     TrainingCalls,

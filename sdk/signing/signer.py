@@ -79,6 +79,25 @@ def load_key_file(path: Path) -> Ed25519Signer:
     return Ed25519Signer(private_key)
 
 
+def encode_public_key(public_key: bytes) -> bytes:
+    """32 raw public-key bytes as PEM."""
+    key = Ed25519PublicKey.from_public_bytes(public_key)
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def load_public_key(path: Path) -> bytes:
+    """The 32 raw bytes of the Ed25519 public key in the PEM file at `path`. Raises `ConfigurationError`."""
+    try:
+        key = serialization.load_pem_public_key(path.read_bytes())
+    except OSError as exc:
+        raise ConfigurationError(f"no public key can be read at {path}: {exc.strerror}") from exc
+    except (ValueError, UnsupportedAlgorithm) as exc:
+        raise ConfigurationError(f"{path} is not a PEM public key") from exc
+    if not isinstance(key, Ed25519PublicKey):
+        raise ConfigurationError(f"{path} holds no Ed25519 public key")
+    return key.public_bytes_raw()
+
+
 def sign_envelope(payload: bytes, signer: Signer, *, payload_type: str = PAYLOAD_TYPE_IN_TOTO) -> Envelope:
     """Sign `payload` as a DSSE envelope with one signature."""
     signature = Signature(keyid=signer.keyid, sig=signer.sign(pae(payload_type, payload)))

@@ -5,6 +5,10 @@ A `TrustRoot` is a signed document. Rules, in the order they are checked:
    client meets, by the root keys it names itself (trust on first use, from a file given out of band).
 2. Its version is not below the previous one's.
 3. It has not expired.
+
+A key is revoked by its last entry in the log, never by a time: whoever stole it can write any date, but nobody can put an
+entry before others. What it signed counts where the log places it up to that entry; a log key, for checkpoints over no
+more entries. Without a place (what is signed now, and what the log does not hold) a revoked key counts for nothing.
 """
 
 from __future__ import annotations
@@ -50,6 +54,11 @@ class TrustedKey(WireModel):
     public_key: Base64Bytes
     role: TrustRole
     holder: PrincipalId
+    last_entry: int | None = Field(default=None, ge=-1)  # of the log, that it counts for; none: it is not revoked
+
+    def counts_at(self, entry: int | None) -> bool:
+        """Whether it counts for what entry `entry` of the log holds; with none, for what is signed now."""
+        return self.last_entry is None or (entry is not None and entry <= self.last_entry)
 
 
 class TrustRoot(WireModel):
@@ -72,12 +81,14 @@ class TrustRoot(WireModel):
             raise ValueError("fewer root keys than the root threshold")
         return self
 
-    def keys_for(self, role: TrustRole, holder: PrincipalId | None = None) -> dict[str, bytes]:
-        """Key id to raw public key, for one role and, if given, one holder."""
+    def keys_for(
+        self, role: TrustRole, holder: PrincipalId | None = None, *, entry: int | None = None
+    ) -> dict[str, bytes]:
+        """Key id to raw public key, for one role and, if given, one holder: the keys that count at `entry` of the log."""
         return {
             keyid: key.public_key
             for keyid, key in self.keys.items()
-            if key.role is role and (holder is None or key.holder == holder)
+            if key.role is role and key.counts_at(entry) and (holder is None or key.holder == holder)
         }
 
 
@@ -109,19 +120,36 @@ def verify_trust_root(envelope: Envelope, *, now: datetime, previous: TrustRoot 
     return root
 
 
-def verify_role(envelope: Envelope, trust: TrustRoot, role: TrustRole, *, threshold: int = 1) -> frozenset[PrincipalId]:
+def verify_role(
+    envelope: Envelope, trust: TrustRoot, role: TrustRole, *, threshold: int = 1, entry: int | None = None
+) -> frozenset[PrincipalId]:
     """Return the holders of the `role` keys that signed `envelope`, at least `threshold` distinct ones.
 
+    `entry` is the entry of the log that was proven to hold this envelope; without one, no revoked key counts.
+
     Raises:
-        SignatureInvalid: nobody trusted for `role` signed.
+        SignatureInvalid: nobody trusted for `role` signed, or only with a key that was revoked before.
         ThresholdNotMet: fewer distinct holders than `threshold`.
     """
-    holders = frozenset(trust.keys[keyid].holder for keyid in verified_keyids(envelope, trust.keys_for(role)))
+    signed = verified_keyids(envelope, trust.keys_for(role, entry=entry))
+    holders = frozenset(trust.keys[keyid].holder for keyid in signed)
     if not holders:
+        _refuse_revoked(envelope, trust, role, entry)
         raise SignatureInvalid(f"no signature by a key trusted for {role.value} verifies")
     if len(holders) < threshold:
         raise ThresholdNotMet(f"{len(holders)} of {threshold} required {role.value} signers")
     return holders
+
+
+def _refuse_revoked(envelope: Envelope, trust: TrustRoot, role: TrustRole, entry: int | None) -> None:
+    """Say so when the signature is good, but by a key that was revoked before."""
+    revoked = {keyid: key.public_key for keyid, key in trust.keys.items() if key.role is role}
+    for keyid in sorted(verified_keyids(envelope, revoked)):
+        place = "what is signed now" if entry is None else f"entry {entry}"
+        raise SignatureInvalid(
+            f"the {role.value} key {keyid[:12]} of {trust.keys[keyid].holder} counts up to entry "
+            f"{trust.keys[keyid].last_entry} of the log, not for {place}: it was revoked; sign with another key"
+        )
 
 
 def sign_checkpoint(checkpoint: LogCheckpoint, signer: Signer) -> bytes:
@@ -145,7 +173,7 @@ def verify_checkpoint(note: bytes, trust: TrustRoot) -> LogCheckpoint:
     checkpoint = signed.checkpoint
     if checkpoint.origin != trust.log_origin:
         raise ProofInvalid(f"expected a checkpoint of log {trust.log_origin}, found one of {checkpoint.origin}")
-    for public_key in trust.keys_for(TrustRole.LOG).values():
+    for public_key in trust.keys_for(TrustRole.LOG, entry=checkpoint.tree_size - 1).values():
         expected = note_key_hash(trust.log_origin, public_key)
         for line in signed.signatures:
             named = line.key_name == trust.log_origin and line.key_hash == expected

@@ -53,6 +53,9 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     POST  /v1/generations/{id}/result                        GenerationResult -> LogReceipt
     GET   /v1/royalties?licence=&since=&until=               RoyaltyReport (of sdk.spec.royalty_report)
     GET   /v1/royalties/ledger?licence=&since=&until=&size=&after=    LedgerPage (of sdk.spec.ledger)
+    GET   /v1/concepts/{tenant}/{name}/versions/{number}/blast-radius   Envelope (of a BlastRadiusPredicate of sdk.spec.recall)
+    GET   /v1/notices                                        NoticeList (of sdk.spec.recall; to applications)
+    POST  /v1/notices/acknowledgements                       NoticeAcknowledgement -> LogReceipt
     GET   /v1/policies                                       PolicyBundleView
     GET   /v1/status/{tenant}/{number}                       signed status list (sdk.spec.status_list)
     GET   /v1/log/checkpoint                                 signed note (C2SP tlog-tiles from here on)

@@ -47,6 +47,8 @@ class AuditEventType(StrEnum):
     VERSION_REVOKED = "version:revoked"
     VERSION_PREVIEWED = "version:previewed"  # somebody looks at its pictures or report for the first time
     ALIAS_SET = "alias:set"  # an alias names another version, or none
+    NOTICE_SENT = "notice:sent"  # an application fetches for the first time that a version it was granted has ended
+    NOTICE_ACKNOWLEDGED = "notice:acknowledged"
     ARTEFACT_RELEASED = "artefact:released"
     GENERATION_PERMITTED = "generation:permitted"  # the intent, before anything is generated
     GENERATION_DENIED = "generation:denied"

@@ -15,7 +15,7 @@ class Scope(StrEnum):
     REVIEWS_READ = "reviews:read"  # the queue, requests, comments
     REVIEWS_WRITE = "reviews:write"  # and sending signed reviews and revocations
     GENERATIONS_READ = "generations:read"  # generations, decisions, usage, royalties, identification
-    GENERATIONS_WRITE = "generations:write"  # composing: intents and results
+    GENERATIONS_WRITE = "generations:write"  # composing: intents, results, acknowledging that a version has ended
     LOG_READ = "log:read"  # entries and receipts
     TRAINING_WRITE = "training:write"  # the trainer, all of it
     CREDENTIALS_READ = "credentials:read"

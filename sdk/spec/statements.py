@@ -18,7 +18,7 @@ from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.manifest import TrainingRecord
 from sdk.spec.money import Money
 
-_PREFIX = "https://imprimatur.dev/attestations"
+PREFIX = "https://imprimatur.dev/attestations"
 
 
 class Predicate(WireModel):
@@ -30,7 +30,7 @@ class Predicate(WireModel):
 class TrainingPredicate(Predicate):
     """The training service made this version from these pictures."""
 
-    predicate_type = f"{_PREFIX}/training/v1"
+    predicate_type = f"{PREFIX}/training/v1"
     concept: ConceptId
     record: TrainingRecord
 
@@ -38,7 +38,7 @@ class TrainingPredicate(Predicate):
 class ApprovalPredicate(Predicate):
     """A reviewer approves exactly this manifest under exactly these terms."""
 
-    predicate_type = f"{_PREFIX}/approval/v1"
+    predicate_type = f"{PREFIX}/approval/v1"
     concept: ConceptId
     number: int = Field(ge=1)
     reviewer: PrincipalId
@@ -50,7 +50,7 @@ class ApprovalPredicate(Predicate):
 class RejectionPredicate(Predicate):
     """A reviewer rejects this manifest, and says why."""
 
-    predicate_type = f"{_PREFIX}/rejection/v1"
+    predicate_type = f"{PREFIX}/rejection/v1"
     concept: ConceptId
     number: int = Field(ge=1)
     reviewer: PrincipalId
@@ -61,7 +61,7 @@ class RejectionPredicate(Predicate):
 class RevocationPredicate(Predicate):
     """Somebody entitled ends the use of this version."""
 
-    predicate_type = f"{_PREFIX}/revocation/v1"
+    predicate_type = f"{PREFIX}/revocation/v1"
     concept: ConceptId
     number: int = Field(ge=1)
     revoked_by: PrincipalId
@@ -72,7 +72,7 @@ class RevocationPredicate(Predicate):
 class GenerationPredicate(Predicate):
     """An application generated these images under this recorded intent."""
 
-    predicate_type = f"{_PREFIX}/generation/v1"
+    predicate_type = f"{PREFIX}/generation/v1"
     generation: RecordId
     application: PrincipalId
     manifests: tuple[Digest, ...] = Field(min_length=1)
@@ -83,7 +83,7 @@ class GenerationPredicate(Predicate):
 class AuditPredicate(Predicate):
     """An auditor verified the log up to this checkpoint."""
 
-    predicate_type = f"{_PREFIX}/audit/v1"
+    predicate_type = f"{PREFIX}/audit/v1"
     auditor: PrincipalId
     origin: str
     tree_size: int = Field(ge=0)

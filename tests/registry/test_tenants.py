@@ -25,6 +25,7 @@ from sdk.spec.digest import Digest
 from sdk.spec.identify import IdentifyQuery
 from sdk.spec.ids import AliasName, ConceptId, PrincipalId, TenantName
 from sdk.spec.manifest import ArtefactRole, ConceptKind
+from sdk.spec.recall import NoticeAcknowledgement
 from sdk.spec.subjects import SubjectBinding, SubjectRelease
 from sdk.spec.terms import Capacity
 
@@ -72,6 +73,8 @@ def demo(registry: RegistryUnderTest) -> Lives:
     accepted(registry.client("owner").post(withdrawal, content=b'{"reason": "asked to"}', headers=headers))
     accepted(steps.revoke(version))
     registry.client(None).get("/v1/status/demo/0").raise_for_status()
+    registry.client("app").get("/v1/notices").raise_for_status()
+    accepted(steps.post("app", "/v1/notices/acknowledgements", NoticeAcknowledgement(concept=FOX, number=1)))
     return Lives(
         registry=registry,
         steps=steps,
@@ -145,6 +148,10 @@ def _revocation(demo: Lives) -> bytes:
     return encode_canonical(demo.steps.revocation(demo.version, "other-reviewer"))
 
 
+def _stop(demo: Lives) -> bytes:
+    return encode_canonical(NoticeAcknowledgement(concept=FOX, number=1))
+
+
 def _alias(demo: Lives) -> bytes:
     return encode_canonical(AliasChanges(changes=(AliasChange(concept=FOX, alias=AliasName("web"), number=1),)))
 
@@ -198,6 +205,11 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("GET", "/v1/trust-root"): public,
     ("GET", "/v1/policies"): public,
     ("GET", "/v1/status/{tenant}/{number}"): public,
+    ("GET", "/v1/concepts/{tenant}/{name}/versions/{number}/blast-radius"): hidden(
+        lambda demo: f"{demo.version.path}/blast-radius", name="other-auditor"
+    ),
+    ("GET", "/v1/notices"): of_its_own("/v1/notices", "other-app"),
+    ("POST", "/v1/notices/acknowledgements"): hidden(lambda demo: "/v1/notices/acknowledgements", _stop, "other-app"),
     ("GET", "/v1/log/checkpoint"): public,
     ("GET", "/v1/log/tile/entries/{place}"): public,
     ("GET", "/v1/log/tile/{level}/{place}"): public,

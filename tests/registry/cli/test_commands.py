@@ -35,6 +35,9 @@ class TestHelp:
             ["registry", "seal", "--help"],
             ["trust", "show", "--help"],
             ["trust", "renew", "--help"],
+            ["trust", "revoke-key", "--help"],
+            ["trust", "make-key", "--help"],
+            ["trust", "add-key", "--help"],
         ],
     )
     def test_is_there_for_every_command(self, words: list[str]) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from registry.cli import commands
@@ -17,8 +18,8 @@ from registry.cli.serving import open_runtime, read_trust_root
 from registry.cli.trust import renew, replace_root
 from registry.cli.workspace import Address, Workspace
 from registry.settings import Settings
-from sdk.errors import ConfigurationError, TrustRootInvalid
-from sdk.signing.signer import generate_key_file
+from sdk.errors import ConfigurationError, Conflict, InputError, TrustRootInvalid
+from sdk.signing.signer import encode_public_key, generate_key_file, load_key_file
 from sdk.signing.trust import TrustRole, TrustRoot, verify_trust_root
 from sdk.spec.ids import TenantName
 
@@ -97,3 +98,67 @@ class TestRenew:
         shown = CliRunner().invoke(commands, ["trust", "show", str(made.root)])
         assert "studio/reviewer" in shown.output
         assert all(keyid[:16] in shown.output for keyid in trusted(made).keys)
+
+
+class TestKeys:
+    def invoke(self, *words: str) -> Result:
+        return CliRunner().invoke(commands, ["trust", *words])
+
+    def test_a_key_is_revoked_by_its_last_entry(self, made: Workspace) -> None:
+        before, keyid = trusted(made), load_key_file(made.key("reviewer")).keyid
+        done = self.invoke("revoke-key", str(made.root), keyid[:12], "--last-entry", "41")
+        assert "counts up to entry 41, and no further" in done.output
+        after = trusted(made, before)
+        assert after.keys[keyid].last_entry == 41
+        assert keyid not in after.keys_for(TrustRole.APPROVAL)
+        assert keyid in after.keys_for(TrustRole.APPROVAL, entry=41)
+        assert keyid not in after.keys_for(TrustRole.APPROVAL, entry=42)
+        assert "revoked: counts up to entry 41" in self.invoke("show", str(made.root)).output
+
+    def test_a_revocation_is_never_taken_back(self, made: Workspace) -> None:
+        keyid = load_key_file(made.key("auditor")).keyid
+        self.invoke("revoke-key", str(made.root), keyid, "--last-entry", "10")
+        later = self.invoke("revoke-key", str(made.root), keyid, "--last-entry", "11")
+        assert isinstance(later.exception, Conflict)
+        earlier = self.invoke("revoke-key", str(made.root), keyid, "--last-entry", "9")
+        assert earlier.exit_code == 0
+        renew(made)
+        assert trusted(made).keys[keyid].last_entry == 9
+        (made.root / "again.pub").write_bytes(encode_public_key(load_key_file(made.key("auditor")).public_key))
+        words = ("add-key", str(made.root), str(made.root / "again.pub"), "--role", "audit", "--holder", "studio/x")
+        assert isinstance(self.invoke(*words).exception, Conflict)
+
+    def test_the_newest_entry_needs_a_running_registry(self, made: Workspace) -> None:
+        keyid = load_key_file(made.key("app")).keyid
+        done = self.invoke("revoke-key", str(made.root), keyid)
+        assert isinstance(done.exception, ConfigurationError)
+        assert "--last-entry" in done.exception.message
+
+    @pytest.mark.parametrize("key", ["", "0000", "zzzzzzzzzz"])
+    def test_a_key_is_named_unmistakably(self, made: Workspace, key: str) -> None:
+        done = self.invoke("revoke-key", str(made.root), key, "--last-entry", "1")
+        assert isinstance(done.exception, InputError)
+
+    def test_root_keys_are_no_matter_of_the_log(self, made: Workspace) -> None:
+        done = self.invoke("revoke-key", str(made.root), load_key_file(made.key("root")).keyid, "--last-entry", "1")
+        assert isinstance(done.exception, InputError)
+
+    def test_a_new_key_is_made_where_it_is_held_and_trusted_where_the_root_is(
+        self, made: Workspace, tmp_path: Path
+    ) -> None:
+        before = trusted(made)
+        assert self.invoke("make-key", str(tmp_path / "aiko.pem")).exit_code == 0
+        public = str(tmp_path / "aiko.pem.pub")
+        words = ("add-key", str(made.root), public, "--role", "approval", "--holder", "studio/aiko")
+        assert "studio/aiko is trusted with approval" in self.invoke(*words).output
+        signer = load_key_file(tmp_path / "aiko.pem")
+        assert trusted(made, before).keys[signer.keyid].holder == "studio/aiko"
+
+    @pytest.mark.parametrize("content", [b"no key", None])
+    def test_what_is_no_public_key_is_named(self, made: Workspace, tmp_path: Path, content: bytes | None) -> None:
+        if content:
+            (tmp_path / "x.pub").write_bytes(content)
+        words = ("add-key", str(made.root), str(tmp_path / "x.pub"), "--role", "audit", "--holder", "studio/x")
+        done = self.invoke(*words)
+        assert isinstance(done.exception, ConfigurationError)
+        assert "x.pub" in done.exception.message

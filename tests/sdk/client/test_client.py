@@ -36,7 +36,7 @@ from sdk.errors import (
     ServiceError,
     ServiceUnavailable,
 )
-from sdk.spec import access, api, review, training
+from sdk.spec import access, api, recall, review, training
 from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
@@ -336,6 +336,17 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ("GET /v1/generations/{id}", lambda c: c.get_generation(record_id("gen")), VIEW),
     ("GET /v1/generations/{id}/artefacts/{digest}", lambda c: c.fetch_artefact(record_id("gen"), DIGEST), RAW),
     ("POST /v1/generations/{id}/result", lambda c: c.record_generation(record_id("gen"), RESULT), RECEIPT),
+    (
+        "GET /v1/concepts/{tenant}/{name}/versions/{number}/blast-radius",
+        lambda c: c.blast_radius(FOX, 1),
+        WORLD.attestation,
+    ),
+    ("GET /v1/notices", lambda c: c.list_notices(), recall.NoticeList(notices=())),
+    (
+        "POST /v1/notices/acknowledgements",
+        lambda c: c.acknowledge_notice(recall.NoticeAcknowledgement(concept=FOX, number=1)),
+        RECEIPT,
+    ),
     ("GET /v1/policies", lambda c: c.policies(), api.PolicyBundleView(digest=DIGEST, files={})),
     ("GET /v1/status/{tenant}/{number}", lambda c: c.status_list("demo", 1), RAW),
     ("GET /v1/log/checkpoint", lambda c: c.log_checkpoint(), RAW),

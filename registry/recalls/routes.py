@@ -1,0 +1,44 @@
+"""Notices to applications, their acknowledgements, and the blast-radius report of a version."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from registry.auth import CallerDep
+from registry.log.service import receipt
+from registry.recalls import service
+from registry.runtime import RuntimeDep
+from registry.versions import service as versions
+from sdk.spec.envelope import Envelope
+from sdk.spec.ids import ConceptId
+from sdk.spec.log_entry import LogReceipt
+from sdk.spec.recall import NoticeAcknowledgement, NoticeList
+
+Number = Annotated[int, Path(ge=1, lt=2**31)]
+
+router = APIRouter(prefix="/v1", tags=["recalls"])
+
+
+@router.get("/concepts/{tenant}/{name}/versions/{number}/blast-radius")
+def get_blast_radius(tenant: str, name: str, number: Number, runtime: RuntimeDep, caller: CallerDep) -> Envelope:
+    """What the end of a version affects, or would affect: a statement signed with the status key."""
+    with runtime.transaction(caller.tenant) as session:
+        version = versions.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"), number)
+        return service.blast_radius(session, runtime, caller, version)
+
+
+@router.get("/notices")
+def list_notices(runtime: RuntimeDep, caller: CallerDep) -> NoticeList:
+    """The versions that the calling application was granted and that have ended."""
+    with runtime.transaction(caller.tenant) as session:
+        return service.notices(session, runtime, caller)
+
+
+@router.post("/notices/acknowledgements", status_code=201)
+def acknowledge_notice(answer: NoticeAcknowledgement, runtime: RuntimeDep, caller: CallerDep) -> LogReceipt:
+    """Record that the calling application has stopped using a version."""
+    with runtime.transaction(caller.tenant) as session:
+        index = service.acknowledge(session, runtime, caller, answer)
+    return receipt(runtime, index)

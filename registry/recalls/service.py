@@ -1,0 +1,198 @@
+"""The end of a version and its consequences.
+
+Rules:
+1. An application has a notice for each version that it was ever permitted and that was revoked or suspended since.
+2. Fetching a notice for the first time is logged as sending it: a registry knows that it was handed over, never that it
+   was read. Acknowledging it is an act of its own, once, and logged.
+3. A report is signed with the status key, about the manifest, and says how long the log was: anybody can see what it
+   could not know yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry.approvals import query as approvals
+from registry.auth import Caller
+from registry.generations import impact
+from registry.log import query as log_reading
+from registry.log import service as log
+from registry.recalls.tables import NoticeAcknowledgementRow, NoticeSentRow
+from registry.runtime import Runtime
+from registry.versions import reading
+from registry.versions import service as versions
+from registry.versions.version import Version
+from sdk.errors import Conflict, NotFound
+from sdk.signing.signer import sign_envelope
+from sdk.spec.api import LoggedEntry, LogQuery
+from sdk.spec.bundle import VersionStatus
+from sdk.spec.envelope import Envelope
+from sdk.spec.ids import PrincipalId
+from sdk.spec.log_entry import AuditEventType
+from sdk.spec.policy import Role
+from sdk.spec.recall import (
+    AffectedApplication,
+    BlastRadiusPredicate,
+    Notice,
+    NoticeAcknowledgement,
+    NoticeList,
+    RelatedVersion,
+    images_digest,
+)
+from sdk.spec.statements import encode_statement
+
+_END_OF: Final = {
+    VersionStatus.REVOKED: AuditEventType.VERSION_REVOKED,
+    VersionStatus.SUSPENDED: AuditEventType.VERSION_SUSPENDED,
+}
+
+_Row = TypeVar("_Row", NoticeSentRow, NoticeAcknowledgementRow)
+
+
+def notices(session: Session, runtime: Runtime, caller: Caller) -> NoticeList:
+    """The notices to the caller, the fetching of new ones logged. Raises `PermissionDenied` for who is no application."""
+    caller.require(Role.APP)
+    ended = []
+    for concept, number in impact.granted_to(session, caller.principal):
+        version = versions.load(session, caller.tenant, concept, number)
+        if version.stored_status in _END_OF:
+            ended.append(version)
+    found = tuple(_notice(session, caller, version) for version in ended)
+    for version in ended:
+        _note_sent(session, runtime, caller, version)
+    return NoticeList(notices=found)
+
+
+def acknowledge(session: Session, runtime: Runtime, caller: Caller, answer: NoticeAcknowledgement) -> int:
+    """Record that the caller has stopped using a version; returns the entry's place in the log.
+
+    Raises:
+        PermissionDenied: the caller is no application.
+        NotFound: it has no such notice.
+        Conflict: it has acknowledged it with other words.
+    """
+    caller.require(Role.APP)
+    version = versions.load(session, caller.tenant, answer.concept, answer.number)
+    granted = (version.concept, version.number) in impact.granted_to(session, caller.principal)
+    if not granted or version.stored_status not in _END_OF:
+        raise NotFound(f"{caller.principal} has no notice about {version.name}; see GET /v1/notices")
+    if earlier := session.get(NoticeAcknowledgementRow, (caller.principal, version.concept, version.number)):
+        if earlier.comment != answer.comment:
+            raise Conflict(f"{caller.principal} has acknowledged the end of {version.name} already, with other words")
+        return earlier.log_index
+    index = _log(session, runtime, caller, AuditEventType.NOTICE_ACKNOWLEDGED, version)
+    session.add(
+        NoticeAcknowledgementRow(
+            application=caller.principal,
+            concept_id=version.concept,
+            number=version.number,
+            at=runtime.clock(),
+            log_index=index,
+            comment=answer.comment,
+        )
+    )
+    session.flush()
+    return index
+
+
+def blast_radius(session: Session, runtime: Runtime, caller: Caller, version: Version) -> Envelope:
+    """The signed report about a version. Raises `PermissionDenied` for who is no auditor, reviewer or owner."""
+    caller.require(Role.AUDITOR, Role.REVIEWER, Role.OWNER)
+    images = impact.images_of(session, version)
+    end = _end(session, version)
+    predicate = BlastRadiusPredicate(
+        concept=version.concept,
+        number=version.number,
+        status=version.status(versions.terms_of(session, version, runtime.clock())),
+        ended_at=end.entry.at if end else None,
+        ended_entry=end.index if end else None,
+        related=_related(session, version),
+        applications=_applications(session, runtime, version),
+        images_recorded=len(images),
+        images=images_digest(images),
+        log_size=log.tree_size(session),
+        reported_at=runtime.clock(),
+    )
+    statement = encode_statement(predicate, subjects={str(version.concept): version.digest})
+    return sign_envelope(statement, runtime.status_signer)
+
+
+def _notice(session: Session, caller: Caller, version: Version) -> Notice:
+    answered = session.get(NoticeAcknowledgementRow, (caller.principal, version.concept, version.number))
+    end = _end(session, version)
+    if end is None:
+        raise Conflict(f"the log does not tell the end of {version.name}; tell the auditor")
+    acts = approvals.acts_on(session, version)
+    return Notice(
+        concept=version.concept,
+        number=version.number,
+        manifest=version.digest,
+        status=version.stored_status,
+        ended_at=end.entry.at,
+        reason=next((act.words for act in acts if act.act == "revoke"), ""),
+        acknowledged_at=answered.at if answered else None,
+    )
+
+
+def _note_sent(session: Session, runtime: Runtime, caller: Caller, version: Version) -> None:
+    if session.get(NoticeSentRow, (caller.principal, version.concept, version.number)):
+        return
+    index = _log(session, runtime, caller, AuditEventType.NOTICE_SENT, version)
+    session.add(
+        NoticeSentRow(
+            application=caller.principal,
+            concept_id=version.concept,
+            number=version.number,
+            at=runtime.clock(),
+            log_index=index,
+        )
+    )
+    session.flush()
+
+
+def _log(session: Session, runtime: Runtime, caller: Caller, event: AuditEventType, version: Version) -> int:
+    evidence = {"manifest": version.digest}
+    return log.append(session, runtime, event=event, actor=caller.principal, subject=version.name, evidence=evidence)
+
+
+def _end(session: Session, version: Version) -> LoggedEntry | None:
+    """The entry that tells the end of a version."""
+    event = _END_OF.get(version.stored_status)
+    if event is None:
+        return None
+    found = log_reading.page(session, version.tenant, LogQuery(event=event, subject=version.name, limit=1))
+    return found.entries[0] if found.entries else None
+
+
+def _related(session: Session, version: Version) -> tuple[RelatedVersion, ...]:
+    resting: Sequence[Version] = reading.resting_on(session, version.tenant, version.manifest.consents)
+    others = [other for other in resting if other.name != version.name]
+    return tuple(RelatedVersion(name=other.name, status=other.stored_status) for other in others)
+
+
+def _applications(session: Session, runtime: Runtime, version: Version) -> tuple[AffectedApplication, ...]:
+    open_grants = impact.outstanding(session, version, runtime.clock())
+    sent = _rows(session, NoticeSentRow, version)
+    answered = _rows(session, NoticeAcknowledgementRow, version)
+    return tuple(
+        AffectedApplication(
+            application=use.application,
+            generations=use.generations,
+            images_granted=use.images_granted,
+            images_recorded=use.images_recorded,
+            outstanding=tuple(open_grants.get(use.application, ())),
+            notice_sent_at=sent[use.application].at if use.application in sent else None,
+            acknowledged_at=answered[use.application].at if use.application in answered else None,
+            acknowledgement_entry=answered[use.application].log_index if use.application in answered else None,
+        )
+        for use in impact.uses_of(session, version)
+    )
+
+
+def _rows(session: Session, kind: type[_Row], version: Version) -> dict[PrincipalId, _Row]:
+    statement = select(kind).where(kind.concept_id == version.concept, kind.number == version.number)
+    return {row.application: row for row in session.scalars(statement)}

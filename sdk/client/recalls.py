@@ -1,0 +1,27 @@
+"""Calls about the end of versions: the blast-radius report, notices and their acknowledgement."""
+
+from __future__ import annotations
+
+from sdk.client.transport import Service
+from sdk.spec.envelope import Envelope
+from sdk.spec.ids import ConceptId
+from sdk.spec.log_entry import LogReceipt
+from sdk.spec.recall import NoticeAcknowledgement, NoticeList
+
+
+class RecallCalls:
+    """The registry's recalls; mixed into `Client`."""
+
+    _registry: Service
+
+    def blast_radius(self, concept: ConceptId, number: int) -> Envelope:
+        """GET .../blast-radius: a signed report, to be verified before use (`sdk.audit.verify_blast_radius`)."""
+        return self._registry.get(f"/v1/concepts/{concept}/versions/{number}/blast-radius", Envelope)
+
+    def list_notices(self) -> NoticeList:
+        """GET /v1/notices: which versions that the caller was granted have ended."""
+        return self._registry.get("/v1/notices", NoticeList)
+
+    def acknowledge_notice(self, answer: NoticeAcknowledgement) -> LogReceipt:
+        """POST /v1/notices/acknowledgements. The same words again change nothing."""
+        return self._registry.post("/v1/notices/acknowledgements", answer, LogReceipt, repeatable=True)

@@ -1,0 +1,185 @@
+"""What the end of a version affects: the signed report, the notices, and that applications answer."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from support.registry import RegistryUnderTest
+from support.versions import FOX, Steps, Submitted, accepted, assert_insert_only, refused
+
+from sdk.audit import verify_blast_radius
+from sdk.errors import SignatureInvalid, VerificationError
+from sdk.signing.signer import sign_envelope
+from sdk.spec.digest import Digest
+from sdk.spec.envelope import Envelope
+from sdk.spec.ids import ConceptId
+from sdk.spec.recall import BlastRadiusPredicate, NoticeAcknowledgement, NoticeList, images_digest
+
+STOP = NoticeAcknowledgement(concept=FOX, number=1, comment="campaign taken down")
+
+
+def report(registry: RegistryUnderTest, version: Submitted, name: str = "auditor") -> BlastRadiusPredicate:
+    envelope = Envelope.model_validate(accepted(registry.client(name).get(f"{version.path}/blast-radius")))
+    trust, manifest = registry.runtime.trust_root, version.manifest.digest
+    return verify_blast_radius(envelope, trust, concept=version.concept, number=version.number, manifest=manifest)
+
+
+def notices(registry: RegistryUnderTest, name: str = "app") -> NoticeList:
+    return NoticeList.model_validate(accepted(registry.client(name).get("/v1/notices")))
+
+
+@pytest.fixture
+def used(registry: RegistryUnderTest) -> Submitted:
+    """A version with three generations: one recorded, one open that has fetched its embedding, one whose grant ran out."""
+    steps = Steps(registry)
+    version = steps.approved()
+    for key in ("recorded", "expired", "open"):
+        grant = accepted(steps.compose(version, key=key * 4))
+        if key == "recorded":
+            accepted(steps.post("app", f"/v1/generations/{grant['id']}/result", steps.result(grant["id"], version)))
+        if key == "expired":
+            registry.clock.advance(seconds=registry.runtime.settings.grant_seconds)
+        if key == "open":
+            path = f"/v1/generations/{grant['id']}/artefacts/{version.manifest.artefacts[0].digest}"
+            registry.client("app").get(path).raise_for_status()
+    return version
+
+
+class TestBlastRadius:
+    def test_counts_everything_that_a_revocation_affects(self, registry: RegistryUnderTest, used: Submitted) -> None:
+        accepted(Steps(registry).revoke(used))
+        found = report(registry, used)
+        assert (found.status.value, found.ended_at) == ("revoked", registry.clock.now)
+        assert found.images_recorded == 2
+        assert found.images == images_digest((Digest.of(b"one"), Digest.of(b"two")))
+        (application,) = found.applications
+        assert (application.application, application.generations) == ("demo/app", 3)
+        assert (application.images_granted, application.images_recorded) == (6, 2)
+        (grant,) = application.outstanding
+        assert grant.artefacts_released == 1
+        assert grant.expires_at == registry.clock.now + timedelta(seconds=600)
+        assert (application.notice_sent_at, application.acknowledged_at) == (None, None)
+
+    def test_says_which_entry_of_the_log_ended_it(self, registry: RegistryUnderTest, used: Submitted) -> None:
+        accepted(Steps(registry).revoke(used))
+        found = report(registry, used)
+        entries = Steps(registry).get("auditor", f"/v1/log/entries?event=version:revoked&subject={used.name}")
+        assert found.ended_entry == entries["entries"][0]["index"]
+        assert found.log_size == found.ended_entry + 1
+
+    def test_tells_before_the_end_what_the_end_would_affect(self, registry: RegistryUnderTest, used: Submitted) -> None:
+        found = report(registry, used, "reviewer")
+        assert (found.status.value, found.ended_at, found.ended_entry) == ("approved", None, None)
+        assert found.applications[0].generations == 3
+
+    def test_names_the_versions_that_rest_on_the_same_consent(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        fox = steps.submitted()
+        steps.submitted(embedding=b"2", consents=(fox.consent,))
+        other = steps.consent(FOX, subject="subject-0002")["id"]
+        steps.submitted(embedding=b"3", consents=(other,))
+        assert [(other.name, other.status.value) for other in report(registry, fox).related] == [
+            ("demo/fox@2", "submitted")
+        ]
+
+    def test_shows_when_each_application_was_told_and_answered(
+        self, registry: RegistryUnderTest, used: Submitted
+    ) -> None:
+        steps = Steps(registry)
+        accepted(steps.withdraw(used))
+        registry.clock.advance(minutes=1)
+        told = registry.clock.now
+        notices(registry)
+        registry.clock.advance(minutes=1)
+        receipt = accepted(steps.post("app", "/v1/notices/acknowledgements", STOP))
+        (application,) = report(registry, used).applications
+        assert (application.notice_sent_at, application.acknowledged_at) == (told, registry.clock.now)
+        assert application.acknowledgement_entry == receipt["index"]
+
+    def test_is_only_for_who_reviews_owns_or_audits(self, registry: RegistryUnderTest, used: Submitted) -> None:
+        for name in ("auditor", "reviewer", "owner", "trainer"):
+            report(registry, used, name)
+        for name in ("app", "training-service"):
+            refused(registry.client(name).get(f"{used.path}/blast-radius"), 403, "auth.forbidden")
+
+    def test_verifies_with_the_status_key_and_about_this_version_only(
+        self, registry: RegistryUnderTest, used: Submitted
+    ) -> None:
+        envelope = Envelope.model_validate(accepted(registry.client("auditor").get(f"{used.path}/blast-radius")))
+        trust, manifest = registry.runtime.trust_root, used.manifest.digest
+        forged = sign_envelope(envelope.payload, registry.keys["log"])
+        with pytest.raises(SignatureInvalid, match="status"):
+            verify_blast_radius(forged, trust, concept=FOX, number=1, manifest=manifest)
+        for concept, number, digest in (
+            (ConceptId("demo/owl"), 1, manifest),
+            (FOX, 2, manifest),
+            (FOX, 1, Digest.of(b"other")),
+        ):
+            with pytest.raises(VerificationError, match="something else"):
+                verify_blast_radius(envelope, trust, concept=concept, number=number, manifest=digest)
+
+
+class TestNotices:
+    def test_are_for_every_ended_version_that_was_granted(self, registry: RegistryUnderTest, used: Submitted) -> None:
+        steps = Steps(registry)
+        unused = steps.approved(ConceptId("demo/den"), embedding=b"den")
+        assert notices(registry).notices == ()
+        accepted(steps.revoke(used, reason="harm found"))
+        accepted(steps.revoke(unused))
+        (notice,) = notices(registry).notices
+        assert (notice.concept, notice.number, notice.status.value) == (FOX, 1, "revoked")
+        assert (notice.reason, notice.ended_at) == ("harm found", registry.clock.now)
+        assert notice.manifest == used.manifest.digest
+
+    def test_are_logged_when_they_are_first_fetched(self, registry: RegistryUnderTest, used: Submitted) -> None:
+        steps = Steps(registry)
+        accepted(steps.revoke(used))
+        for _ in range(2):
+            notices(registry)
+        assert steps.events(used.name)[-2:] == [("version:revoked", "demo/reviewer"), ("notice:sent", "demo/app")]
+
+    def test_are_for_applications(self, registry: RegistryUnderTest) -> None:
+        for name in ("auditor", "reviewer", "owner"):
+            refused(registry.client(name).get("/v1/notices"), 403, "auth.forbidden")
+            refused(Steps(registry).post(name, "/v1/notices/acknowledgements", STOP), 403, "auth.forbidden")
+
+    def test_are_no_matter_of_superseded_versions(self, registry: RegistryUnderTest, used: Submitted) -> None:
+        Steps(registry).approved(embedding=b"2")
+        assert notices(registry).notices == ()
+
+
+class TestAcknowledgement:
+    def test_is_logged_once_and_seen_in_the_notice(self, registry: RegistryUnderTest, used: Submitted) -> None:
+        steps = Steps(registry)
+        accepted(steps.revoke(used))
+        first = accepted(steps.post("app", "/v1/notices/acknowledgements", STOP))
+        again = accepted(steps.post("app", "/v1/notices/acknowledgements", STOP))
+        assert first["index"] == again["index"]
+        assert notices(registry).notices[0].acknowledged_at == registry.clock.now
+        assert steps.events(used.name).count(("notice:acknowledged", "demo/app")) == 1
+
+    def test_cannot_be_reworded(self, registry: RegistryUnderTest, used: Submitted) -> None:
+        steps = Steps(registry)
+        accepted(steps.revoke(used))
+        accepted(steps.post("app", "/v1/notices/acknowledgements", STOP))
+        other = STOP.model_copy(update={"comment": "nothing was done"})
+        refused(steps.post("app", "/v1/notices/acknowledgements", other), 409, "resource.conflict", "other words")
+
+    def test_needs_a_notice(self, registry: RegistryUnderTest, used: Submitted) -> None:
+        steps = Steps(registry)
+        refused(steps.post("app", "/v1/notices/acknowledgements", STOP), 404, "resource.not_found", "no notice")
+        unused = steps.approved(ConceptId("demo/den"), embedding=b"den")
+        accepted(steps.revoke(unused))
+        answer = NoticeAcknowledgement(concept=unused.concept, number=1)
+        refused(steps.post("app", "/v1/notices/acknowledgements", answer), 404, "resource.not_found", "no notice")
+
+
+class TestDatabase:
+    @pytest.mark.parametrize("table", ["notices_sent", "notice_acknowledgements"])
+    def test_keeps_what_was_told_and_answered(self, registry: RegistryUnderTest, used: Submitted, table: str) -> None:
+        steps = Steps(registry)
+        accepted(steps.revoke(used))
+        notices(registry)
+        accepted(steps.post("app", "/v1/notices/acknowledgements", STOP))
+        assert_insert_only(registry, table)
