@@ -93,7 +93,7 @@ def verify(
         )
 
 
-@_audit.command("royalties")
+@audit.command("royalties")
 def check_royalties(
     licence: Annotated[str | None, typer.Option(help="Only of this licence.", show_default=False)] = None,
     since: Annotated[datetime | None, typer.Option(help="From this moment on, UTC.", show_default=False)] = None,
