@@ -19,6 +19,7 @@ from registry.consent import routes as consent
 from registry.console.app import create_console
 from registry.console.view import BASE
 from registry.credentials import routes as credentials
+from registry.erasure import routes as erasure
 from registry.errors import install_error_handlers
 from registry.generations import accounting
 from registry.generations import routes as generations
@@ -48,6 +49,7 @@ SLICES: Final = (
     reviews,
     generations,
     accounting,
+    erasure,
     status,
     recalls,
     log,

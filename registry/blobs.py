@@ -121,6 +121,21 @@ def open_upload(session: Session, runtime: Runtime, tenant: TenantName, digest: 
     return verify_digest(unseal(runtime.blobs.get(row.stored), data_key, about), digest, "upload as it was sealed")
 
 
+def rewrap(session: Session, runtime: Runtime, row: BlobUploadRow) -> None:
+    """Wrap an upload's data key anew, under the key-encryption key and with the vault of today."""
+    about = _about(row.tenant, row.digest)
+    data_key = runtime.key_wrapper.unwrap(WrappedKey(wrapped=row.wrapped_key, wrapped_by=row.wrapped_by), about)
+    wrapped = runtime.key_wrapper.wrap(data_key, about)
+    row.wrapped_key, row.wrapped_by = wrapped.wrapped, wrapped.wrapped_by
+    session.flush()
+
+
+def claim_key(session: Session, tenant: TenantName, digest: Digest) -> tuple[WrappedKey, Digest] | None:
+    """The wrapped key of an upload and where its ciphertext is, held until the transaction ends; none if it is not there."""
+    row = session.get(BlobUploadRow, (tenant, digest), with_for_update=True)
+    return None if row is None else (WrappedKey(wrapped=row.wrapped_key, wrapped_by=row.wrapped_by), row.stored)
+
+
 def held_size(session: Session, tenant: TenantName, digest: Digest) -> int:
     """Bytes of a content that `tenant` has brought.
 

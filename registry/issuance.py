@@ -1,21 +1,27 @@
-"""Opening the log and issuing credentials: each is logged.
+"""Opening the log, issuing credentials, changing keys and policies: each is logged.
 
-`imprimatur init` and `imprimatur registry issue` are callers, for whoever runs the registry: the holder of the trust root's key.
+`imprimatur init`, `imprimatur registry issue` and the start of the service are callers, for whoever runs the registry: the holder of the trust root's key.
 `registry.credentials` is the other, for administrators of a tenant.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy.orm import Session
 
 from registry.auth import Grant, NewCredential, create_credential
-from registry.log.service import append, tree_size
+from registry.log.query import newest_evidence
+from registry.log.service import append, hold_end, tree_size
 from registry.runtime import Runtime
 from sdk.errors import Conflict
 from sdk.signing.trust import TrustRole
 from sdk.spec.ids import PrincipalId
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.policy import Role
+
+_TRUST_ROOT: Final = "trust_root"  # names in the evidence of an entry
+_POLICY_BUNDLE: Final = "policy_bundle"
 
 
 def open_log(session: Session, runtime: Runtime) -> int:
@@ -26,7 +32,7 @@ def open_log(session: Session, runtime: Runtime) -> int:
         event=AuditEventType.LOG_OPENED,
         actor=operator(runtime),
         subject=runtime.trust_root.log_origin,
-        evidence={"trust_root": runtime.trust_root_envelope.digest, "policy_bundle": runtime.policy_bundle.digest},
+        evidence={_TRUST_ROOT: runtime.trust_root_envelope.digest, _POLICY_BUNDLE: runtime.policy_bundle.digest},
     )
     if index != 0:
         raise Conflict(f"the log {runtime.trust_root.log_origin} is open already; this database belongs to a workspace")
@@ -62,6 +68,30 @@ def facts_of(credential: NewCredential) -> dict[str, str]:
     row = credential.row
     facts = {"roles": " ".join(row.roles), "expires_at": row.expires_at.isoformat(timespec="seconds")}
     return facts if row.scopes is None else facts | {"scopes": " ".join(row.scopes)}
+
+
+def log_what_is_in_force(session: Session, runtime: Runtime) -> tuple[int, ...]:
+    """Log the trust root and the policy bundle that the service starts with, each if the log has another last.
+
+    So keys and rules have a place in the log: what stands after the entry was decided under them.
+    """
+    hold_end(session)  # services that start together log a change once
+    changes = (
+        (_TRUST_ROOT, AuditEventType.TRUST_ROOT_CHANGED, runtime.trust_root_envelope.digest),
+        (_POLICY_BUNDLE, AuditEventType.POLICY_CHANGED, runtime.policy_bundle.digest),
+    )
+    return tuple(
+        append(
+            session,
+            runtime,
+            event=event,
+            actor=operator(runtime),
+            subject=runtime.trust_root.log_origin,
+            evidence={name: digest},
+        )
+        for name, event, digest in changes
+        if newest_evidence(session, name, (AuditEventType.LOG_OPENED, event)) != digest
+    )
 
 
 def operator(runtime: Runtime) -> PrincipalId:

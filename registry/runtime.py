@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -18,9 +18,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from registry.oidc import TokenVerifier
-from registry.sealing import KeyWrapper
+from registry.personal import sealed_by
 from registry.settings import Settings
 from registry.storage import BlobStore
+from registry.vault import VaultKeyWrapper
 from sdk.errors import ConfigurationError
 from sdk.policy.bundle import PolicyBundle
 from sdk.policy.engine import PolicyEngine
@@ -28,6 +29,7 @@ from sdk.signing.signer import Signer
 from sdk.signing.trust import TrustRole, TrustRoot
 from sdk.spec.envelope import Envelope
 from sdk.spec.ids import TenantName
+from sdk.spec.log_policy import LogPolicy
 
 APP_ROLE: Final = "imprimatur_app"
 """The database role of every request; `migrations.tenancy` makes it and says what it may see."""
@@ -44,7 +46,7 @@ class Runtime:
     settings: Settings
     sessions: sessionmaker[Session]
     blobs: BlobStore
-    key_wrapper: KeyWrapper
+    key_wrapper: VaultKeyWrapper
     log_signer: Signer
     status_signer: Signer
     trust_root: TrustRoot
@@ -53,6 +55,7 @@ class Runtime:
     policy_bundle: PolicyBundle  # what `policy` decides by
     clock: Clock
     tokens: TokenVerifier | None = None  # of an OpenID Connect issuer, where one is trusted
+    witnesses: LogPolicy = field(default_factory=LogPolicy)  # who cosigns the log's checkpoints, and where
     claim: Callable[[Session], None] | None = None  # of a request's idempotency key, in its tenant's first transaction
 
     def __post_init__(self) -> None:
@@ -72,7 +75,8 @@ class Runtime:
             session.execute(_WORK_FOR, {"role": APP_ROLE, "tenant": tenant or ""})
             if tenant and self.claim:
                 self.claim(session)
-            yield session
+            with sealed_by(self.key_wrapper):
+                yield session
 
 
 def system_clock() -> datetime:

@@ -29,8 +29,8 @@ from sdk.spec.ids import TenantName
 from sdk.spec.policy import Role
 
 SHIPPED_POLICIES: Final = Path(__file__).resolve().parent.parent / "policies"
-_TEXTS: Final = frozenset({"host", "database_url", "blobs", "trusted_proxies"})
-_PATHS: Final = frozenset({"log_key", "status_key", "key_encryption_key", "trust_root", "policies"})
+_TEXTS: Final = frozenset({"host", "database_url", "blobs", "trusted_proxies", "witness_policy"})
+_PATHS: Final = frozenset({"log_key", "status_key", "key_encryption_key", "key_vault", "trust_root", "policies"})
 
 
 OIDC_ALGORITHMS: Final = frozenset(
@@ -69,8 +69,10 @@ class Settings:
     log_key: Path = Path("keys/log.pem")
     status_key: Path = Path("keys/status.pem")
     key_encryption_key: Path = Path("keys/key-encryption.key")  # wraps the data keys of uploads and versions
+    key_vault: Path = Path("keys/vault")  # the other half of each data key; what is erased is destroyed here
     trust_root: Path = Path("trust-root.json")
     policies: Path = SHIPPED_POLICIES
+    witness_policy: str = ""  # a tlog-policy file; empty: nobody cosigns the log
     max_body_bytes: int = 2 * 1024 * 1024  # bytes; any JSON body
     max_blob_bytes: int = 64 * 1024 * 1024  # bytes; one uploaded blob
     upload_days: int = 7  # days until an upload that no version took is forgotten
@@ -81,6 +83,7 @@ class Settings:
     console_session_minutes: int = 480  # minutes until a browser has to sign in again
     last_used_seconds: int = 60  # seconds between two notes that a credential was used
     status_ttl_seconds: int = 60  # seconds a signed status list counts; signed anew at half of it
+    witness_seconds: int = 60  # seconds between two rounds to the witnesses
     grant_seconds: int = 600  # seconds an application may fetch artefacts for a permitted generation
     requests_per_second: int = 100  # requests a second of one principal, in the long run
     requests_at_once: int = 1000  # requests of one principal in a burst
@@ -104,6 +107,8 @@ def read_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     settings = replace(settings, **{name: path.parent / getattr(settings, name) for name in _PATHS})
     if "://" not in settings.blobs:
         settings = replace(settings, blobs=str((path.parent / settings.blobs).absolute()))
+    if settings.witness_policy:
+        settings = replace(settings, witness_policy=str(path.parent / settings.witness_policy))
     return replace(settings, oidc=oidc, database_url=environ.get("DATABASE_URL") or settings.database_url)
 
 

@@ -22,6 +22,7 @@
         |-- AuthenticationRequired       auth.required              401
         |-- PermissionDenied             auth.forbidden             403 without a policy decision
         |-- NotFound                     resource.not_found         404
+        |-- Erased                       resource.erased            410
         |-- Conflict                     resource.conflict          409
         |-- PayloadTooLarge              input.too_large            413
         `-- TooManyRequests              service.too_many_requests  429
@@ -176,6 +177,12 @@ class NotFound(ServiceError):
     """The thing named does not exist, or is not visible to this credential."""
 
     code = "resource.not_found"
+
+
+class Erased(ServiceError):
+    """The thing was there, and its key is destroyed: nobody can read it again."""
+
+    code = "resource.erased"
 
 
 class Conflict(ServiceError):

@@ -22,7 +22,9 @@ from sdk.spec.ids import PrincipalId
 PROFILE_VARIABLE: Final = "IMPRIMATUR_PROFILE"
 _FALLBACK: Final = Path(".config/imprimatur/profile.toml")
 _REQUIRED: Final = frozenset({"registry", "principal", "credential", "trust_root"})
-_PATHS: Final = frozenset({"trust_root", "signing_key", "content_credentials", "base_model", "ca_file"})
+_PATHS: Final = frozenset(
+    {"trust_root", "signing_key", "content_credentials", "base_model", "ca_file", "witness_policy"}
+)
 _KNOWN: Final = _REQUIRED | _PATHS | {"trainer", "proxy", "timeout_seconds"}
 
 
@@ -42,6 +44,7 @@ class Profile:
     proxy: str | None = None  # for every call; without it those of the environment hold, as httpx reads them
     ca_file: Path | None = None  # PEM certificates of who may vouch for the services, in the place of the usual ones
     timeout_seconds: float = 30.0  # without any sign of a service
+    witness_policy: Path | None = None  # a tlog-policy: the witnesses that must have cosigned
 
     def need(self, name: str) -> Path:
         """The path called `name`. Raises `ConfigurationError` when the profile does not set it."""

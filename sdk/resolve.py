@@ -1,4 +1,4 @@
-"""From references to bundles, and what a client holds a registry to: its trust root, its log and its status lists.
+"""From references to bundles, and what a client holds a registry to: trust root, log, witnesses, status lists.
 
 Resolving asks the registry; what it answers is verified in `sdk.verify`. The trust root starts from a file that was
 given out of band: the registry's own may replace it only as `sdk.signing.trust` allows.
@@ -7,18 +7,20 @@ given out of band: the registry's own may replace it only as `sdk.signing.trust`
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from sdk.cache import FileLogMemory, LogMemory, LogWatch, RegistryMemory
 from sdk.client import Client
-from sdk.errors import ConfigurationError
+from sdk.errors import ConfigurationError, ThresholdNotMet
 from sdk.profile import Profile
+from sdk.signing.cosign import policy_of, verify_note
 from sdk.signing.trust import TrustRoot, verify_trust_root
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.envelope import parse_envelope
 from sdk.spec.ids import VersionRef, parse_version_ref
+from sdk.spec.log_policy import LogPolicy, parse_log_policy
 from sdk.spec.status_list import StatusListName
 
 
@@ -86,6 +88,37 @@ class StatusLists:
         if name not in self._held:
             self._held[name] = self._client.status_list(name.tenant, name.number)
         return self._held[name]
+
+
+def witness_policy(profile: Profile) -> LogPolicy | None:
+    """The witnesses that a profile asks for; none when it asks for none. Raises `ConfigurationError`, `FormatError`."""
+    if profile.witness_policy is None:
+        return None
+    try:
+        return parse_log_policy(profile.witness_policy.read_bytes())
+    except OSError as exc:
+        raise ConfigurationError(f"no log policy can be read at {profile.witness_policy}: {exc.strerror}") from exc
+
+
+def require_witnessed(
+    client: Client, watch: LogWatch, trust: TrustRoot, witnesses: LogPolicy | None, indices: Iterable[int]
+) -> None:
+    """Hold the log to what a quorum of `witnesses` saw of it, entries `indices` included; no policy asks for nothing.
+
+    Raises:
+        ThresholdNotMet: no quorum cosigned a checkpoint over all of these entries.
+        LogForked: what this client was shown is not what the witnesses saw.
+        NotFound: the registry has no checkpoint that its witnesses cosigned.
+    """
+    if witnesses is None:
+        return
+    note = client.log_witnessed_checkpoint()
+    size = verify_note(note, policy_of(trust, witnesses, note=note)).checkpoint.tree_size
+    watch.see(note)
+    if (last := max(indices, default=-1)) >= size:
+        raise ThresholdNotMet(
+            f"entry {last} of the log is not witnessed yet: the witnesses have cosigned {size} entries; try again later"
+        )
 
 
 def resolve_references(client: Client, references: Sequence[str]) -> tuple[tuple[VersionRef, VersionBundle], ...]:

@@ -1,4 +1,4 @@
-"""The Typer app with `init`, `up`, `down`, `registry serve | seal | issue` and `trust`. What they do is in the modules beside this one.
+"""The Typer app with `init`, `up`, `down`, `registry serve | seal | issue` `trust`, and `log fsck`. What they do is in the modules beside this one.
 
 Loaded for every `imprimatur` command, so the service itself is imported by the command that needs it.
 """
@@ -13,13 +13,15 @@ import typer
 
 from registry.cli.options import Directory, say, server_extra
 from registry.cli.trust_commands import trust
-from sdk.errors import ConfigurationError
+from sdk.errors import ConfigurationError, VerificationError
 from sdk.spec.ids import PrincipalId
 from sdk.spec.policy import Role
 
 commands = typer.Typer()
 _registry = typer.Typer(no_args_is_help=True, help="Run the registry's service.")
 commands.add_typer(_registry, name="registry")
+_log = typer.Typer(no_args_is_help=True, help="Look after the registry's audit log, on the registry's side.")
+commands.add_typer(_log, name="log")
 commands.add_typer(trust, name="trust")
 
 
@@ -79,6 +81,20 @@ def down(directory: Directory) -> None:
         from registry.cli import supervisor
         from registry.cli.workspace import open_workspace
     supervisor.down(open_workspace(directory), say)
+
+
+@_log.command()
+def fsck(directory: Directory) -> None:
+    """Check everything that is stored against the log: entries, hashes, rows, keys and files. Changes nothing."""
+    with server_extra():
+        from registry.cli.fsck import fsck_workspace
+        from registry.cli.workspace import open_workspace
+    report = fsck_workspace(open_workspace(directory), lambda part: say(f"checking {part}"))
+    for finding in report.findings:
+        say(f"finding: {finding}")
+    if report.findings:
+        raise VerificationError(f"{len(report.findings)} findings; stop, keep everything, and compare with a backup")
+    say(f"{report.entries} entries, and everything that stands beside them, agree")
 
 
 @_registry.command()

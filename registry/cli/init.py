@@ -145,6 +145,7 @@ def _settings(workspace: Workspace, database_url: str) -> Settings:
         log_key=workspace.key("log"),
         status_key=workspace.key("status"),
         key_encryption_key=workspace.key_encryption_key,
+        key_vault=workspace.key_vault,
         trust_root=workspace.trust_root,
     )
 

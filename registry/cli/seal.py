@@ -6,7 +6,9 @@ on all tenants, as the database's owner.
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from collections.abc import Mapping
+
+from sqlalchemy import LargeBinary, select, text, type_coerce
 from sqlalchemy.orm import Session
 
 from registry import blobs
@@ -14,12 +16,16 @@ from registry.blobs import BlobHolderRow, BlobUploadRow
 from registry.cli.serving import open_runtime, workspace_settings
 from registry.cli.supervisor import database_alone
 from registry.cli.workspace import Workspace
+from registry.consent.tables import ConsentRow
+from registry.personal import is_sealed, seal_record, sealed_by
 from registry.runtime import Runtime
 from registry.sealing import write_key_file
+from registry.vault import vault_name
 from registry.versions import sealed
 from registry.versions.tables import VersionKeyRow, VersionRow
 from sdk.errors import ConfigurationError
 from sdk.spec.digest import Digest
+from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import parse_manifest
 
 
@@ -45,11 +51,13 @@ def seal_workspace(workspace: Workspace) -> int:
 
 def seal_what_lies_open(runtime: Runtime) -> int:
     """Seal versions without a data key, and documents; returns how many versions. Raises `NotFound` for a lost file."""
-    with runtime.sessions.begin() as session:
+    with sealed_by(runtime.key_wrapper), runtime.sessions.begin() as session:
         rows = session.scalars(select(VersionRow)).all()
         files = {artefact.digest for row in rows for artefact in parse_manifest(row.manifest).artefacts}
         count = sum(_seal_version(session, runtime, row) for row in rows)
         held = _seal_documents(session, runtime, files)
+        _vault_keys(session, runtime, {(row.concept_id, row.number): row.manifest_digest for row in rows})
+        _seal_records(session, runtime)
     for digest in files | held:
         runtime.blobs.remove(digest)  # under its plaintext's digest nothing lies but plaintext
     return count
@@ -72,6 +80,33 @@ def _seal_documents(session: Session, runtime: Runtime, files: set[Digest]) -> s
         if digest not in files and runtime.blobs.has(digest):
             blobs.seal_upload(session, runtime, tenant, digest, runtime.blobs.get(digest), document=True)
     return {digest for _, digest in held}
+
+
+def _vault_keys(session: Session, runtime: Runtime, manifests: Mapping[tuple[ConceptId, int], Digest]) -> None:
+    """Give data keys from before there was a vault their half in it."""
+    for key in session.scalars(select(VersionKeyRow)):
+        if vault_name(key.wrapped_key) is None:
+            sealed.rewrap(session, runtime, key, manifests[key.concept_id, key.number])
+    for upload in session.scalars(select(BlobUploadRow)):
+        if vault_name(upload.wrapped_key) is None:
+            blobs.rewrap(session, runtime, upload)
+
+
+def _seal_records(session: Session, runtime: Runtime) -> None:
+    """Seal records of consents from before they were; evidence stays what it was, so its lock is lifted for this alone."""
+    raw = type_coerce(ConsentRow.content, LargeBinary).label("stored")
+    opened = [
+        (consent, stored) for consent, stored in session.execute(select(ConsentRow.id, raw)) if not is_sealed(stored)
+    ]
+    if not opened:
+        return
+    session.execute(text("ALTER TABLE consents DISABLE TRIGGER insert_only"))
+    for consent, stored in opened:
+        content = seal_record(stored, runtime.key_wrapper)
+        session.execute(
+            text("UPDATE consents SET content = :content WHERE id = :id"), {"content": content, "id": consent}
+        )
+    session.execute(text("ALTER TABLE consents ENABLE TRIGGER insert_only"))
 
 
 def _has_wrapped_keys(runtime: Runtime) -> bool:

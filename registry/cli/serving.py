@@ -18,14 +18,17 @@ from registry.app import create_app
 from registry.auth import NewCredential
 from registry.cli.workspace import Workspace
 from registry.db import head_revision, make_engine, schema_revision
-from registry.issuance import issue_credential
+from registry.erasure import service as erasure
+from registry.issuance import issue_credential, log_what_is_in_force
 from registry.log.query import opened_origin
+from registry.log.witnesses import kept_cosigned
 from registry.oidc import OidcVerifier, fetch_over_https
 from registry.runtime import APP_ROLE, Runtime, system_clock
 from registry.sealing import file_key_wrapper
 from registry.settings import Settings, read_settings
 from registry.storage import open_blob_store
 from registry.telemetry.logs import set_up_logging
+from registry.vault import FolderKeyVault, VaultKeyWrapper
 from sdk.errors import ConfigurationError
 from sdk.policy.bundle import load_bundle
 from sdk.policy.cedar import CedarEngine
@@ -33,6 +36,7 @@ from sdk.signing.signer import Signer, load_key_file
 from sdk.signing.trust import verify_trust_root
 from sdk.spec.envelope import Envelope, parse_envelope
 from sdk.spec.ids import PrincipalId
+from sdk.spec.log_policy import LogPolicy, parse_log_policy
 from sdk.spec.policy import Role
 
 GRACE_SECONDS: Final = 10  # seconds requests in progress have to end
@@ -44,16 +48,21 @@ def serve(workspace: Workspace) -> None:
     settings = workspace_settings(workspace)
     with open_runtime(settings) as runtime:
         require_own_database(runtime)
-        uvicorn.run(
-            create_app(runtime),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,  # `registry.telemetry.requests` writes the line
-            server_header=False,
-            forwarded_allow_ips=settings.trusted_proxies,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+        with runtime.transaction() as session:
+            log_what_is_in_force(session, runtime)
+        with runtime.sessions.begin() as session:  # of all tenants, so as the database's owner
+            erasure.finish(session, runtime)
+        with kept_cosigned(runtime):
+            uvicorn.run(
+                create_app(runtime),
+                host=settings.host,
+                port=settings.port,
+                log_config=None,
+                access_log=False,  # `registry.telemetry.requests` writes the line
+                server_header=False,
+                forwarded_allow_ips=settings.trusted_proxies,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
 
 
 def issue_as_operator(workspace: Workspace, principal: PrincipalId, roles: frozenset[Role]) -> NewCredential:
@@ -102,7 +111,9 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             settings=settings,
             sessions=sessionmaker(engine, expire_on_commit=False),
             blobs=open_blob_store(settings.blobs),
-            key_wrapper=file_key_wrapper(settings.key_encryption_key),
+            key_wrapper=VaultKeyWrapper(
+                file_key_wrapper(settings.key_encryption_key), FolderKeyVault(settings.key_vault)
+            ),
             log_signer=load_key_file(settings.log_key),
             status_signer=_status_signer(settings.status_key),
             trust_root=verify_trust_root(envelope, now=system_clock()),
@@ -111,6 +122,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             policy_bundle=bundle,
             clock=system_clock,
             tokens=OidcVerifier(settings.oidc, fetch_over_https) if settings.oidc else None,
+            witnesses=read_witnesses(settings),
         )
     finally:
         engine.dispose()
@@ -160,3 +172,13 @@ def require_own_database(runtime: Runtime) -> None:
         raise ConfigurationError(f"the database's user may not work as {APP_ROLE}; run 'GRANT {APP_ROLE} TO that_user'")
     if opened != origin:
         raise ConfigurationError(f"the database holds the log {opened}, the trust root is of {origin}; they do not fit")
+
+
+def read_witnesses(settings: Settings) -> LogPolicy:
+    """Who cosigns the log. Raises `ConfigurationError` when a policy is set and cannot be read."""
+    if not settings.witness_policy:
+        return LogPolicy()
+    try:
+        return parse_log_policy(Path(settings.witness_policy).read_bytes())
+    except OSError as exc:
+        raise ConfigurationError(f"no log policy can be read at {settings.witness_policy}: {exc.strerror}") from exc

@@ -2,7 +2,7 @@
 
 DIR/imprimatur.toml        settings of registry and trainer; written last, so a folder without it is no workspace
 DIR/trust-root.json        the signed trust root (canonical JSON envelope)
-DIR/keys/                  signing keys and the key-encryption key, 0600; content-credentials/ holds the C2PA authority and the app's certificate
+DIR/keys/                  signing keys and the key-encryption key, 0600; vault/ the other half of each data key; content-credentials/ holds the C2PA authority and the app's certificate
 DIR/profiles/              one TOML file a principal, 0600: it holds the credential
 DIR/postgres/data/         the embedded database; DIR/postgres/url is its address while it runs
 DIR/blobs/ pictures/ jobs/ logs/
@@ -69,6 +69,10 @@ class Workspace:
         return self.keys / "key-encryption.key"
 
     @property
+    def key_vault(self) -> Path:
+        return self.keys / "vault"
+
+    @property
     def content_credentials(self) -> Path:
         return self.keys / "content-credentials"
 
@@ -95,7 +99,13 @@ class Workspace:
     @property
     def private_folders(self) -> tuple[Path, ...]:
         """The folders that only their owner may enter."""
-        return (self.keys, self.profiles, self.logs, *(self.root / name for name in ("blobs", "pictures", "jobs")))
+        return (
+            self.keys,
+            self.key_vault,
+            self.profiles,
+            self.logs,
+            *(self.root / name for name in ("blobs", "pictures", "jobs")),
+        )
 
     def key(self, name: str) -> Path:
         return self.keys / f"{name}.pem"

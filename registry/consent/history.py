@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from registry.consent.service import status_of
 from registry.consent.tables import ConsentRow, ConsentWithdrawalRow
+from registry.personal import ERASED
 from sdk.spec.canonical import parse_wire
 from sdk.spec.ids import RecordId, TenantName
 from sdk.spec.terms import ConsentRecord, ConsentStatus
@@ -31,6 +32,8 @@ def statuses_at(
         .order_by(ConsentRow.id)
     )
     return {
-        consent: status_of(parse_wire(ConsentRecord, content, f"consent {consent}"), withdrawn=bool(withdrawn), at=at)
+        consent: ConsentStatus.WITHDRAWN  # an erased record no longer says how it stood before
+        if content == ERASED
+        else status_of(parse_wire(ConsentRecord, content, f"consent {consent}"), withdrawn=bool(withdrawn), at=at)
         for consent, content, withdrawn in session.execute(statement).all()
     }

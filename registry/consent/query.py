@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from registry.auth import Caller
 from registry.consent import subjects
-from registry.consent.service import consents_of, licences_of
+from registry.consent.service import consents_of, licences_of, not_erased
 from registry.consent.tables import ConsentRow, LicenceRow
 from sdk.spec.ids import RecordId, TenantName
 from sdk.spec.subjects import ConsentPage, ConsentQuery
@@ -41,5 +41,5 @@ def page(session: Session, caller: Caller, query: ConsentQuery, at: datetime) ->
         statement = statement.where(ConsentRow.id > query.after)
     found = session.scalars(statement.order_by(ConsentRow.id).limit(query.limit + 1)).all()
     shown = [row.id for row in found[: query.limit]]
-    consents = consents_of(session, caller.tenant, shown, at)
+    consents = consents_of(session, caller.tenant, not_erased(session, shown), at)
     return ConsentPage(consents=consents, next_after=shown[-1] if len(found) > query.limit else None)

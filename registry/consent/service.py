@@ -20,8 +20,9 @@ from registry.auth import Caller
 from registry.consent import subjects
 from registry.consent.tables import ConsentRow, ConsentWithdrawalRow, LicenceRow, RecordRow
 from registry.log import service as log
+from registry.personal import ERASED
 from registry.runtime import Runtime
-from sdk.errors import Conflict, InputError, NotFound
+from sdk.errors import Conflict, Erased, InputError, NotFound, ServiceError
 from sdk.spec.canonical import encode_canonical, parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, RecordId, TenantName
@@ -121,10 +122,20 @@ def consents_of(
         row = session.get(ConsentRow, consent)
         if row is None or row.tenant != tenant:
             raise _missing(tenant, consent)
+        if row.content == ERASED:
+            raise Erased(f"consent {consent} was erased; its record can be read no more")
+        if Digest.of(row.content) != row.digest:
+            raise ServiceError(f"the record of consent {consent} was exchanged or damaged; restore it from a backup")
         record = parse_wire(ConsentRecord, row.content, f"consent {consent}")
         status = status_of(record, withdrawn=consent in withdrawn, at=at)
         found.append(ConsentEvidence(id=consent, digest=row.digest, record=record, status=status))
     return tuple(found)
+
+
+def not_erased(session: Session, ids: Iterable[RecordId]) -> list[RecordId]:
+    """Those of these consents that were not erased, in the order given."""
+    rows = {consent: session.get(ConsentRow, consent) for consent in ids}
+    return [consent for consent, row in rows.items() if row is None or row.content != ERASED]
 
 
 def licences_of(session: Session, tenant: TenantName, ids: Sequence[RecordId]) -> tuple[LicenceEvidence, ...]:
@@ -172,6 +183,7 @@ def _record(
             recorded_by=caller.principal,
             recorded_at=runtime.clock(),
             log_index=index,
+            **({"subject": value.subject} if isinstance(value, ConsentRecord) else {}),
         )
     )
     session.flush()

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.db import Base
+from registry.personal import SealedRecord
 from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, RecordId, TenantName
-
-SUBJECT_OF_CONTENT = "subject_of_record(content)"
 
 
 class RecordRow(Base):
@@ -37,7 +36,8 @@ class ConsentRow(RecordRow):
     __tablename__ = "consents"
     __table_args__ = (UniqueConstraint("tenant", "digest"), Index(None, "tenant", "subject"))
 
-    subject: Mapped[str | None] = mapped_column(Computed(SUBJECT_OF_CONTENT, persisted=True))  # to look records up by
+    content: Mapped[bytes] = mapped_column(SealedRecord())
+    subject: Mapped[str | None]  # the pseudonym in `content`, to look records up by
 
 
 class LicenceRow(RecordRow):

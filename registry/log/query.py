@@ -6,7 +6,7 @@ that history was not rewritten, so entries hold ids and digests only (`sdk.spec.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,8 +19,9 @@ from registry.runtime import Runtime
 from sdk.errors import NotFound
 from sdk.policy.engine import enforce
 from sdk.spec.api import LoggedEntry, LogPage, LogQuery
+from sdk.spec.digest import Digest
 from sdk.spec.ids import TenantName
-from sdk.spec.log_entry import parse_log_entry
+from sdk.spec.log_entry import AuditEventType, parse_log_entry
 from sdk.spec.log_tiles import TILE_HEIGHT, TILE_WIDTH, encode_entry_bundle, tile_path
 from sdk.spec.policy import PolicyContext, PolicyDomain
 
@@ -33,6 +34,18 @@ def require_reader(runtime: Runtime, caller: Caller) -> None:
         domain=PolicyDomain.AUDIT_ACCESS, action="read_log", principal=caller.as_policy_principal, at=runtime.clock()
     )
     enforce(runtime.policy, context)
+
+
+def require_reader_of_entry(session: Session, runtime: Runtime, caller: Caller, index: int) -> None:
+    """Return if the caller may have the receipt of entry `index`: it is their own act, or policy lets them read all.
+
+    Raises:
+        NotFound: the caller's tenant has no such entry.
+        PolicyDenied: it is somebody else's act.
+    """
+    require_entry_of(session, caller.tenant, index)
+    if session.scalar(select(LogEntryRow.actor).where(LogEntryRow.leaf_index == index)) != caller.principal:
+        require_reader(runtime, caller)
 
 
 def page(session: Session, tenant: TenantName, query: LogQuery) -> LogPage:
@@ -87,3 +100,10 @@ def entry_bundle(session: Session, index: int, width: int) -> bytes:
 def opened_origin(session: Session) -> str | None:
     """The origin that entry 0, log:opened, names; none before the log is open."""
     return session.scalar(select(LogEntryRow.subject).where(LogEntryRow.leaf_index == 0))
+
+
+def newest_evidence(session: Session, name: str, events: Sequence[AuditEventType]) -> Digest | None:
+    """What the newest entry of one of these `events` names as evidence `name`."""
+    statement = select(LogEntryRow.content).where(LogEntryRow.event.in_([event.value for event in events]))
+    content = session.scalar(statement.order_by(LogEntryRow.leaf_index.desc()).limit(1))
+    return None if content is None else parse_log_entry(content).evidence.get(name)

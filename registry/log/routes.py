@@ -17,6 +17,8 @@ from registry.runtime import RuntimeDep
 from sdk.errors import FormatError, NotFound
 from sdk.spec.api import ConsistencyProof, LogPage, LogQuery
 from sdk.spec.log_entry import LogReceipt
+from sdk.spec.log_proof import MEDIA_TYPE as PROOF_MEDIA_TYPE
+from sdk.spec.log_proof import encode_log_proof, proof_of_receipt
 from sdk.spec.log_tiles import TILE_WIDTH, parse_tile_index
 
 IMMUTABLE: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -31,6 +33,19 @@ def get_checkpoint(runtime: RuntimeDep) -> Response:
     """The signed note over everything committed."""
     with runtime.transaction() as session:
         note = service.checkpoint_note(session, runtime)
+    return Response(note, media_type="text/plain; charset=utf-8", headers=FRESH)
+
+
+@router.get("/checkpoint/witnessed", response_class=Response)
+def get_witnessed_checkpoint(runtime: RuntimeDep) -> Response:
+    """The newest signed note that a quorum of the registry's witnesses cosigned."""
+    with runtime.transaction() as session:
+        size = service.witnessed_size(session, runtime)
+        if size is None:
+            raise NotFound(
+                "no quorum of witnesses has cosigned a checkpoint here; see witness_policy in docs/verify.md"
+            )
+        note = service.checkpoint_note(session, runtime, size)
     return Response(note, media_type="text/plain; charset=utf-8", headers=FRESH)
 
 
@@ -67,6 +82,16 @@ def get_receipt(index: Annotated[int, Path(ge=0, lt=2**62)], runtime: RuntimeDep
     with runtime.transaction(caller.tenant) as session:
         reading.require_entry_of(session, caller.tenant, index)
         return service.receipts(session, runtime, [index])[0]
+
+
+@router.get("/proofs/{index}", response_class=Response)
+def get_proof(index: Annotated[int, Path(ge=0, lt=2**62)], runtime: RuntimeDep, caller: CallerDep) -> Response:
+    """A receipt as a `.tlog-proof` file (C2SP tlog-proof): of the caller's own act, or to auditors of any."""
+    with runtime.transaction(caller.tenant) as session:
+        reading.require_reader_of_entry(session, runtime, caller, index)
+        proof = proof_of_receipt(service.file_receipt(session, runtime, index))
+    headers = FRESH | {"Content-Disposition": f'attachment; filename="entry-{index}.tlog-proof"'}
+    return Response(encode_log_proof(proof), media_type=PROOF_MEDIA_TYPE, headers=headers)
 
 
 @router.get("/consistency")

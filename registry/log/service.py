@@ -17,7 +17,7 @@ from typing import Final
 from sqlalchemy import func, insert, select, text, tuple_
 from sqlalchemy.orm import Session
 
-from registry.log.tables import LogEntryRow, LogNodeRow
+from registry.log.tables import LogCosignatureRow, LogEntryRow, LogNodeRow
 from registry.log.tree import Node, NodeReader, completed_by, consistency_proof, inclusion_proof, multiproof, root_hash
 from registry.runtime import Runtime
 from sdk.errors import InputError, NotFound, ServiceError
@@ -27,9 +27,11 @@ from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId
 from sdk.spec.log_checkpoint import LogCheckpoint
 from sdk.spec.log_entry import AuditEventType, LogEntry, LogReceipt, encode_log_entry
+from sdk.spec.log_policy import NO_QUORUM
 from sdk.spec.merkle import leaf_hash
 
 APPEND_LOCK: Final = 0x1091  # of pg_advisory_xact_lock; one log, one lock
+_SIZES_LOOKED_AT: Final = 1000  # cosigned checkpoints, newest first, among which a quorum is looked for
 _APPENDED: Final = "registry.log.appended"
 
 
@@ -48,7 +50,7 @@ def append(
     Raises:
         FormatError: the entry is over the limit of an entry.
     """
-    session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": APPEND_LOCK})
+    hold_end(session)
     index = tree_size(session)
     entry = LogEntry(
         event=event,
@@ -63,6 +65,11 @@ def append(
     return index
 
 
+def hold_end(session: Session) -> None:
+    """Let nobody else append until the transaction ends (rule 1)."""
+    session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": APPEND_LOCK})
+
+
 def receipt(runtime: Runtime, index: int) -> LogReceipt:
     """Prove that entry `index` is in the committed log; call it after the act's transaction.
 
@@ -73,15 +80,24 @@ def receipt(runtime: Runtime, index: int) -> LogReceipt:
         return receipts(session, runtime, [index])[0]
 
 
-def receipts(session: Session, runtime: Runtime, indices: Sequence[int]) -> tuple[LogReceipt, ...]:
-    """Receipts for several entries under one checkpoint, in a transaction that has appended nothing.
+def receipts(
+    session: Session, runtime: Runtime, indices: Sequence[int], *, size: int | None = None
+) -> tuple[LogReceipt, ...]:
+    """Receipts for several entries under one checkpoint, of `size` or of all entries, where nothing was appended.
 
     Raises:
         NotFound: the log has no such entry.
     """
-    size = tree_size(session)
+    size = tree_size(session) if size is None else size
     note = checkpoint_note(session, runtime, size)
     return tuple(_receipt(session, index, size, note) for index in indices)
+
+
+def file_receipt(session: Session, runtime: Runtime, index: int) -> LogReceipt:
+    """A receipt to keep: under the newest checkpoint that the witnesses cosigned, if it covers the entry."""
+    witnessed = witnessed_size(session, runtime)
+    size = witnessed if witnessed is not None and index < witnessed else None
+    return receipts(session, runtime, [index], size=size)[0]
 
 
 def prove_all(session: Session, indices: Collection[int], size: int) -> tuple[bytes, ...]:
@@ -104,7 +120,32 @@ def checkpoint_note(session: Session, runtime: Runtime, size: int | None = None)
     size = tree_size(session) if size is None else size
     root = root_hash(size, node_reader(session))
     checkpoint = LogCheckpoint(origin=runtime.trust_root.log_origin, tree_size=size, root_hash=root)
-    return sign_checkpoint(checkpoint, runtime.log_signer).decode()
+    return sign_checkpoint(checkpoint, runtime.log_signer).decode() + cosignatures(session, size)
+
+
+def cosignatures(session: Session, size: int) -> str:
+    """The newest line of each witness over the checkpoint of `size` entries."""
+    statement = (
+        select(LogCosignatureRow.witness, LogCosignatureRow.line)
+        .where(LogCosignatureRow.tree_size == size)
+        .order_by(LogCosignatureRow.cosigned_at)
+    )
+    newest = {row.witness: row.line for row in session.execute(statement)}
+    return "".join(newest[witness] for witness in sorted(newest))
+
+
+def witnessed_size(session: Session, runtime: Runtime) -> int | None:
+    """The size of the newest checkpoint that a quorum of the registry's witnesses cosigned, if there is one."""
+    if runtime.witnesses.quorum == NO_QUORUM:
+        return None
+    statement = (
+        select(LogCosignatureRow.tree_size, func.array_agg(LogCosignatureRow.witness))
+        .group_by(LogCosignatureRow.tree_size)
+        .order_by(LogCosignatureRow.tree_size.desc())
+        .limit(_SIZES_LOOKED_AT)
+    )
+    met = (size for size, names in session.execute(statement) if runtime.witnesses.is_met_by(set(names)))
+    return next(met, None)
 
 
 def prove_consistency(session: Session, *, old_size: int, new_size: int) -> ConsistencyProof:

@@ -1,4 +1,4 @@
-"""Rows of the log. Both tables are inserted only: the database refuses UPDATE, DELETE and TRUNCATE, and a gap.
+"""Rows of the log. All tables are inserted only: the database refuses UPDATE, DELETE and TRUNCATE, and a gap.
 
 The content is the leaf; event, actor and subject stand beside it for queries and are derived from it.
 """
@@ -30,6 +30,17 @@ class LogEntryRow(Base):
     tenant: Mapped[TenantName]
     actor: Mapped[PrincipalId]
     subject: Mapped[str]
+
+
+class LogCosignatureRow(Base):
+    """A witness's signature line over the checkpoint of `tree_size` entries."""
+
+    __tablename__ = "log_cosignatures"
+
+    tree_size: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    witness: Mapped[str] = mapped_column(primary_key=True)  # its name in the registry's log policy
+    cosigned_at: Mapped[datetime] = mapped_column(primary_key=True)
+    line: Mapped[str]
 
 
 class LogNodeRow(Base):

@@ -85,6 +85,16 @@ def keep(session: Session, concept: ConceptId, number: int, files: SealedFiles) 
     session.flush()
 
 
+def rewrap(session: Session, runtime: Runtime, key: VersionKeyRow, manifest: Digest) -> None:
+    """Wrap a version's data key anew, under the key-encryption key and with the vault of today."""
+    data_key = runtime.key_wrapper.unwrap(
+        WrappedKey(wrapped=key.wrapped_key, wrapped_by=key.wrapped_by), _about_key(manifest)
+    )
+    wrapped = runtime.key_wrapper.wrap(data_key, _about_key(manifest))
+    key.wrapped_key, key.wrapped_by = wrapped.wrapped, wrapped.wrapped_by
+    session.flush()
+
+
 def find(session: Session, runtime: Runtime, version: Version, artefact: ArtefactDescriptor) -> SealedArtefact:
     """A file of `version`, ready to be opened. Raises `ServiceError` when the version has no data key."""
     key = session.get(VersionKeyRow, (version.concept, version.number))

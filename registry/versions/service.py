@@ -100,9 +100,10 @@ def resolve(session: Session, tenant: TenantName, ref: VersionRef) -> Version:
 
 
 def terms_of(session: Session, version: Version, at: datetime) -> Terms:
-    """The consents and licences of `version` at the moment `at`."""
+    """The consents and licences of `version` at the moment `at`; consents that were erased are no more among them."""
+    consents = consent.not_erased(session, version.manifest.consents)
     return Terms(
-        consents=consent.consents_of(session, version.tenant, version.manifest.consents, at),
+        consents=consent.consents_of(session, version.tenant, consents, at),
         licences=consent.licences_of(session, version.tenant, version.manifest.licences),
         at=at,
     )
@@ -116,6 +117,16 @@ def hold(session: Session, versions: Sequence[Version]) -> tuple[Version, ...]:
             VersionStateRow.concept_id == concept, VersionStateRow.number == number
         )
         session.execute(statement.with_for_update(read=True)).one()
+    return tuple(load(session, version.tenant, version.concept, version.number) for version in versions)
+
+
+def claim(session: Session, versions: Sequence[Version]) -> tuple[Version, ...]:
+    """Let nobody else decide on or move these versions until the transaction ends; returns them as they are now."""
+    for concept, number in sorted((version.concept, version.number) for version in versions):
+        statement = select(VersionStateRow.status).where(
+            VersionStateRow.concept_id == concept, VersionStateRow.number == number
+        )
+        session.execute(statement.with_for_update(key_share=True)).one()
     return tuple(load(session, version.tenant, version.concept, version.number) for version in versions)
 
 

@@ -20,6 +20,9 @@ identify      identify
 explain       explain
 policy        policy why, test, diff, replay
 audit         audit log, verify, generations, royalties
+erase         erase
+receipt       receipt get, verify, key
+witness       witness init, serve
 
 $ imprimatur --help
 """

@@ -22,10 +22,12 @@ from sdk.cli import (
     compose,
     consent,
     credential,
+    erase,
     explain,
     identify,
     policy,
     recall,
+    receipt,
     records,
     review,
     reviews,
@@ -34,6 +36,7 @@ from sdk.cli import (
     train,
     usage,
     variants,
+    witness,
 )
 from sdk.cli.connection import CliState, complain, say
 from sdk.errors import ImprimaturError
@@ -60,6 +63,7 @@ def application() -> typer.Typer:
         records,
         consent,
         subject,
+        erase,
         train,
         review,
         reviews,
@@ -73,6 +77,8 @@ def application() -> typer.Typer:
         policy,
         recall,
         audit,
+        receipt,
+        witness,
     ):
         app.add_typer(part.commands)
     for commands in _contributed():

@@ -13,7 +13,7 @@ from sdk.cli.connection import ProfileOption, connected, console, named, now, sa
 from sdk.client import Client
 from sdk.errors import VerificationError
 from sdk.profile import Profile
-from sdk.resolve import current_trust_root, log_memory, watch_log
+from sdk.resolve import current_trust_root, log_memory, require_witnessed, watch_log, witness_policy
 from sdk.royalties.ledger import encode_page, missing_receipts, verify_ledger
 from sdk.royalties.report import differences, report_of
 from sdk.signing.signer import load_key_file
@@ -80,7 +80,10 @@ def verify(
         log = _verified_log(chosen, client)
         listed = client.list_generations().generations
         faults = find_faults(log, listed, tenant=chosen.principal.tenant)
-        watch_log(client, current_trust_root(client, chosen.trust_root, now=now()), log_memory(chosen)).see(log.note)
+        trust = current_trust_root(client, chosen.trust_root, now=now())
+        watch = watch_log(client, trust, log_memory(chosen))
+        watch.see(log.note)
+        require_witnessed(client, watch, trust, witness_policy(chosen), ())
     say(f"log {log.checkpoint.origin}: {log.checkpoint.tree_size} entries, root {log.checkpoint.root_hash.hex()}")
     say("the checkpoint's signature holds; every entry is included; nothing seen before was rewritten")
     if out:

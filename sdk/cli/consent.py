@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +24,10 @@ def give_consent(
     ],
     profile: ProfileOption = None,
 ) -> None:
-    """Record a consent. Prints its id, which training refers to."""
+    """Record a consent. Prints its id, which training refers to; a record without a salt gets one."""
     record = read_document(file, ConsentRecord, "consent record")
+    if record.salt is None:  # the log keeps the record's digest for ever; with a salt nobody can guess what it is of
+        record = record.model_copy(update={"salt": secrets.token_hex(16)})
     with connected(profile) as (_, client):
         accepted = client.give_consent(record)
         say(f"consent {accepted.id} is recorded, log entry {accepted.receipt.index}")

@@ -21,7 +21,7 @@ from sdk.cli.version_text import show_version
 from sdk.client import Client
 from sdk.errors import ImprimaturError
 from sdk.profile import Profile
-from sdk.resolve import StatusLists, current_trust_root, log_memory, watch_log
+from sdk.resolve import StatusLists, current_trust_root, log_memory, require_witnessed, watch_log, witness_policy
 from sdk.signing.signer import load_key_file, sign_envelope
 from sdk.spec.api import VersionView
 from sdk.spec.bundle import VersionBundle
@@ -149,6 +149,7 @@ def verified(profile: Profile, client: Client, reference: str) -> VerifiedVersio
     watch = watch_log(client, trust, log_memory(profile))
     for note in version.notes:
         watch.see(note)
+    require_witnessed(client, watch, trust, witness_policy(profile), [bundle.submission_receipt.index])
     return version
 
 

@@ -22,6 +22,10 @@ class LogCalls:
         """GET /v1/status/{tenant}/{number}: a signed status list, to be verified before use."""
         return self._registry.get_bytes(f"/v1/status/{tenant}/{number}")
 
+    def log_witnessed_checkpoint(self) -> bytes:
+        """GET /v1/log/checkpoint/witnessed: the newest note that a quorum of witnesses cosigned."""
+        return self._registry.get_bytes("/v1/log/checkpoint/witnessed")
+
     def log_tile(self, level: int, index: int, *, width: int = TILE_WIDTH) -> bytes:
         """GET one tile of hashes, full or partial."""
         return self._registry.get_bytes(f"/v1/log/{tile_path(level, index, width=width)}")
@@ -38,6 +42,10 @@ class LogCalls:
     def log_receipt(self, index: int) -> LogReceipt:
         """GET /v1/log/receipts/{index}."""
         return self._registry.get(f"/v1/log/receipts/{index}", LogReceipt)
+
+    def log_proof(self, index: int) -> bytes:
+        """GET /v1/log/proofs/{index}: the same as a `.tlog-proof`, under a witnessed checkpoint where there is one."""
+        return self._registry.get_bytes(f"/v1/log/proofs/{index}")
 
     def log_consistency(self, old_size: int, new_size: int) -> ConsistencyProof:
         """GET /v1/log/consistency between two sizes."""

@@ -6,6 +6,7 @@ from sdk.client.transport import Service
 from sdk.spec.api import Health, PolicyBundleView, RecordAccepted, WhoAmI, Withdrawal
 from sdk.spec.digest import Digest, verify_digest
 from sdk.spec.envelope import Envelope
+from sdk.spec.erasure import ErasureAccepted, ErasureList, ErasureRequest
 from sdk.spec.ids import RecordId
 from sdk.spec.terms import ConsentEvidence, ConsentRecord, LicenceEvidence, LicenceGrant
 
@@ -64,3 +65,11 @@ class RecordCalls:
     def get_licence(self, licence: RecordId) -> LicenceEvidence:
         """GET /v1/licences/{id}."""
         return self._registry.get(f"/v1/licences/{licence}", LicenceEvidence)
+
+    def erase_subject(self, subject: str) -> ErasureAccepted:
+        """POST /v1/erasures: destroy the keys of everything about a person, for good."""
+        return self._registry.post("/v1/erasures", ErasureRequest(subject=subject), ErasureAccepted)
+
+    def list_erasures(self) -> ErasureList:
+        """GET /v1/erasures: the certificates of the tenant."""
+        return self._registry.get("/v1/erasures", ErasureList)

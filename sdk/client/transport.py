@@ -178,6 +178,7 @@ def _class_of_status(status: int) -> type[errors.ImprimaturError]:
         403: errors.PermissionDenied,
         404: errors.NotFound,
         409: errors.Conflict,
+        410: errors.Erased,
         413: errors.PayloadTooLarge,
         422: errors.InputError,
         429: errors.TooManyRequests,

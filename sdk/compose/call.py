@@ -50,7 +50,16 @@ from sdk.generate.attribution import AttentionMap
 from sdk.generate.places import GivenPlace
 from sdk.generate.scene import Scene, concept_of, name_concepts, parse_scene
 from sdk.profile import Profile, load_profile
-from sdk.resolve import StatusLists, connect, current_trust_root, log_memory, resolve_references, watch_log
+from sdk.resolve import (
+    StatusLists,
+    connect,
+    current_trust_root,
+    log_memory,
+    require_witnessed,
+    resolve_references,
+    watch_log,
+    witness_policy,
+)
 from sdk.signing.signer import load_key_file
 from sdk.spec.policy import Use
 from sdk.spec.sampling import MAX_STEPS, Sampling
@@ -154,6 +163,8 @@ def _compose(
         verify_version(bundle, ref=ref, trust=trust, now=now, status_list=signed) for ref, bundle, signed in listed
     )  # 2
     watch_versions(composer, log, versions)
+    approved = (index for version in versions for index in version.approval_indices)
+    require_witnessed(composer.client, log, trust, witness_policy(composer.profile), approved)
     require_base_model(composer.base_model, versions)
 
     watcher.tell(ComposeProgress(stage=ComposeStage.ENFORCE))

@@ -29,7 +29,7 @@ from sdk.spec.log_checkpoint import (
     NoteSignature,
     SignedCheckpoint,
     encode_signed_checkpoint,
-    note_key_hash,
+    log_key,
     parse_signed_checkpoint,
 )
 
@@ -156,7 +156,7 @@ def sign_checkpoint(checkpoint: LogCheckpoint, signer: Signer) -> bytes:
     """The signed note of `checkpoint`; the key's name is the log's origin, as tlog-checkpoint wants."""
     line = NoteSignature(
         key_name=checkpoint.origin,
-        key_hash=note_key_hash(checkpoint.origin, signer.public_key),
+        key_hash=log_key(checkpoint.origin, signer.public_key).hash,
         signature=signer.sign(checkpoint.text),
     )
     return encode_signed_checkpoint(SignedCheckpoint(checkpoint=checkpoint, signatures=(line,)))
@@ -174,7 +174,7 @@ def verify_checkpoint(note: bytes, trust: TrustRoot) -> LogCheckpoint:
     if checkpoint.origin != trust.log_origin:
         raise ProofInvalid(f"expected a checkpoint of log {trust.log_origin}, found one of {checkpoint.origin}")
     for public_key in trust.keys_for(TrustRole.LOG, entry=checkpoint.tree_size - 1).values():
-        expected = note_key_hash(trust.log_origin, public_key)
+        expected = log_key(trust.log_origin, public_key).hash
         for line in signed.signatures:
             named = line.key_name == trust.log_origin and line.key_hash == expected
             if named and verify_signature(public_key, line.signature, checkpoint.text):

@@ -21,6 +21,8 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     POST  /v1/subjects                                       SubjectBinding -> SubjectAccepted
     POST  /v1/subjects/release                               SubjectRelease -> SubjectAccepted
     GET   /v1/subjects                                       SubjectList (a subject: their own)
+    POST  /v1/erasures                                       ErasureRequest -> ErasureAccepted (of sdk.spec.erasure)
+    GET   /v1/erasures                                       ErasureList
     POST  /v1/licences                                       LicenceGrant -> RecordAccepted
     GET   /v1/licences/{id}                                  LicenceEvidence
     POST  /v1/concepts                                       NewConcept -> ConceptView
@@ -59,10 +61,12 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/policies                                       PolicyBundleView
     GET   /v1/status/{tenant}/{number}                       signed status list (sdk.spec.status_list)
     GET   /v1/log/checkpoint                                 signed note (C2SP tlog-tiles from here on)
+    GET   /v1/log/checkpoint/witnessed                       signed note that a quorum of witnesses cosigned
     GET   /v1/log/tile/{level}/{index}                       hashes; partial tiles end in .p/{width}
     GET   /v1/log/tile/entries/{index}                       entry bundles
     GET   /v1/log/entries?event=&subject=&actor=&after=&limit=        LogPage (auditor)
     GET   /v1/log/receipts/{index}                           LogReceipt (auditor)
+    GET   /v1/log/proofs/{index}                             .tlog-proof (C2SP; auditor, or whose act it was)
     GET   /v1/log/consistency?old_size=&new_size=            ConsistencyProof
 """
 

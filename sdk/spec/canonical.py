@@ -6,6 +6,7 @@ Signed bytes are parsed as they came and never re-serialised to verify.
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -61,6 +62,17 @@ def validate_wire(cls: type[_Wire], value: Any, what: str) -> _Wire:
         fault = exc.errors(include_url=False, include_context=False)[0]
         place = ".".join(str(part) for part in fault["loc"]) or "document"
         raise FormatError(f"{what}: {place}: {fault['msg']}") from exc
+
+
+def decode_base64(text: str, what: str) -> bytes:
+    """The bytes that standard base64 stands for, written in the one way it may be. Raises `FormatError`."""
+    try:
+        content = base64.b64decode(text, validate=True)
+    except ValueError as exc:
+        raise FormatError(f"{what} is not standard base64") from exc
+    if base64.b64encode(content).decode() != text:
+        raise FormatError(f"{what} is not standard base64: the bits after the last byte are not zero")
+    return content
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -83,9 +83,9 @@ class PrincipalId(PatternedText):
 
 
 class RecordId(PatternedText):
-    """A consent, licence, generation or job: prefix, underscore, 26 lower-case base32 characters."""
+    """A consent, licence, generation, job or erasure: prefix, underscore, 26 lower-case base32 characters."""
 
-    pattern = re.compile(r"(?:con|lic|gen|job)_[a-z2-7]{26}")
+    pattern = re.compile(r"(?:con|lic|gen|job|era)_[a-z2-7]{26}")
     what = "a record id"
     example = "con_aaaaaaaaaaaaaaaaaaaaaaaaaa"
 

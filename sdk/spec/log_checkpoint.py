@@ -8,16 +8,17 @@ Bytes are verified as they came. Signing lives in `sdk.signing`.
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from sdk.errors import FormatError
+from sdk.spec.canonical import decode_base64
 from sdk.spec.merkle import HASH_BYTES
+from sdk.spec.note_keys import NoteAlgorithm, NoteKey
 
 MAX_NOTE_BYTES: Final = 16_384  # bytes
-_ED25519_NOTE_ALGORITHM: Final = b"\x01"
 _SIGNATURE_LINE = re.compile(r"— (?P<name>[^\s+]+) (?P<blob>[A-Za-z0-9+/]+={0,2})")
 
 
@@ -53,23 +54,20 @@ class SignedCheckpoint:
     signatures: tuple[NoteSignature, ...]
 
 
-def note_key_hash(key_name: str, public_key: bytes) -> bytes:
-    """The 4-byte key id of C2SP signed-note for an Ed25519 key of 32 raw bytes."""
-    return hashlib.sha256(key_name.encode() + b"\n" + _ED25519_NOTE_ALGORITHM + public_key).digest()[:4]
-
-
-def note_verifier_key(key_name: str, public_key: bytes) -> str:
-    """The verifier key (`vkey`) that Go's `sumdb/note` and tlog tools read: `name+hash+base64(alg||key)`."""
-    encoded = base64.b64encode(_ED25519_NOTE_ALGORITHM + public_key).decode()
-    return f"{key_name}+{note_key_hash(key_name, public_key).hex()}+{encoded}"
+def log_key(origin: str, public_key: bytes) -> NoteKey:
+    """The key of a log, 32 raw Ed25519 bytes; as text it is the verifier key that tlog tools read."""
+    return NoteKey(name=origin, algorithm=NoteAlgorithm.LOG, public_key=public_key)
 
 
 def encode_signed_checkpoint(signed: SignedCheckpoint) -> bytes:
     """The note: text, blank line, signature lines."""
-    lines = [
-        f"— {line.key_name} {base64.b64encode(line.key_hash + line.signature).decode()}\n" for line in signed.signatures
-    ]
-    return signed.checkpoint.text + b"\n" + "".join(lines).encode()
+    return signed.checkpoint.text + b"\n" + encode_note_signatures(signed.signatures)
+
+
+def encode_note_signatures(signatures: Iterable[NoteSignature]) -> bytes:
+    """Signature lines, each with its newline."""
+    lines = (f"— {line.key_name} {base64.b64encode(line.key_hash + line.signature).decode()}\n" for line in signatures)
+    return "".join(lines).encode()
 
 
 def parse_signed_checkpoint(note: bytes) -> SignedCheckpoint:
@@ -83,18 +81,19 @@ def parse_signed_checkpoint(note: bytes) -> SignedCheckpoint:
     if not separator or not tail.endswith("\n"):
         raise FormatError("checkpoint note has no signature block after a blank line")
     checkpoint = _parse_text(text)
-    signatures = tuple(_parse_signature(line) for line in tail.removesuffix("\n").split("\n"))
-    return SignedCheckpoint(checkpoint=checkpoint, signatures=signatures)
+    return SignedCheckpoint(checkpoint=checkpoint, signatures=parse_note_signatures(tail))
+
+
+def parse_note_signatures(text: str) -> tuple[NoteSignature, ...]:
+    """Read signature lines. Raises `FormatError`."""
+    return tuple(_parse_signature(line) for line in text.removesuffix("\n").split("\n"))
 
 
 def _parse_text(text: str) -> LogCheckpoint:
     lines = text.split("\n")
     if len(lines) < 3 or not lines[0] or not re.fullmatch(r"0|[1-9][0-9]{0,17}", lines[1]):
         raise FormatError("checkpoint text is not origin, tree size and root hash on three lines")
-    try:
-        root = base64.b64decode(lines[2], validate=True)
-    except ValueError as exc:
-        raise FormatError("checkpoint root hash is not base64") from exc
+    root = decode_base64(lines[2], "checkpoint root hash")
     if len(root) != HASH_BYTES:
         raise FormatError(f"checkpoint root hash has {len(root)} bytes; SHA-256 has {HASH_BYTES}")
     if len(lines) > 3:
@@ -106,10 +105,7 @@ def _parse_signature(line: str) -> NoteSignature:
     match = _SIGNATURE_LINE.fullmatch(line)
     if not match:
         raise FormatError(f"not a note signature line: {line!r}")
-    try:
-        blob = base64.b64decode(match["blob"], validate=True)
-    except ValueError as exc:
-        raise FormatError("note signature is not base64") from exc
+    blob = decode_base64(match["blob"], "note signature")
     if len(blob) <= 4:
         raise FormatError("note signature is too short to hold a key hash and a signature")
     return NoteSignature(key_name=match["name"], key_hash=blob[:4], signature=blob[4:])

@@ -23,6 +23,8 @@ class AuditEventType(StrEnum):
     """Everything that can be logged, as `subject:act`."""
 
     LOG_OPENED = "log:opened"  # entry 0: the trust root in force
+    TRUST_ROOT_CHANGED = "trust_root:changed"  # the registry goes on under another: keys, roles or expiry changed
+    POLICY_CHANGED = "policy:changed"  # the registry decides by another policy bundle
     CREDENTIAL_ISSUED = "credential:issued"
     CREDENTIAL_ROTATED = "credential:rotated"  # another follows it; both work until `ends_at`
     CREDENTIAL_REVOKED = "credential:revoked"
@@ -32,6 +34,7 @@ class AuditEventType(StrEnum):
     CONSENT_WITHDRAWN = "consent:withdrawn"
     SUBJECT_BOUND = "subject:bound"  # a principal is, or speaks for, the person behind a pseudonym
     SUBJECT_RELEASED = "subject:released"  # and is or does so no more
+    SUBJECT_ERASED = "subject:erased"  # the keys of everything about a person are destroyed; names no person
     LICENCE_GRANTED = "licence:granted"
     VERSION_SUBMITTED = "version:submitted"
     REVIEW_REQUESTED = "review:requested"  # a draft is put up for review

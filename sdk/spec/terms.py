@@ -96,6 +96,7 @@ class ConsentRecord(WireModel):
     expressed_by: ShortText
     expressed_as: Capacity
     expressed_on: date
+    salt: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None  # without it nobody can guess the record
 
 
 class LicenceGrant(WireModel):

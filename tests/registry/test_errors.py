@@ -58,6 +58,7 @@ class TestStatus:
             (errors.AuthenticationRequired("x"), 401),
             (errors.NotFound("x"), 404),
             (errors.Conflict("x"), 409),
+            (errors.Erased("x"), 410),
             (errors.PayloadTooLarge("x"), 413),
             (errors.TooManyRequests("x"), 429),
             (errors.ServiceUnavailable("x"), 503),

@@ -22,6 +22,7 @@ from registry.db import Base
 from sdk.spec.api import AliasChange, AliasChanges, NewConcept, Withdrawal
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
+from sdk.spec.erasure import ErasureRequest
 from sdk.spec.identify import IdentifyQuery
 from sdk.spec.ids import AliasName, ConceptId, PrincipalId, TenantName
 from sdk.spec.manifest import ArtefactRole, ConceptKind
@@ -31,7 +32,9 @@ from sdk.spec.terms import Capacity
 
 DEMO, OTHER = TenantName("demo"), TenantName("other")
 MASK: Final = b"a mask"
-UNISOLATED: Final = {"credentials", "console_sessions", "log_entries", "log_nodes"}  # see migrations 0011, 0012
+UNISOLATED: Final = {  # see migrations 0011, 0012, 0024
+    *("credentials", "console_sessions", "log_entries", "log_nodes", "log_cosignatures"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,8 @@ def demo(registry: RegistryUnderTest) -> Lives:
     steps = Steps(registry)
     licence = steps.licence(steps.concept(), terms=steps.terms(), max_images=100)
     version = steps.submitted(licences=(licence["id"],), files={ArtefactRole.MASK: MASK})
+    steps.consent(FOX, subject="subject-erased")
+    accepted(steps.post("owner", "/v1/erasures", ErasureRequest(subject="subject-erased")))
     registry.client("reviewer").get(f"{version.path}/files/{Digest.of(MASK)}").raise_for_status()
     accepted(steps.comment(version))
     accepted(steps.assign(version, "reviewer"))
@@ -211,6 +216,7 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("GET", "/v1/notices"): of_its_own("/v1/notices", "other-app"),
     ("POST", "/v1/notices/acknowledgements"): hidden(lambda demo: "/v1/notices/acknowledgements", _stop, "other-app"),
     ("GET", "/v1/log/checkpoint"): public,
+    ("GET", "/v1/log/checkpoint/witnessed"): public,
     ("GET", "/v1/log/tile/entries/{place}"): public,
     ("GET", "/v1/log/tile/{level}/{place}"): public,
     ("GET", "/v1/log/consistency"): public,
@@ -294,7 +300,12 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ),
     ("GET", "/v1/royalties"): hidden(lambda demo: f"/v1/royalties?licence={demo.licence}", name="other-auditor"),
     ("GET", "/v1/royalties/ledger"): has_no_receipts,
+    ("POST", "/v1/erasures"): hidden(
+        lambda demo: "/v1/erasures", lambda demo: encode_canonical(ErasureRequest(subject="subject-0001"))
+    ),
+    ("GET", "/v1/erasures"): of_its_own("/v1/erasures"),
     ("GET", "/v1/log/entries"): of_its_own("/v1/log/entries?subject=demo/fox", "other-auditor"),
+    ("GET", "/v1/log/proofs/{index}"): hidden(lambda demo: f"/v1/log/proofs/{demo.log_index}", name="other-auditor"),
     ("GET", "/v1/log/receipts/{index}"): hidden(
         lambda demo: f"/v1/log/receipts/{demo.log_index}", name="other-auditor"
     ),

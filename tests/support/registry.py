@@ -34,6 +34,7 @@ from registry.runtime import Runtime
 from registry.sealing import AesKeyWrapper
 from registry.settings import Settings
 from registry.storage import ObjectBlobStore
+from registry.vault import MemoryKeyVault, VaultKeyWrapper
 from sdk.policy.bundle import load_bundle
 from sdk.policy.cedar import CedarEngine
 from sdk.signing.signer import Ed25519Signer
@@ -135,7 +136,7 @@ def make_test_registry(
             settings=replace(settings or Settings(), database_url=database_url),
             sessions=sessionmaker(engine, expire_on_commit=False),
             blobs=ObjectBlobStore(MemoryStore()),
-            key_wrapper=AesKeyWrapper(lambda: KEY_ENCRYPTION_KEY),
+            key_wrapper=VaultKeyWrapper(AesKeyWrapper(lambda: KEY_ENCRYPTION_KEY), MemoryKeyVault()),
             log_signer=keys["log"],
             status_signer=keys["status"],
             trust_root=trust_root,

@@ -28,7 +28,7 @@ from sdk.spec.canonical import encode_canonical  # noqa: E402
 from sdk.spec.digest import Digest  # noqa: E402
 from sdk.spec.envelope import encode_envelope, pae  # noqa: E402
 from sdk.spec.ids import PrincipalId  # noqa: E402
-from sdk.spec.log_checkpoint import note_verifier_key  # noqa: E402
+from sdk.spec.log_checkpoint import log_key  # noqa: E402
 from sdk.spec.log_entry import AuditEventType, LogEntry, encode_log_entry  # noqa: E402
 from sdk.spec.log_tiles import encode_entry_bundle  # noqa: E402
 from sdk.spec.manifest import encode_manifest  # noqa: E402
@@ -84,7 +84,7 @@ def public_keys() -> bytes:
     """What a third party needs to check the other vectors."""
     names = ("root", "log", "training-service", "reviewer", "app", "status")
     keys = {name: fixed_signer(name).public_key.hex() for name in names}
-    vkey = note_verifier_key(ORIGIN, fixed_signer("log").public_key)
+    vkey = str(log_key(ORIGIN, fixed_signer("log").public_key))
     return pretty({"ed25519": keys, "log_vkey": vkey, "envelope_pae": pae("text/é", "狐 \x00".encode()).hex()})
 
 

@@ -33,6 +33,7 @@ class TestHelp:
             ["down", "--help"],
             ["registry", "serve", "--help"],
             ["registry", "seal", "--help"],
+            ["log", "fsck", "--help"],
             ["trust", "show", "--help"],
             ["trust", "renew", "--help"],
             ["trust", "revoke-key", "--help"],

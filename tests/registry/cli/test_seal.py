@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from support.registry import RegistryUnderTest
-from support.versions import Steps, Submitted, accepted
+from support.asgi import AsgiTransport
+from support.database import DatabaseServer
+from support.governed import consent_record
+from support.registry import KEY_ENCRYPTION_KEY, RegistryUnderTest, make_test_registry
+from support.versions import Steps, Submitted, accepted, assert_insert_only, refused
 
+from registry.app import create_app
 from registry.blobs import seal_upload
 from registry.cli.init import Plan, create_workspace
 from registry.cli.seal import seal_what_lies_open, seal_workspace
 from registry.cli.serving import open_runtime, workspace_settings
 from registry.cli.supervisor import database_alone
 from registry.cli.workspace import Address, Workspace
+from registry.runtime import Runtime
+from registry.sealing import AesKeyWrapper, WrappedKey
+from registry.vault import MemoryKeyVault, VaultKeyWrapper
 from sdk.errors import ConfigurationError, NotFound
+from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
+from sdk.spec.erasure import ErasureRequest
 from sdk.spec.ids import TenantName
 
 AGREEMENT = b"the agreement with the fox"
@@ -87,3 +97,41 @@ class TestWorkspace:
         with pytest.raises(ConfigurationError, match="is lost"):
             seal_workspace(workspace)
         assert not workspace.key_encryption_key.exists()
+
+
+class BeforeTheVault(VaultKeyWrapper):
+    """Wraps as builds did before there was a vault."""
+
+    def wrap(self, data_key: bytes, about: bytes) -> WrappedKey:
+        return self._inner.wrap(data_key, about)
+
+
+class TestBeforeTheVault:
+    def test_keys_get_their_half_and_records_their_seal_and_both_can_be_erased(
+        self, postgres_server: DatabaseServer
+    ) -> None:
+        inner = AesKeyWrapper(lambda: KEY_ENCRYPTION_KEY)
+
+        def older(runtime: Runtime) -> Runtime:
+            return replace(runtime, key_wrapper=BeforeTheVault(inner, MemoryKeyVault()))
+
+        with postgres_server.fresh_database() as url, make_test_registry(url, change=older) as made:
+            version = Steps(made).approved(embedding=b"learned")
+            with made.engine.begin() as connection:
+                connection.execute(text("ALTER TABLE consents DISABLE TRIGGER insert_only"))
+                record = encode_canonical(consent_record(version.concept, terms=Steps(made).terms()))
+                connection.execute(text("UPDATE consents SET content = :record"), {"record": record})
+                connection.execute(text("ALTER TABLE consents ENABLE TRIGGER insert_only"))
+            erasure = ErasureRequest(subject="subject-0001")
+            refused(Steps(made).post("owner", "/v1/erasures", erasure), 409, "resource.conflict", "registry seal")
+            runtime = replace(made.runtime, key_wrapper=VaultKeyWrapper(inner, MemoryKeyVault()))
+            assert seal_what_lies_open(runtime) == 0
+            with made.engine.connect() as connection:
+                assert b"subject-0001" not in connection.execute(text("SELECT content FROM consents")).scalar_one()
+            assert_insert_only(made, "consents")
+            now = replace(made, runtime=runtime, transport=AsgiTransport(create_app(runtime)), _clients={})
+            grant = accepted(Steps(now).compose(version))["id"]
+            path = f"/v1/generations/{grant}/artefacts/{Digest.of(b'learned')}"
+            assert now.client("app").get(path).content == b"learned"
+            accepted(Steps(now).post("owner", "/v1/erasures", erasure))
+            refused(now.client("owner").get(f"/v1/consents/{version.consent}"), 410, "resource.erased")

@@ -39,6 +39,7 @@ from sdk.errors import (
 from sdk.spec import access, api, recall, review, training
 from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.digest import Digest
+from sdk.spec.erasure import ErasureAccepted, ErasureList
 from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
 from sdk.spec.ledger import LedgerPage, LedgerQuery
 from sdk.spec.policy import Decision, Effect, Reason, Use
@@ -145,6 +146,7 @@ VIEW = api.GenerationView(
     intent_index=1,
 )
 RAW = object()
+ERASED = ErasureAccepted(id=record_id("era"), certificate=WORLD.attestation, receipt=RECEIPT)
 BINDING = SubjectBinding(pseudonym="subject-0001", principal="demo/aiko", capacity="self")
 
 ALIAS = api.AliasView(concept=FOX, alias="stable", number=1, set_by="demo/owner", set_at=NOW, log_index=1)
@@ -347,9 +349,12 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         lambda c: c.acknowledge_notice(recall.NoticeAcknowledgement(concept=FOX, number=1)),
         RECEIPT,
     ),
+    ("POST /v1/erasures", lambda c: c.erase_subject("subject-1"), ERASED),
+    ("GET /v1/erasures", lambda c: c.list_erasures(), ErasureList(erasures=())),
     ("GET /v1/policies", lambda c: c.policies(), api.PolicyBundleView(digest=DIGEST, files={})),
     ("GET /v1/status/{tenant}/{number}", lambda c: c.status_list("demo", 1), RAW),
     ("GET /v1/log/checkpoint", lambda c: c.log_checkpoint(), RAW),
+    ("GET /v1/log/checkpoint/witnessed", lambda c: c.log_witnessed_checkpoint(), RAW),
     ("GET /v1/log/tile/0/x001/067", lambda c: c.log_tile(0, 1067), RAW),
     ("GET /v1/log/tile/entries/000.p/3", lambda c: c.log_entry_bundle(0, width=3), RAW),
     (
@@ -358,6 +363,7 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         api.LogPage(entries=()),
     ),
     ("GET /v1/log/receipts/{index}", lambda c: c.log_receipt(1), RECEIPT),
+    ("GET /v1/log/proofs/{index}", lambda c: c.log_proof(1), RAW),
     (
         "GET /v1/log/consistency?old_size=1&new_size=2",
         lambda c: c.log_consistency(1, 2),

@@ -22,7 +22,7 @@ from sdk.spec.log_checkpoint import (
     MAX_NOTE_BYTES,
     LogCheckpoint,
     encode_signed_checkpoint,
-    note_verifier_key,
+    log_key,
     parse_signed_checkpoint,
 )
 from sdk.spec.log_entry import AuditEventType, LogEntry, encode_log_entry, parse_log_entry
@@ -209,7 +209,7 @@ class TestCheckpoint:
         assert text == f"{ORIGIN}\n3\n{base64.b64encode(bytes(32)).decode()}".encode()
 
     def test_verifier_key_names_algorithm_and_key(self) -> None:
-        name, key_hash, key = note_verifier_key(ORIGIN, bytes(32)).split("+", 2)
+        name, key_hash, key = str(log_key(ORIGIN, bytes(32))).split("+", 2)
         assert (name, len(key_hash), base64.b64decode(key)) == (ORIGIN, 8, b"\x01" + bytes(32))
 
     @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ class TestCheckpoint:
             (b"x" * (MAX_NOTE_BYTES + 1), "at most"),
             (NOTE[:-1], "signature block"),
             (NOTE.split("— ".encode())[0] + "— a AAAA\n".encode(), "too short"),
-            (NOTE.split("— ".encode())[0] + "— a AAAAA\n".encode(), "not base64"),
+            (NOTE.split("— ".encode())[0] + "— a AAAAA\n".encode(), "not standard base64"),
         ],
     )
     def test_refuses_bytes(self, note: bytes, fault: str) -> None:

@@ -1,0 +1,221 @@
+"""Erasing the person behind a pseudonym. Rules:
+
+1. One transaction withdraws their consents, ends every version that rests on one of them, signs and logs the certificate,
+   and names the keys to destroy. The keys are destroyed once it is committed, before anything is answered.
+2. A crash in between leaves the names: `finish` destroys what is left, at every start of the service. So it does with
+   keys that came back with a backup of the vault.
+3. Nothing is destroyed that somebody else's consent or a licence rests on; the certificate says what is kept and why.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry import blobs
+from registry.auth import Caller
+from registry.consent import erasing as consents
+from registry.consent.erasing import Erasable
+from registry.erasure.tables import ErasedKeyRow, ErasureRow
+from registry.log import service as log
+from registry.runtime import Runtime
+from registry.sealing import WrappedKey
+from registry.vault import KeyName, vault_name
+from registry.versions import erasing as versions
+from registry.versions.version import Version
+from registry.versions.withdrawal import withdraw_consent
+from sdk.errors import Conflict
+from sdk.policy.engine import enforce
+from sdk.signing.signer import sign_envelope
+from sdk.spec.digest import Digest
+from sdk.spec.envelope import encode_envelope, parse_envelope
+from sdk.spec.erasure import ErasurePredicate, ErasureView, Kept
+from sdk.spec.ids import RecordId, TenantName
+from sdk.spec.log_entry import AuditEventType
+from sdk.spec.policy import PolicyContext, PolicyDomain, Role
+from sdk.spec.statements import encode_statement, terms_digest
+from sdk.spec.terms import Pseudonym
+
+REASON: Final = "erased"
+READERS: Final = (Role.OWNER, Role.AUDITOR)
+_ALWAYS_KEPT: Final = (
+    Kept(
+        what="the entries of the log about these acts",
+        why="nobody could show any more that no act was hidden; they hold ids and digests, and no person",
+    ),
+    Kept(
+        what="digests of the consent records, their dates, who recorded them, and the pseudonym",
+        why="they prove that each consent was there and was withdrawn; without the destroyed keys no record is read from them",
+    ),
+    Kept(
+        what="manifests, training attestations, reviews, withdrawals and their reasons, names of concepts",
+        why="they are the evidence of who decided what; they name files by digest, and reviewers by their own words",
+    ),
+    Kept(
+        what="decisions about generations, digests of the generated images and of their scenes, fingerprints",
+        why="they tell where an image comes from that is found later; the registry never had the prompts or the images",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erasure:
+    """What was committed, and what has to be destroyed now."""
+
+    id: RecordId
+    certificate: bytes
+    log_index: int
+    keys: tuple[KeyName, ...] = field(repr=False)
+    blobs: tuple[Digest, ...] = field(repr=False)
+
+
+@dataclass
+class _Found:
+    """What is to be destroyed, as it is found."""
+
+    keys: list[KeyName] = field(default_factory=list)
+    blobs: list[Digest] = field(default_factory=list)
+    documents: list[Digest] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+
+    def add_key(self, key: WrappedKey, what: str) -> None:
+        """Name a key for destruction. Raises `Conflict` for one that lies in the database alone."""
+        if (name := vault_name(key.wrapped)) is None:
+            raise Conflict(
+                f"the key of {what} is from before there was a key vault, so every backup has it; run 'imprimatur registry "
+                "seal' first, and destroy the backups from before"
+            )
+        self.keys.append(name)
+
+
+def erase(session: Session, runtime: Runtime, caller: Caller, subject: Pseudonym) -> Erasure:
+    """Erase everything about `subject` (rule 1); `destroy` what it returns once that is committed.
+
+    Raises:
+        PolicyDenied: policy does not let the caller erase.
+        NotFound: no record of the caller's tenant is about `subject`, or it was erased before.
+        Conflict: something is from before everything was sealed.
+    """
+    context = PolicyContext(
+        domain=PolicyDomain.AUDIT_ACCESS,
+        action="erase_subject",
+        principal=caller.as_policy_principal,
+        at=runtime.clock(),
+    )
+    enforce(runtime.policy, context)
+    records = consents.claim_about(session, caller.tenant, subject)
+    resting = versions.claim_resting(session, caller.tenant, records.keys())
+    identity = RecordId.derive("era", secrets.token_hex(32))
+    found = _find(session, caller.tenant, records, resting)
+    for consent in sorted(records.keys() - consents.withdrawn_of(session, records)):
+        withdraw_consent(session, runtime, caller, consent, REASON)
+    for version in resting:
+        versions.end(session, runtime, caller, version, identity)
+    return _record(session, runtime, caller, identity, records, resting, found)
+
+
+def destroy(runtime: Runtime, erasure: Erasure) -> None:
+    """Destroy the keys of a committed erasure, and remove what they opened."""
+    for name in erasure.keys:
+        runtime.key_wrapper.destroy(name)
+    for stored in erasure.blobs:
+        runtime.blobs.remove(stored)
+
+
+def finish(session: Session, runtime: Runtime) -> int:
+    """Destroy the keys of every erasure that are there still, or again (rule 2); how many. As the database's owner."""
+    names = session.scalars(select(ErasedKeyRow.name)).all()
+    left = [name for name in names if runtime.key_wrapper.has(name)]
+    for name in left:
+        runtime.key_wrapper.destroy(name)
+    return len(left)
+
+
+def certificates(session: Session, caller: Caller) -> tuple[ErasureView, ...]:
+    """The certificates of the caller's tenant, oldest first. Raises `PermissionDenied`."""
+    caller.require(*READERS)
+    statement = select(ErasureRow).where(ErasureRow.tenant == caller.tenant).order_by(ErasureRow.log_index)
+    return tuple(
+        ErasureView(id=row.id, certificate=parse_envelope(row.certificate)) for row in session.scalars(statement)
+    )
+
+
+def _find(
+    session: Session, tenant: TenantName, records: Mapping[RecordId, Erasable], resting: Sequence[Version]
+) -> _Found:
+    found = _Found()
+    uploads = {artefact.digest for version in resting for artefact in version.manifest.artefacts}
+    for consent, erasable in records.items():
+        found.add_key(erasable.key, f"consent {consent}")
+        uploads.add(erasable.record.evidence.document)
+    for version in resting:
+        found.add_key(versions.key_of(session, version), f"the files of {version.name}")
+        found.blobs += versions.stored_of(session, version)
+    needed = consents.documents_of_others(session, tenant, records.keys())  # rule 3
+    for digest in sorted(uploads):
+        upload = blobs.claim_key(session, tenant, digest)
+        if upload is None:
+            continue
+        if digest in needed:
+            found.kept.append(Kept(what=f"document {digest}", why="a licence, or somebody else's consent, names it"))
+            continue
+        key, stored = upload
+        found.add_key(key, f"upload {digest}")
+        found.blobs.append(stored)
+        found.documents.append(digest)
+    return found
+
+
+def _record(
+    session: Session,
+    runtime: Runtime,
+    caller: Caller,
+    identity: RecordId,
+    records: Mapping[RecordId, Erasable],
+    resting: Sequence[Version],
+    found: _Found,
+) -> Erasure:
+    now = runtime.clock()
+    predicate = ErasurePredicate(
+        erasure=identity,
+        erased_by=caller.principal,
+        consents=tuple(records),
+        versions=tuple(version.name for version in resting),
+        documents=tuple(found.documents),
+        keys=len(found.keys),
+        kept=(*_ALWAYS_KEPT, *found.kept),
+        erased_at=now,
+    )
+    about = terms_digest(tuple(erasable.digest for erasable in records.values()))
+    statement = encode_statement(predicate, subjects={str(identity): about})
+    certificate = encode_envelope(sign_envelope(statement, runtime.log_signer))
+    counts = {"consents": len(records), "versions": len(resting), "keys": len(found.keys)}
+    index = log.append(
+        session,
+        runtime,
+        event=AuditEventType.SUBJECT_ERASED,
+        actor=caller.principal,
+        subject=identity,
+        evidence={"certificate": Digest.of(certificate)},
+        facts={name: str(count) for name, count in counts.items()},
+    )
+    row = ErasureRow(
+        id=identity,
+        tenant=caller.tenant,
+        certificate=certificate,
+        erased_by=caller.principal,
+        erased_at=now,
+        log_index=index,
+    )
+    session.add(row)
+    session.flush()
+    session.add_all(ErasedKeyRow(name=name, erasure_id=identity) for name in found.keys)
+    session.flush()
+    return Erasure(
+        id=identity, certificate=certificate, log_index=index, keys=tuple(found.keys), blobs=tuple(found.blobs)
+    )

@@ -1,0 +1,155 @@
+"""The key vault: one small file a data key, in no database and no blob store, so that a key can be destroyed for good.
+
+A row or a blob that was deleted comes back with a backup; what it was sealed with must not. So a data key is sealed by a
+key of its own, which lies in the vault, wrapped by the key-encryption key; database, blobs and vault together open a
+content, and taking one file out of the vault closes it for ever, in every backup of the others (ADR 0025).
+
+A vault is mirrored, never archived: a backup of it that is kept is a key that was not destroyed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Protocol
+
+from registry.sealing import KeyWrapper, WrappedKey, new_key, seal, unseal
+from sdk.errors import ConfigurationError, Erased, ServiceError, ServiceUnavailable
+
+KeyName = str
+"""32 hex digits, chosen at random: it says nothing of what it opens."""
+_NAME = re.compile(r"[0-9a-f]{32}")
+_VAULTED: Final = b"\x02"  # before the name of the vault's key; a key from before there was a vault is wrapped alone
+_NAME_BYTES: Final = 16
+_WRAPPED_BYTES: Final = 1 + _NAME_BYTES + 12 + 32 + 16
+
+
+class KeyVault(Protocol):
+    """Keeps wrapped keys by name, until they are destroyed."""
+
+    def put(self, name: KeyName, content: bytes) -> None:
+        """Keep a new key; it is on disk when this returns."""
+
+    def get(self, name: KeyName) -> bytes | None:
+        """The key, or none once it is destroyed."""
+
+    def destroy(self, name: KeyName) -> None:
+        """Destroy a key for good; nothing happens when it is gone."""
+
+
+class FolderKeyVault:
+    """A `KeyVault` in a folder of its own, 0700."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, name: KeyName, content: bytes) -> None:
+        path = self._path(name)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            _flush_folder(path.parent)
+        except OSError as exc:
+            raise ServiceUnavailable(f"the key vault at {self._folder} cannot be written: {exc.strerror}") from exc
+
+    def get(self, name: KeyName) -> bytes | None:
+        try:
+            return self._path(name).read_bytes()
+        except FileNotFoundError:
+            if not self._folder.is_dir():
+                raise ConfigurationError(f"there is no key vault at {self._folder}; put it back in its place") from None
+            return None
+        except OSError as exc:
+            raise ServiceUnavailable(f"the key vault at {self._folder} cannot be read: {exc.strerror}") from exc
+
+    def destroy(self, name: KeyName) -> None:
+        path = self._path(name)
+        with suppress(FileNotFoundError):
+            with path.open("r+b") as file:  # overwritten first, for what that is worth on the disk below
+                file.write(bytes(path.stat().st_size))
+                file.flush()
+                os.fsync(file.fileno())
+            path.unlink()
+            _flush_folder(path.parent)
+
+    def _path(self, name: KeyName) -> Path:
+        if not _NAME.fullmatch(name):
+            raise ServiceError(f"no key of the vault is named {name!r}")
+        return self._folder / name[:2] / name
+
+
+class MemoryKeyVault:
+    """A `KeyVault` for tests and benchmarks."""
+
+    def __init__(self) -> None:
+        self.keys: dict[KeyName, bytes] = {}
+
+    def put(self, name: KeyName, content: bytes) -> None:
+        self.keys[name] = content
+
+    def get(self, name: KeyName) -> bytes | None:
+        return self.keys.get(name)
+
+    def destroy(self, name: KeyName) -> None:
+        self.keys.pop(name, None)
+
+
+class VaultKeyWrapper:
+    """A `KeyWrapper` whose wrapped keys open only while the vault has their other half."""
+
+    def __init__(self, inner: KeyWrapper, vault: KeyVault) -> None:
+        self._inner = inner
+        self._vault = vault
+
+    def wrap(self, data_key: bytes, about: bytes) -> WrappedKey:
+        name, half = secrets.token_hex(_NAME_BYTES), new_key()
+        held = self._inner.wrap(half, _about(name))
+        self._vault.put(name, held.wrapped)
+        return WrappedKey(
+            wrapped=_VAULTED + bytes.fromhex(name) + seal(data_key, half, about), wrapped_by=held.wrapped_by
+        )
+
+    def unwrap(self, key: WrappedKey, about: bytes) -> bytes:
+        name = vault_name(key.wrapped)
+        if name is None:
+            return self._inner.unwrap(key, about)
+        held = self._vault.get(name)
+        if held is None:
+            raise Erased(
+                f"what is sealed about {about.decode(errors='replace').splitlines()[0]} was erased: its key is destroyed"
+            )
+        half = self._inner.unwrap(WrappedKey(wrapped=held, wrapped_by=key.wrapped_by), _about(name))
+        return unseal(key.wrapped[1 + _NAME_BYTES :], half, about)
+
+    def destroy(self, name: KeyName) -> None:
+        """Destroy the vault's half of a key: what it opened is closed for ever."""
+        self._vault.destroy(name)
+
+    def has(self, name: KeyName) -> bool:
+        """Whether the vault still has its half."""
+        return self._vault.get(name) is not None
+
+
+def vault_name(wrapped: bytes) -> KeyName | None:
+    """Which key of the vault a wrapped key needs; none for one from before there was a vault."""
+    vaulted = wrapped[:1] == _VAULTED and len(wrapped) == _WRAPPED_BYTES
+    return wrapped[1 : 1 + _NAME_BYTES].hex() if vaulted else None
+
+
+def _about(name: KeyName) -> bytes:
+    return f"key of the vault\n{name}".encode()
+
+
+def _flush_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

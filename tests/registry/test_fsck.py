@@ -1,0 +1,281 @@
+"""fsck: a registry that is whole has no finding; a flipped bit in any row, blob or vault file is one, or shown not to matter.
+
+`make bit-flips` flips 10,000 (`BIT_FLIPS`); `BIT_FLIPS_SEED` repeats a run. Each flip is made in the real database, in a
+transaction that is rolled back, with every constraint and trigger dropped: as a disk would do it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DataError
+from sqlalchemy.orm import Session
+from support.database import DatabaseServer
+from support.registry import KEY_ENCRYPTION_KEY, RegistryUnderTest, make_test_registry
+from support.versions import FOX, Steps, accepted
+
+from registry.fsck.check import FsckReport, check
+from registry.runtime import Runtime
+from registry.sealing import AesKeyWrapper
+from registry.storage import open_blob_store
+from registry.vault import FolderKeyVault, VaultKeyWrapper
+from sdk.audit import verify_log
+from sdk.client import Client
+from sdk.errors import ImprimaturError
+from sdk.spec.api import AliasChange, AliasChanges
+from sdk.spec.erasure import ErasureRequest
+from sdk.spec.ids import AliasName, ConceptId
+from sdk.spec.log_tiles import TILE_WIDTH
+from sdk.spec.manifest import ArtefactRole
+
+FLIPS = int(os.environ.get("BIT_FLIPS", "120"))
+SEED = int(os.environ.get("BIT_FLIPS_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
+FILES = {ArtefactRole.MASK: b"a mask", ArtefactRole.REPORT: b"a report"}
+MARGIN: Final = timedelta(seconds=61)
+
+HARMLESS: Final = {
+    "blob_holders": "who brought what is read by nobody but the next upload",
+    "blob_uploads.document": "whether a person brought it; an artefact's files have doors of their own",
+    "blob_uploads.put_at": "when an upload is forgotten",
+    "blob_uploads.wrapped_by": "a name; the key opens by itself or not at all",
+    "concepts.title": "a label",
+    "consents.content of who was erased": "it opens no more",
+    "consent_withdrawals.reason": "words",
+    "credentials.issued_at": "nothing is decided by it",
+    "credentials.label": "a label",
+    "credentials.replaced_by": "shown to administrators; the log has the rotation",
+    "credentials.last_used_at": "nothing is decided by it",
+    "credentials.revoked_at": "ends a credential sooner; a revoked one was not made here",
+    "generations.expires_at": "bounds a grant that ends in minutes",
+    "generation_versions.generation_id": "told by the generation that it was taken from",
+    "idempotency_keys": "kept for a day",
+    "procrastinate": "not the registry's",
+    "review_comments.reply_to": "under which other comment it is shown",
+    "review_comments.comment": "its number; the words are in the log",
+    "review_requests.requested_at": "the entry's time counts",
+    "review_requests.requested_by": "checked by the database in each review",
+    "reviews.requested_by": "checked by the database against the request",
+    "status_lists": "signed anew every minute",
+    "version_previews.first_at": "the entry's time counts",
+    "version_states.changed_at": "the entry's time counts",
+    "version_statuses.since": "the entries' times count",
+    "version_aliases.place": "the order is that of the entries",
+    "subject_bindings.place": "the order is that of the entries",
+    "version_keys.wrapped_by": "a name; the key opens by itself or not at all",
+    "alembic_version": "the service does not start on another schema",
+}
+
+
+def world(registry: RegistryUnderTest) -> None:
+    """A bit of everything: versions in several states, generations, records, an alias, an erasure."""
+    steps = Steps(registry)
+    fox = steps.approved(embedding=b"fox", files=FILES)
+    registry.client("reviewer").get(f"{fox.path}/files/{fox.manifest.artefacts[1].digest}").raise_for_status()
+    grant = accepted(steps.compose(fox))["id"]
+    registry.client("app").get(
+        f"/v1/generations/{grant}/artefacts/{fox.manifest.artefacts[0].digest}"
+    ).raise_for_status()
+    accepted(steps.post("app", f"/v1/generations/{grant}/result", steps.result(grant, fox)))
+    steps.compose(fox, key="d" * 16, use={"purpose": "tobacco", "territory": "JP", "channel": "web"})
+    accepted(
+        steps.post(
+            "owner",
+            "/v1/aliases",
+            AliasChanges(changes=(AliasChange(concept=FOX, alias=AliasName("stable"), number=1),)),
+        )
+    )
+    owl = steps.submitted(ConceptId("demo/owl"), embedding=b"owl")
+    accepted(steps.comment(owl))
+    accepted(steps.reject(owl))
+    wolf = steps.approved(ConceptId("demo/wolf"), embedding=b"wolf")
+    accepted(steps.revoke(wolf))
+    cat = steps.approved(ConceptId("demo/cat"), embedding=b"cat")
+    accepted(steps.withdraw(cat))
+    steps.consent(FOX, subject="subject-erased")
+    accepted(steps.post("owner", "/v1/erasures", ErasureRequest(subject="subject-erased")))
+
+
+@pytest.fixture(scope="module")
+def registry(postgres_server: DatabaseServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryUnderTest]:
+    folder = tmp_path_factory.mktemp("fsck")
+
+    def on_disk(runtime: Runtime) -> Runtime:
+        wrapper = VaultKeyWrapper(AesKeyWrapper(lambda: KEY_ENCRYPTION_KEY), FolderKeyVault(folder / "vault"))
+        return replace(runtime, blobs=open_blob_store(str(folder / "blobs")), key_wrapper=wrapper)
+
+    with postgres_server.fresh_database() as url, make_test_registry(url, change=on_disk) as made:
+        world(made)
+        with made.engine.begin() as connection:
+            drop_constraints(connection)
+        yield made
+
+
+def drop_constraints(connection: Connection) -> None:
+    """Nothing but the check itself may notice a flip."""
+    kinds = "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype IN ('f', 'c', 'u', 'p') "
+    order = "AND connamespace = 'public'::regnamespace ORDER BY contype = 'f' DESC"
+    for table, name in connection.execute(text(kinds + order)).all():
+        connection.execute(text(f'ALTER TABLE {table} DROP CONSTRAINT IF EXISTS "{name}" CASCADE'))
+    for (index,) in connection.execute(text("SELECT indexname FROM pg_indexes WHERE schemaname = 'public'")).all():
+        connection.execute(text(f'DROP INDEX IF EXISTS "{index}"'))
+    for (table,) in connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).all():
+        connection.execute(text(f'ALTER TABLE "{table}" DISABLE TRIGGER USER'))
+
+
+def report(registry: RegistryUnderTest) -> FsckReport:
+    with registry.runtime.sessions() as session:
+        return check(session, registry.runtime)
+
+
+def test_a_whole_registry_has_no_finding(registry: RegistryUnderTest) -> None:
+    found = report(registry)
+    assert found.findings == ()
+    assert found.entries > 30
+
+
+@dataclass(frozen=True)
+class Place:
+    """A value in the database."""
+
+    table: str
+    column: str
+    row: str  # its ctid
+    value: Any
+
+    @property
+    def name(self) -> str:
+        return f"{self.table}.{self.column}"
+
+    @property
+    def is_harmless(self) -> bool:
+        return any(self.name == each or self.name.startswith((f"{each}.", f"{each}_")) for each in HARMLESS)
+
+
+def places(connection: Connection) -> list[Place]:
+    tables = connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).scalars().all()
+    found = []
+    for table in tables:
+        for row in connection.execute(text(f'SELECT ctid::text AS place, * FROM "{table}"')).mappings():
+            found += [
+                Place(table, column, row["place"], value)
+                for column, value in row.items()
+                if column != "place" and value is not None
+            ]
+    return found
+
+
+def flipped(value: Any, rng: random.Random) -> Any:
+    """The value with one bit another; none where its type cannot hold any such value."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value ^ (1 << rng.randrange(16))
+    if isinstance(value, bytes):
+        content = bytearray(value)
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        return bytes(content)
+    if isinstance(value, str):
+        place = rng.randrange(len(value))
+        other = chr(ord(value[place]) ^ (1 << rng.randrange(7)))
+        return value[:place] + other + value[place + 1 :]
+    if isinstance(value, datetime):
+        return value + rng.choice((1, -1)) * timedelta(microseconds=1 << rng.randrange(50))
+    if isinstance(value, list):
+        return [flipped(value[0], rng), *value[1:]]
+    return None
+
+
+def is_near(before: Any, after: Any) -> bool:
+    return isinstance(before, datetime) and abs(before - after) < MARGIN
+
+
+class TestFlippedBits:
+    @pytest.mark.timeout(60 + 3 * FLIPS)
+    def test_of_rows_are_told_or_do_not_matter(self, registry: RegistryUnderTest) -> None:
+        rng = random.Random(SEED)
+        with registry.engine.connect() as connection:
+            every = places(connection)
+            erased = text("SELECT ctid::text FROM consents WHERE subject = 'subject-erased'")
+            gone = {("consents.content", row) for row in connection.execute(erased).scalars()}
+        every = [place for place in every if (place.name, place.row) not in gone]
+        by_column: dict[str, list[Place]] = {}
+        for place in every:
+            by_column.setdefault(place.name, []).append(place)
+        silent, told, harmless = Counter[str](), 0, 0
+        for _ in range(FLIPS):
+            place = rng.choice(by_column[rng.choice(sorted(by_column))])
+            after = flipped(place.value, rng)
+            if after is None or place.is_harmless or is_near(place.value, after):
+                harmless += 1
+                continue
+            if self.findings_with(registry, place, after):
+                told += 1
+            else:
+                silent[f"{place.name}: {place.value!r} -> {after!r}"[:300]] += 1
+        print(f"seed {SEED}: {FLIPS} bits, {told} told, {harmless} harmless, {sum(silent.values())} silent")
+        assert silent == Counter()
+        assert told
+
+    def findings_with(self, registry: RegistryUnderTest, place: Place, after: Any) -> tuple[str, ...]:
+        with registry.engine.connect() as connection, connection.begin() as transaction:
+            try:
+                statement = f'UPDATE "{place.table}" SET "{place.column}" = :after WHERE ctid = \'{place.row}\''
+                connection.execute(text(statement), {"after": after})
+            except DataError as exc:
+                return (str(exc),)  # no value of this type: PostgreSQL itself cannot read it
+            with Session(connection, join_transaction_mode="create_savepoint") as session:
+                found = check(session, registry.runtime).findings
+            transaction.rollback()
+        return found
+
+    def test_of_blobs_and_vault_files_are_told(self, registry: RegistryUnderTest) -> None:
+        rng = random.Random(SEED)
+        wrapper: Any = registry.runtime.key_wrapper
+        folder: Path = wrapper._vault._folder
+        files = [path for path in (*folder.rglob("*"), *(folder.parent / "blobs").rglob("*")) if path.is_file()]
+        assert len(files) > 10
+        for path in rng.sample(files, 10 if FLIPS < 1000 else len(files)):
+            content = path.read_bytes()
+            path.write_bytes(flipped(content, rng))
+            try:
+                assert report(registry).findings, path
+            finally:
+                path.write_bytes(content)
+
+    def test_of_tiles_and_checkpoints_are_told_outside(self, registry: RegistryUnderTest) -> None:
+        rng = random.Random(SEED)
+        with Client("http://registry.test", registry.credentials["auditor"], transport=registry.transport) as client:
+            size = verify_log(client, registry.runtime.trust_root).checkpoint.tree_size
+            for _ in range(max(60, FLIPS // 10)):
+                with pytest.raises(ImprimaturError):
+                    verify_log(Flipping(client, rng, size), registry.runtime.trust_root)
+
+
+class Flipping:
+    """A source of tiles that flips a bit in one of its answers."""
+
+    def __init__(self, client: Client, rng: random.Random, size: int) -> None:
+        self.client, self.rng, self.which = client, rng, rng.randrange(3)
+        assert size < TILE_WIDTH
+
+    def log_checkpoint(self) -> bytes:
+        return self._answer(0, self.client.log_checkpoint())
+
+    def log_entry_bundle(self, index: int, *, width: int = TILE_WIDTH) -> bytes:
+        return self._answer(1, self.client.log_entry_bundle(index, width=width))
+
+    def log_tile(self, level: int, index: int, *, width: int = TILE_WIDTH) -> bytes:
+        return self._answer(2, self.client.log_tile(level, index, width=width))
+
+    def _answer(self, which: int, content: bytes) -> bytes:
+        flip: bytes = flipped(content, self.rng) if which == self.which else content
+        return flip
