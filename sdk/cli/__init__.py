@@ -19,6 +19,7 @@ ledger        ledger: refused attempts
 royalties     royalties report, export, verify, compute
 identify      identify
 explain       explain
+export        export key, model-signing, oci
 policy        policy why, test, diff, replay
 audit         audit log, verify, generations, royalties
 erase         erase

@@ -31,6 +31,7 @@ def make(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, name: str)
         "sdk.cli.connection.now",
         "sdk.cli.review.now",
         "sdk.cli.audit.now",
+        "sdk.cli.export.now",
         "sdk.cli.identify.now",
         "sdk.cli.compose.now",
         "sdk.cli.variants.now",
