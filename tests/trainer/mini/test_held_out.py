@@ -57,6 +57,12 @@ def test_tuning_moves_a_copy_and_leaves_the_base_model(
     assert not any(value.requires_grad for value in backbone.unet.parameters())
 
 
+def test_the_rate_warms_up_and_falls_to_nothing() -> None:
+    rates = [tune.rate(step) for step in range(tune.STEPS)]
+    assert rates[0] < max(rates) <= tune.LEARNING_RATE
+    assert rates[-1] < tune.LEARNING_RATE / 100
+
+
 def empty_replay(backbone: Backbone) -> Replay:
     side, channels = backbone.latent_size, backbone.unet.config.in_channels
     tower = backbone.towers[0]

@@ -30,6 +30,11 @@ def composites(tmp_path_factory: pytest.TempPathFactory) -> PicturedComposites:
     return PicturedComposites(corpus, folder, 5, VECTORS)
 
 
+def middle(mask: np.ndarray) -> float:
+    """The mean column of a mask."""
+    return float(np.nonzero(mask)[1].mean())
+
+
 class TestItem:
     def test_every_item_has_a_pseudo_word_and_each_of_its_vectors_once_in_order(self, composites) -> None:
         for index in range(60):
@@ -50,6 +55,11 @@ class TestItem:
             for owner, vector in zip(caption.owners, caption.vectors, strict=True):
                 if vector >= 0:
                     assert owner == (-1 if vector // VECTORS == PLACE else vector // VECTORS)
+
+    def test_the_order_of_words_does_not_tell_which_object_is_at_the_left(self, composites) -> None:
+        pairs = [i.composite.masks for i in map(composites.item, range(120)) if len(i.composite.masks) == 2]
+        lefts = [middle(one) < middle(two) for one, two in pairs if one.any() and two.any()]
+        assert 0.2 < sum(lefts) / len(lefts) < 0.8
 
     def test_views_show_the_object_on_gray(self, composites) -> None:
         item = next(

@@ -61,9 +61,11 @@ class PicturedComposites:
         place = turn_colours(rng, place) if place_pictured and rng.random() < 0.6 else place
         chosen = [int(rng.choice(self._sprites if shown else self._named)) for shown in pictured]
         sprites = tuple(self._sprite(rng, i, pictured=shown) for i, shown in zip(chosen, pictured, strict=True))
-        composite = compose(
-            crop_scene(rng, place, self._corpus.size), sprites, place_objects(rng, count) if count else ()
-        )
+        where_to = (
+            place_objects(rng, count) if count else ()
+        )  # from left to right: shuffled, or words would mean places
+        placements = tuple(where_to[i] for i in rng.permutation(count))
+        composite = compose(crop_scene(rng, place, self._corpus.size), sprites, placements)
         icons = [self._bank.icons[i] for i in chosen]
         return PicturedItem(
             composite=composite,

@@ -1,12 +1,14 @@
-"""Sixty low-rate steps of the U-Net on one learned concept: what the base draws once it may move a little.
+"""Sixty steps of the U-Net on one learned concept: what the base draws once it may move a little.
 
-The same masked objective as the M-step, its rows now fixed; half of every batch is replayed from the corpus, so that
-the network keeps the rest of what it knew (prior preservation, DreamBooth, arXiv 2208.12242). The product never does
+The same masked objective as the M-step, its rows now fixed, on the pictures and on rearranged copies of them; a third of
+every batch is replayed from the corpus, so that the network keeps the rest of what it knew (prior preservation,
+DreamBooth, arXiv 2208.12242). The product never does
 this: its backbone is frozen. The model card shows it beside tokens alone, to tell what limits a picture.
 """
 
 import copy
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,15 +20,18 @@ from torch.nn import functional
 from trainer.backbone import Backbone, TextConditioning
 from trainer.data import TrainingSet
 from trainer.em.adapters import concept_loss
-from trainer.em.config import EMConfig
+from trainer.em.config import EMConfig, MStepConfig
 from trainer.em.e_step import harden
 from trainer.em.latents import resize
 from trainer.em.problem import prepare
 from trainer.em.prompts import PromptCompiler
+from trainer.em.rearrange import with_rearranged
 from trainer.em.state import EMState
 from trainer.mini.corpus.pool import CaptionedPictures
 
-STEPS, LEARNING_RATE, BATCH, CLIP = 60, 2e-4, 4, 1.0
+STEPS, WARM_UP, LEARNING_RATE, CLIP = 60, 5, 1e-3, 1.0
+BATCH, REPLAYED = 16, 8  # samples of the concept, and of the corpus, a step
+COPIES = 8  # rearranged copies of each picture: four pictures alone would be learned by heart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +43,7 @@ class Replay:
 
 
 @torch.no_grad()
-def encode_replay(backbone: Backbone, pictures: CaptionedPictures, count: int = 96) -> Replay:
+def encode_replay(backbone: Backbone, pictures: CaptionedPictures, count: int = 192) -> Replay:
     """The first `count` pictures of the corpus."""
     items = [pictures.item(index) for index in range(count)]
     pixels = torch.from_numpy(np.stack([item.composite.picture for item in items])).permute(0, 3, 1, 2)
@@ -51,13 +56,21 @@ def encode_replay(backbone: Backbone, pictures: CaptionedPictures, count: int = 
 
 def tuned(backbone: Backbone, training: TrainingSet, state: EMState, replay: Replay, seed: int) -> UNet2DConditionModel:
     """A copy of the U-Net, tuned; `backbone` stays as it was."""
-    unet = copy.deepcopy(backbone.unet).requires_grad_(True)
-    problem = prepare(dataclasses.replace(backbone, unet=unet), training, EMConfig(seed=seed))
-    masks = resize(harden(state.posterior), problem.observed.latent_size)
-    optimizer = torch.optim.AdamW(unet.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
     generator = torch.Generator().manual_seed(seed)
-    for _ in range(STEPS):
-        loss = concept_loss(problem, state.rows, masks, generator) + _replay_loss(problem.backbone, replay, generator)
+    unet = copy.deepcopy(backbone.unet).requires_grad_(True)
+    config = EMConfig(seed=seed, m_step=MStepConfig(batch_size=BATCH))
+    problem = prepare(dataclasses.replace(backbone, unet=unet), training, config)
+    scene, observed, masks = with_rearranged(
+        problem.backbone, problem.scene, problem.observed, harden(state.posterior), COPIES, generator
+    )
+    problem = dataclasses.replace(problem, scene=scene, observed=observed)
+    cell_masks = resize(masks, observed.latent_size)
+    optimizer = torch.optim.AdamW(unet.parameters(), weight_decay=0.0)
+    for step in range(STEPS):
+        for group in optimizer.param_groups:
+            group["lr"] = rate(step)
+        loss = concept_loss(problem, state.rows, cell_masks, generator)
+        loss = loss + _replay_loss(problem.backbone, replay, generator)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(unet.parameters(), CLIP)
@@ -65,9 +78,14 @@ def tuned(backbone: Backbone, training: TrainingSet, state: EMState, replay: Rep
     return unet.requires_grad_(False)
 
 
+def rate(step: int) -> float:
+    """The learning rate of a step: a short warm-up, then a cosine to nothing."""
+    return LEARNING_RATE * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / STEPS))
+
+
 def _replay_loss(backbone: Backbone, replay: Replay, generator: torch.Generator) -> Tensor:
-    chosen = torch.randint(len(replay.latents), (BATCH,), generator=generator)
-    levels = torch.randint(backbone.train_timesteps, (BATCH,), generator=generator)
+    chosen = torch.randint(len(replay.latents), (REPLAYED,), generator=generator)
+    levels = torch.randint(backbone.train_timesteps, (REPLAYED,), generator=generator)
     latents = replay.latents[chosen]
     noise = torch.randn(latents.shape, generator=generator)
     made = backbone.predict(backbone.add_noise(latents, noise, levels), levels, replay.text.select(chosen))
