@@ -1,0 +1,163 @@
+"""trainer.data: what is refused, with the file and the mend named; what is honoured; what is only warned of."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from sdk.errors import TrainingInputError
+from sdk.spec.manifest import ConceptKind
+from trainer.data import MAX_PICTURES, ConceptSpec, PictureSpec, TrainingSet, load_training_set, placeholder_tokens
+
+FOX = ConceptSpec(name="demo/fox", kind=ConceptKind.SUBJECT, class_word="fox")
+BIRD = ConceptSpec(name="demo/bird", kind=ConceptKind.SUBJECT, class_word="bird")
+PIER = ConceptSpec(name="demo/pier", kind=ConceptKind.BACKGROUND, class_word="pier")
+SIDE = 32
+
+
+def save(path: Path, size: tuple[int, int] = (96, 96), mode: str = "RGB", **options: object) -> Path:
+    Image.new(mode, size, 120 if mode in ("L", "I;16") else None).save(path, **options)
+    return path
+
+
+def of(path: Path, *concepts: ConceptSpec, **changes: object) -> PictureSpec:
+    return PictureSpec(path=path, concepts=tuple(c.name for c in concepts or (FOX,)), **changes)  # type: ignore[arg-type]
+
+
+def load(*pictures: PictureSpec, concepts: tuple[ConceptSpec, ...] = (FOX,), **limits: int) -> TrainingSet:
+    return load_training_set(pictures, concepts, resolution=SIDE, **limits)
+
+
+class TestRefusals:
+    def refused(self, *pictures: PictureSpec, match: str, concepts: tuple[ConceptSpec, ...] = (FOX,)) -> None:
+        with pytest.raises(TrainingInputError, match=match):
+            load(*pictures, concepts=concepts)
+
+    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
+        self.refused(of(tmp_path / "none.png"), match=r"none\.png: there is no such file; correct the path")
+
+    def test_a_file_that_is_no_picture(self, tmp_path: Path) -> None:
+        (tmp_path / "text.png").write_text("not a picture")
+        self.refused(of(tmp_path / "text.png"), match=r"text\.png: this is not a JPEG, PNG or WebP picture")
+
+    def test_a_format_that_is_not_listed(self, tmp_path: Path) -> None:
+        self.refused(of(save(tmp_path / "moving.gif")), match=r"moving\.gif: this is not a JPEG, PNG or WebP")
+
+    def test_a_truncated_picture(self, tmp_path: Path) -> None:
+        whole = save(tmp_path / "half.jpg", (200, 200)).read_bytes()
+        (tmp_path / "half.jpg").write_bytes(whole[: len(whole) // 2])
+        self.refused(of(tmp_path / "half.jpg"), match=r"half\.jpg: the picture is damaged .* export it again")
+
+    def test_a_picture_that_is_too_small(self, tmp_path: Path) -> None:
+        self.refused(of(save(tmp_path / "tiny.png", (200, 63))), match=r"tiny\.png: 200 x 63 pixels is too small.*64")
+
+    def test_a_picture_over_the_pixel_limit_is_refused_before_it_is_decoded(self, tmp_path: Path) -> None:
+        path = save(tmp_path / "huge.png", (100, 100))
+        path.write_bytes(path.read_bytes()[:60])  # only the header is there: decoding would say damaged
+        with pytest.raises(TrainingInputError, match=r"huge\.png: 100 x 100 is over the limit of 9999 pixels"):
+            load(of(path), max_pixels=9999)
+
+    def test_too_many_pictures(self, tmp_path: Path) -> None:
+        path = save(tmp_path / "one.png")
+        self.refused(*[of(path)] * (MAX_PICTURES + 1), match=f"expected 1 to {MAX_PICTURES} pictures")
+
+    def test_a_concept_that_is_in_no_picture(self, tmp_path: Path) -> None:
+        picture = of(save(tmp_path / "one.png"), FOX)
+        self.refused(picture, concepts=(FOX, BIRD), match="concept demo/bird is in no picture")
+
+    def test_a_picture_that_lists_an_unknown_concept(self, tmp_path: Path) -> None:
+        self.refused(of(save(tmp_path / "one.png"), BIRD), match=r"one\.png: concept demo/bird is not among .*demo/fox")
+
+    def test_a_picture_that_lists_none(self, tmp_path: Path) -> None:
+        picture = PictureSpec(path=save(tmp_path / "one.png"), concepts=())
+        self.refused(picture, match=r"one\.png: no concept is listed")
+
+    def test_a_caption_that_leaves_a_concept_out(self, tmp_path: Path) -> None:
+        picture = of(save(tmp_path / "one.png"), caption="a photo of a fox")
+        self.refused(picture, match=r"its caption should hold \{demo/fox\} once")
+
+    def test_a_caption_that_names_something_else(self, tmp_path: Path) -> None:
+        picture = of(save(tmp_path / "one.png"), caption="a photo of {demo/fox} and {demo/owl}")
+        self.refused(picture, match="names something in braces that is not listed")
+
+    def test_a_mask_of_another_size(self, tmp_path: Path) -> None:
+        mask = save(tmp_path / "mask.png", (64, 64), "L")
+        picture = of(save(tmp_path / "one.png"), masks={FOX.name: mask})
+        self.refused(picture, match=r"mask\.png: the mask is 64 x 64 pixels, its picture .* 96 x 96")
+
+    def test_an_empty_mask(self, tmp_path: Path) -> None:
+        Image.new("L", (96, 96), 0).save(tmp_path / "mask.png")
+        picture = of(save(tmp_path / "one.png"), masks={FOX.name: tmp_path / "mask.png"})
+        self.refused(picture, match=r"mask\.png: the mask is empty")
+
+    def test_two_names_that_give_one_token(self) -> None:
+        with pytest.raises(TrainingInputError, match="both give the token <a-b-c>; rename one"):
+            placeholder_tokens(["a-b/c", "a/b-c"])
+
+
+class TestPictures:
+    @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+    def test_the_three_formats_are_read(self, tmp_path: Path, suffix: str) -> None:
+        picture = load(of(save(tmp_path / f"one.{suffix}"))).pictures[0]
+        assert picture.pixels.shape == (3, SIDE, SIDE)
+        assert picture.pixels.dtype == torch.uint8
+
+    @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1", "I;16"])
+    def test_every_mode_becomes_rgb(self, tmp_path: Path, mode: str) -> None:
+        suffix = "jpg" if mode == "CMYK" else "png"
+        assert load(of(save(tmp_path / f"one.{suffix}", mode=mode))).pictures[0].pixels.shape == (3, SIDE, SIDE)
+
+    def test_transparency_becomes_white(self, tmp_path: Path) -> None:
+        Image.new("RGBA", (96, 96), (255, 0, 0, 0)).save(tmp_path / "clear.png")
+        assert (load(of(tmp_path / "clear.png")).pictures[0].pixels == 255).all()
+
+    def test_the_camera_s_rotation_is_honoured(self, tmp_path: Path) -> None:
+        image = Image.new("RGB", (96, 64), "blue")
+        image.paste("red", (0, 0, 96, 8))
+        exif = Image.Exif()
+        exif[0x0112] = 6  # the top of what was seen is at the right of what is stored
+        image.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+        picture = load(of(tmp_path / "turned.jpg")).pictures[0]
+        assert picture.size == (64, 96)
+        assert picture.pixels[0, :, -2:].float().mean() > 180
+        assert picture.pixels[0, :, :8].float().mean() < 60
+
+    def test_files_of_one_name_get_different_names(self, tmp_path: Path) -> None:
+        for folder in ("a", "b"):
+            (tmp_path / folder).mkdir()
+        specs = [of(save(tmp_path / folder / "my photo.png")) for folder in ("a", "b")]
+        assert [picture.name for picture in load(*specs).pictures] == ["my-photo", "my-photo-2"]
+
+
+class TestWarnings:
+    def warned(self, make: Callable[[], TrainingSet]) -> str:
+        return " ".join(make().warnings)
+
+    def test_two_concepts_that_nothing_tells_apart(self, tmp_path: Path) -> None:
+        twin = ConceptSpec(name="demo/vixen", kind=ConceptKind.SUBJECT, class_word="fox")
+        pictures = [of(save(tmp_path / f"{n}.png", (96, 96 + n)), FOX, twin) for n in range(2)]
+        said = self.warned(lambda: load(*pictures, concepts=(FOX, twin)))
+        assert "demo/fox and demo/vixen are always together and nothing tells them apart" in said
+        assert "different class words, a picture of one alone, or a mask" in said
+
+    @pytest.mark.parametrize("other", [BIRD, PIER])
+    def test_different_words_or_a_place_tell_them_apart(self, tmp_path: Path, other: ConceptSpec) -> None:
+        pictures = [of(save(tmp_path / f"{n}.png", (96, 96)), FOX, other) for n in range(2)]
+        assert "always together" not in self.warned(lambda: load(*pictures, concepts=(FOX, other)))
+
+    def test_a_long_picture_is_cut_to_its_middle(self, tmp_path: Path) -> None:
+        assert "only the central square of 300 x 96" in self.warned(
+            lambda: load(of(save(tmp_path / "w.png", (300, 96))))
+        )
+
+    def test_the_same_picture_twice(self, tmp_path: Path) -> None:
+        pictures = [of(save(tmp_path / f"{n}.png")) for n in range(2)]
+        assert "0 and 1 are the same picture" in self.warned(lambda: load(*pictures))
+
+
+class TestPlaceholderTokens:
+    def test_no_token_is_a_prefix_of_another(self) -> None:
+        tokens = list(placeholder_tokens(["demo/fox", "demo/fox-cub", "demo/fo"]).values())
+        assert not any(a != b and b.startswith(a) for a in tokens for b in tokens)
