@@ -37,10 +37,12 @@ from registry.telemetry.metrics import Metrics
 from registry.telemetry.requests import Requests
 from registry.telemetry.tracing import tracing
 from registry.versions import routes as versions
+from registry.webhooks import routes as webhooks
 
 SLICES: Final = (
     about,
     credentials,
+    webhooks,
     blobs,
     consent,
     concepts,

@@ -110,6 +110,11 @@ def driver_url(url: str) -> Any:
     return parsed.set(drivername="postgresql+psycopg")
 
 
+def libpq_url(url: str) -> str:
+    """The URL as libpq itself reads it, for what connects without SQLAlchemy. Raises `ConfigurationError`."""
+    return str(driver_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
+
+
 def upgrade(url: str, revision: str = "head") -> None:
     """Bring the schema of the database at `url` to `revision`; safe to run twice and at the same time."""
     command.upgrade(_alembic(url), revision)

@@ -18,6 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from registry.oidc import TokenVerifier
+from registry.outbound import Addresses, PublicAddresses, resolve_by_system
 from registry.personal import sealed_by
 from registry.settings import Settings
 from registry.storage import BlobStore
@@ -54,6 +55,8 @@ class Runtime:
     policy: PolicyEngine
     policy_bundle: PolicyBundle  # what `policy` decides by
     clock: Clock
+    webhook_signer: Signer | None = None  # of what is sent to subscribers
+    addresses: Addresses = field(default_factory=lambda: PublicAddresses(resolve_by_system))  # that may be sent to
     tokens: TokenVerifier | None = None  # of an OpenID Connect issuer, where one is trusted
     witnesses: LogPolicy = field(default_factory=LogPolicy)  # who cosigns the log's checkpoints, and where
     claim: Callable[[Session], None] | None = None  # of a request's idempotency key, in its tenant's first transaction

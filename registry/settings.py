@@ -30,7 +30,9 @@ from sdk.spec.policy import Role
 
 SHIPPED_POLICIES: Final = Path(__file__).resolve().parent.parent / "policies"
 _TEXTS: Final = frozenset({"host", "database_url", "blobs", "trusted_proxies", "witness_policy"})
-_PATHS: Final = frozenset({"log_key", "status_key", "key_encryption_key", "key_vault", "trust_root", "policies"})
+_PATHS: Final = frozenset(
+    {"log_key", "status_key", "webhook_key", "key_encryption_key", "key_vault", "trust_root", "policies"}
+)
 
 
 OIDC_ALGORITHMS: Final = frozenset(
@@ -68,6 +70,7 @@ class Settings:
     blobs: str = "blobs"  # folder or object-store URL
     log_key: Path = Path("keys/log.pem")
     status_key: Path = Path("keys/status.pem")
+    webhook_key: Path = Path("keys/webhook.pem")  # made by whoever delivers first, where there is none
     key_encryption_key: Path = Path("keys/key-encryption.key")  # wraps the data keys of uploads and versions
     key_vault: Path = Path("keys/vault")  # the other half of each data key; what is erased is destroyed here
     trust_root: Path = Path("trust-root.json")

@@ -1,4 +1,4 @@
-"""The Typer app with `init`, `up`, `down`, `registry serve | seal | issue` `trust`, and `log fsck`. What they do is in the modules beside this one.
+"""The Typer app with `init`, `up`, `down`, `registry serve | deliver | seal | issue`, `trust` and `log fsck`. What they do is in the modules beside this one.
 
 Loaded for every `imprimatur` command, so the service itself is imported by the command that needs it.
 """
@@ -121,6 +121,15 @@ def _host(text: str) -> str:
         return str(ipaddress.IPv4Address(text))
     except ValueError as exc:
         raise ConfigurationError(f"--host should be an IPv4 address such as 127.0.0.1, found {text!r}") from exc
+
+
+@_registry.command()
+def deliver(directory: Directory) -> None:
+    """Deliver webhooks alone; 'imprimatur up' starts everything."""
+    with server_extra():
+        from registry.cli.serving import deliver_webhooks
+        from registry.cli.workspace import open_workspace
+    deliver_webhooks(open_workspace(directory))
 
 
 @_registry.command("issue")

@@ -29,10 +29,12 @@ from registry.settings import Settings, read_settings
 from registry.storage import open_blob_store
 from registry.telemetry.logs import set_up_logging
 from registry.vault import FolderKeyVault, VaultKeyWrapper
+from registry.webhooks.sending import Sender
+from registry.webhooks.worker import make_worker, run_worker
 from sdk.errors import ConfigurationError
 from sdk.policy.bundle import load_bundle
 from sdk.policy.cedar import CedarEngine
-from sdk.signing.signer import Signer, load_key_file
+from sdk.signing.signer import Signer, generate_key_file, load_key_file
 from sdk.signing.trust import verify_trust_root
 from sdk.spec.envelope import Envelope, parse_envelope
 from sdk.spec.ids import PrincipalId
@@ -63,6 +65,16 @@ def serve(workspace: Workspace) -> None:
                 forwarded_allow_ips=settings.trusted_proxies,
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
+
+
+def deliver_webhooks(workspace: Workspace) -> None:
+    """Deliver webhooks until the process is told to stop; a workspace without a webhook key gets one."""
+    set_up_logging()
+    settings = workspace_settings(workspace)
+    signer = (load_key_file if settings.webhook_key.exists() else generate_key_file)(settings.webhook_key)
+    with open_runtime(settings) as runtime:
+        require_own_database(runtime)
+        run_worker(make_worker(runtime, Sender(signer, runtime.addresses)))
 
 
 def issue_as_operator(workspace: Workspace, principal: PrincipalId, roles: frozenset[Role]) -> NewCredential:
@@ -121,6 +133,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             policy=CedarEngine(bundle),
             policy_bundle=bundle,
             clock=system_clock,
+            webhook_signer=load_key_file(settings.webhook_key) if settings.webhook_key.exists() else None,
             tokens=OidcVerifier(settings.oidc, fetch_over_https) if settings.oidc else None,
             witnesses=read_witnesses(settings),
         )

@@ -4,10 +4,10 @@
 1. Takes the lock on DIR/up.pid. The kernel lets go of it when the process dies, so a file left behind misleads nobody.
 2. Checks that both ports are free.
 3. Starts the embedded database, writes its address, migrates.
-4. Starts registry, trainer and worker; waits until both services answer /healthz.
+4. Starts registry, trainer, worker and the delivery of webhooks; waits until both services answer /healthz.
 5. Watches: a database or a child that died is started again. A service that lived shortly would only die again: then
-   everything is stopped, and its last words are shown. The worker takes nobody with it: while the services
-   go on answering it is started again, after waits that double with every short life.
+   everything is stopped, and its last words are shown. The two workers take nobody with them: while the services
+   go on answering one is started again, after waits that double with every short life.
 6. On SIGINT or SIGTERM stops the children, then the database.
 """
 
@@ -41,6 +41,8 @@ DOWN_SECONDS: Final = 90.0  # seconds `down` waits
 SHORT_LIFE_SECONDS: Final = 10.0  # a child that lived for less is not started again
 LONGEST_WAIT_SECONDS: Final = 300.0  # between two starts of a worker that keeps dying
 WORKER: Final = "worker"
+WEBHOOKS: Final = "webhooks"
+WORKERS: Final = frozenset({WORKER, WEBHOOKS})
 _TICK_SECONDS: Final = 0.25
 _WATCH_SECONDS: Final = 1.0
 
@@ -216,6 +218,7 @@ def _start_children(workspace: Workspace, stack: ExitStack) -> list[Child]:
         ("registry", ("registry", "serve", root)),
         ("trainer", ("trainer", "serve", root)),
         (WORKER, ("trainer", "worker", root)),
+        (WEBHOOKS, ("registry", "deliver", root)),
     ):
         children.append(start_child(name, *arguments, log=logs / f"{name}.log"))
     return children
@@ -237,21 +240,21 @@ def _wait_for_health(address: Address, name: str, children: list[Child]) -> None
 
 
 def _watch(workspace: Workspace, services: _Services, children: list[Child], say: Say) -> None:
-    wait = SHORT_LIFE_SECONDS  # from one start of the worker to the next
+    waits = dict.fromkeys(WORKERS, SHORT_LIFE_SECONDS)  # from one start of a worker to the next
     while True:
         time.sleep(_WATCH_SECONDS)
         if not services.database_url and postgres.running(workspace.database) is None:
             say("the database died; starting it again")
             postgres.start(workspace.database)
         for place, child in enumerate(children):
-            due = wait if child.name == WORKER else SHORT_LIFE_SECONDS
-            old_enough = time.monotonic() - child.started >= due
+            wait = waits.get(child.name, SHORT_LIFE_SECONDS)
+            old_enough = time.monotonic() - child.started >= wait
             if child.ended and old_enough:
                 say(f"the {child.name} ended with status {child.process.returncode}; starting it again")
                 children[place] = start_child(child.name, *child.arguments, log=child.log)
-            if child.name == WORKER and old_enough:
-                wait = min(wait * 2, LONGEST_WAIT_SECONDS) if child.ended else SHORT_LIFE_SECONDS
-        _require_alive([child for child in children if child.name != WORKER])
+            if child.name in WORKERS and old_enough:
+                waits[child.name] = min(wait * 2, LONGEST_WAIT_SECONDS) if child.ended else SHORT_LIFE_SECONDS
+        _require_alive([child for child in children if child.name not in WORKERS])
 
 
 def _require_alive(children: list[Child]) -> None:

@@ -34,6 +34,7 @@ KEY_ROLES: Final[Mapping[str, TrustRole | None]] = {
     "reviewer": TrustRole.APPROVAL,
     "app": TrustRole.GENERATION,
     "auditor": TrustRole.AUDIT,
+    "webhook": None,  # what is sent to subscribers; they ask the registry for its public key
     "trainer": None,  # signs nothing that counts: nobody approves what they trained
 }
 PRINCIPALS: Final[Mapping[str, frozenset[Role]]] = {

@@ -10,7 +10,6 @@ query       generations as they travel, and who may read them
 usage       how much was used
 ledger      receipts of use with their proofs
 royalties   what is due under licences
-denials     refused attempts, also for the subject
 routes      /v1/generations
-accounting  /v1/royalties, /v1/denials
+accounting  /v1/royalties
 """

@@ -26,7 +26,6 @@ from sdk.cli import (
     explain,
     export,
     identify,
-    ledger,
     policy,
     recall,
     receipt,
@@ -38,6 +37,7 @@ from sdk.cli import (
     train,
     usage,
     variants,
+    webhook,
     witness,
 )
 from sdk.cli.connection import CliState, complain, say
@@ -62,6 +62,7 @@ def application() -> typer.Typer:
     for part in (
         account,
         credential,
+        webhook,
         records,
         consent,
         subject,
@@ -74,7 +75,6 @@ def application() -> typer.Typer:
         variants,
         usage,
         royalties,
-        ledger,
         identify,
         explain,
         export,

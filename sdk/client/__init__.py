@@ -2,6 +2,7 @@
 
 transport     one service over httpx: credential, retries, problem documents to errors
 credentials   issuing, listing, rotating, revoking
+webhooks      where events are sent, deliveries, replay
 records       who am I, consents, licences, policies, blobs
 subjects      consents about a person, and who they are
 versions      concepts, versions, resolving, reviews, revocation
@@ -37,6 +38,7 @@ from sdk.client.subjects import SubjectCalls
 from sdk.client.training import TrainingCalls
 from sdk.client.transport import Service
 from sdk.client.versions import VersionCalls
+from sdk.client.webhooks import WebhookCalls
 
 __all__ = ["DEFAULT_TIMEOUT_SECONDS", "Client"]
 
@@ -44,6 +46,7 @@ DEFAULT_TIMEOUT_SECONDS: Final = 30.0
 
 
 class Client(
+    WebhookCalls,
     CredentialCalls,
     RecordCalls,
     SubjectCalls,

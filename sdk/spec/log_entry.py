@@ -28,6 +28,9 @@ class AuditEventType(StrEnum):
     CREDENTIAL_ISSUED = "credential:issued"
     CREDENTIAL_ROTATED = "credential:rotated"  # another follows it; both work until `ends_at`
     CREDENTIAL_REVOKED = "credential:revoked"
+    WEBHOOK_CREATED = "webhook:created"  # events are sent to an address, which is told by its digest
+    WEBHOOK_REPLAYED = "webhook:replayed"
+    WEBHOOK_ENDED = "webhook:ended"
     SESSION_OPENED = "session:opened"  # somebody signed in to the console
     CONCEPT_CREATED = "concept:created"
     CONSENT_GIVEN = "consent:given"

@@ -19,6 +19,8 @@ from support.registry import RegistryUnderTest
 from support.versions import FOX, Steps, Submitted, accepted, refused, stand_in_fingerprint
 
 from registry.db import Base
+from registry.webhooks.delivery import Due, deliver
+from registry.webhooks.sending import Attempt
 from sdk.spec.api import AliasChange, AliasChanges, NewConcept, Withdrawal
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
@@ -32,6 +34,7 @@ from sdk.spec.terms import Capacity
 
 DEMO, OTHER = TenantName("demo"), TenantName("other")
 MASK: Final = b"a mask"
+WEBHOOK: Final = {"url": "https://hooks.example.com/in", "events": ["version.submitted"]}
 UNISOLATED: Final = {  # see migrations 0011, 0012, 0024
     *("credentials", "console_sessions", "log_entries", "log_nodes", "log_cosignatures"),
 }
@@ -46,6 +49,7 @@ class Lives:
     version: Submitted
     licence: str
     generation: str
+    webhook: str
     mask: Digest
     log_index: int
 
@@ -80,12 +84,17 @@ def demo(registry: RegistryUnderTest) -> Lives:
     registry.client(None).get("/v1/status/demo/0").raise_for_status()
     registry.client("app").get("/v1/notices").raise_for_status()
     accepted(steps.post("app", "/v1/notices/acknowledgements", NoticeAcknowledgement(concept=FOX, number=1)))
+    webhook = accepted(registry.client("admin").post("/v1/webhooks", json=WEBHOOK))
+    accepted(registry.client("admin").post(f"/v1/webhooks/{webhook['id']}/replay", json={"after": -1}))
+    work = Due(webhook=webhook["id"], tenant=DEMO)
+    assert deliver(registry.runtime, work, lambda url, message, at: Attempt(status=200, fault=None)) == 1
     return Lives(
         registry=registry,
         steps=steps,
         version=version,
         licence=licence["id"],
         generation=grant["id"],
+        webhook=webhook["id"],
         mask=Digest.of(MASK),
         log_index=len(steps.events()) - 1,
     )
@@ -221,6 +230,18 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("GET", "/v1/log/tile/{level}/{place}"): public,
     ("GET", "/v1/log/consistency"): public,
     ("GET", "/v1/whoami"): of_its_own("/v1/whoami"),
+    ("GET", "/v1/webhooks/key"): public,
+    ("GET", "/v1/webhooks"): of_its_own("/v1/webhooks", "other-admin"),
+    ("POST", "/v1/webhooks"): lambda demo, method: accepted(  # it is the caller's own tenant's
+        demo.registry.client("other-admin").post("/v1/webhooks", json=WEBHOOK)
+    ),
+    ("GET", "/v1/webhooks/{webhook}/deliveries"): hidden(
+        lambda demo: f"/v1/webhooks/{demo.webhook}/deliveries", name="other-admin"
+    ),
+    ("POST", "/v1/webhooks/{webhook}/replay"): hidden(
+        lambda demo: f"/v1/webhooks/{demo.webhook}/replay", lambda demo: b'{"after": -1}', "other-admin"
+    ),
+    ("POST", "/v1/webhooks/{webhook}/end"): hidden(lambda demo: f"/v1/webhooks/{demo.webhook}/end", name="other-admin"),
     ("POST", "/v1/credentials"): refused_with(403, "/v1/credentials", _credential, "other-admin"),
     ("GET", "/v1/credentials"): of_its_own("/v1/credentials", "other-admin"),
     ("POST", "/v1/credentials/{digest}/rotation"): hidden(
@@ -298,7 +319,6 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("POST", "/v1/generations/{generation}/result"): hidden(
         lambda demo: f"/v1/generations/{demo.generation}/result", _result, "other-app"
     ),
-    ("GET", "/v1/denials"): of_its_own("/v1/denials", "other-auditor"),
     ("GET", "/v1/royalties"): hidden(lambda demo: f"/v1/royalties?licence={demo.licence}", name="other-auditor"),
     ("GET", "/v1/royalties/ledger"): has_no_receipts,
     ("POST", "/v1/erasures"): hidden(

@@ -30,6 +30,7 @@ from support.asgi import AsgiTransport
 from registry.app import create_app
 from registry.db import make_engine
 from registry.issuance import issue_credential, open_log
+from registry.outbound import PublicAddresses
 from registry.runtime import Runtime
 from registry.sealing import AesKeyWrapper
 from registry.settings import Settings
@@ -139,6 +140,8 @@ def make_test_registry(
             key_wrapper=VaultKeyWrapper(AesKeyWrapper(lambda: KEY_ENCRYPTION_KEY), MemoryKeyVault()),
             log_signer=keys["log"],
             status_signer=keys["status"],
+            webhook_signer=signer_of("webhook"),
+            addresses=PublicAddresses(lambda host, port: ["93.184.215.14"]),
             trust_root=trust_root,
             trust_root_envelope=sign_trust_root(trust_root, keys["root"]),
             policy=CedarEngine(bundle),

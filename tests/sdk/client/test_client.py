@@ -36,9 +36,8 @@ from sdk.errors import (
     ServiceError,
     ServiceUnavailable,
 )
-from sdk.spec import access, api, recall, review, training
+from sdk.spec import access, api, recall, review, training, webhooks
 from sdk.spec.canonical import WireModel, encode_canonical
-from sdk.spec.denials import DenialPage, DenialQuery
 from sdk.spec.digest import Digest
 from sdk.spec.erasure import ErasureAccepted, ErasureList
 from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
@@ -94,6 +93,16 @@ DECISION = Decision(
 WORLD = World()
 DIGEST = Digest.of(b"content")
 RECEIPT = WORLD.log.receipt(1)
+WEBHOOK = webhooks.WebhookView(
+    id="whk_" + "a" * 26,
+    url="https://x.example",
+    events=("alias.set",),
+    description="",
+    created_by="demo/admin",
+    created_at=NOW,
+    position=1,
+    attempts=0,
+)
 ISSUED = access.IssuedCredential(
     text="imp_new",
     credential=access.CredentialView(
@@ -190,6 +199,20 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ("GET /readyz", lambda c: c.ready(), api.Health(service="registry", version="1", status="ready")),
     ("GET /v1/trust-root", lambda c: c.trust_root(), WORLD.attestation),
     ("GET /v1/whoami", lambda c: c.whoami(), api.WhoAmI(principal="demo/app", tenant="demo", roles=("app",))),
+    ("GET /v1/webhooks/key", lambda c: c.webhook_key(), webhooks.WebhookKey(public_key="whpk_AAAA")),
+    (
+        "POST /v1/webhooks",
+        lambda c: c.create_webhook(webhooks.NewWebhook(url="https://x.example", events=("alias.set",))),
+        WEBHOOK,
+    ),
+    ("GET /v1/webhooks", lambda c: c.list_webhooks(), webhooks.WebhookPage(webhooks=(WEBHOOK,))),
+    (
+        "GET /v1/webhooks/{id}/deliveries",
+        lambda c: c.list_deliveries(WEBHOOK.id),
+        webhooks.DeliveryPage(deliveries=()),
+    ),
+    ("POST /v1/webhooks/{id}/replay", lambda c: c.replay_webhook(WEBHOOK.id, 7), WEBHOOK),
+    ("POST /v1/webhooks/{id}/end", lambda c: c.end_webhook(WEBHOOK.id), WEBHOOK),
     (
         "POST /v1/credentials",
         lambda c: c.issue_credential(access.NewCredential(principal="demo/app", roles=("app",))),
@@ -268,11 +291,6 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         f"GET /v1/royalties?licence={record_id('lic')}",
         lambda c: c.royalties(RoyaltyQuery(licence=record_id("lic"))),
         RoyaltyReport(tenant="demo", until=NOW, accounts=(), open_uses=0, open_images=0),
-    ),
-    (
-        "GET /v1/denials?limit=200&concept=demo%2Ffox",
-        lambda c: c.list_denials(DenialQuery(concept=FOX)),
-        DenialPage(denials=()),
     ),
     (
         "GET /v1/royalties/ledger?since=2026-06-01T00%3A00%3A00Z&after=3&limit=200",
@@ -395,7 +413,7 @@ def expected_target(route: str) -> str:
         parts["name"] = "a/b.png"
     kind = re.search(r"/(\w+)/\{id\}", route)
     if kind:
-        parts["id"] = record_id(prefixes[kind[1]])
+        parts["id"] = WEBHOOK.id if kind[1] == "webhooks" else record_id(prefixes[kind[1]])
     return re.sub(r"\{(\w+)\}", lambda match: str(parts[match[1]]), route)
 
 

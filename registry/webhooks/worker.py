@@ -1,0 +1,65 @@
+"""The process that delivers webhooks, on the job queue (Procrastinate), beside the registry's servers.
+
+Every few seconds whoever has something to send gets a job; a job's lock is its subscription, so that its messages stay in
+order whichever worker takes it, and a queued job is not queued twice. A job that is lost is made again: what there is to
+send is told by the log, not by the queue. Several workers may run.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Final
+
+import procrastinate
+from procrastinate.exceptions import AlreadyEnqueued
+
+from registry.db import libpq_url
+from registry.runtime import Runtime
+from registry.webhooks.delivery import Due, deliver, due
+from registry.webhooks.sending import Send
+from sdk.spec.ids import TenantName
+
+WEBHOOK_QUEUE: Final = "webhooks"
+LOOK_SECONDS: Final = 2
+_HEARTBEAT_SECONDS: Final = 5
+_STALLED_SECONDS: Final = 30
+_CONCURRENCY: Final = 4
+
+
+def make_worker(runtime: Runtime, send: Send) -> procrastinate.App:
+    """The Procrastinate application of a worker process."""
+    connector = procrastinate.PsycopgConnector(
+        conninfo=libpq_url(runtime.settings.database_url), min_size=1, max_size=_CONCURRENCY + 2
+    )
+    app = procrastinate.App(connector=connector)
+
+    @app.task(name="deliver", queue=WEBHOOK_QUEUE)
+    def deliver_one(webhook: str, tenant: str) -> None:
+        deliver(runtime, Due(webhook=webhook, tenant=TenantName(tenant)), send)
+
+    @app.periodic(cron=f"* * * * * */{LOOK_SECONDS}")
+    @app.task(name="look-for-webhooks", queue=WEBHOOK_QUEUE, queueing_lock="look-for-webhooks", priority=10)
+    async def look(timestamp: int) -> None:
+        with runtime.sessions.begin() as session:
+            waiting = due(session, runtime.clock())
+        for work in waiting:
+            with suppress(AlreadyEnqueued):
+                await deliver_one.configure(lock=work.webhook, queueing_lock=work.webhook).defer_async(
+                    webhook=work.webhook, tenant=str(work.tenant)
+                )
+
+    return app
+
+
+def run_worker(app: procrastinate.App) -> None:
+    """Work until SIGTERM or SIGINT; what was being sent then is sent again by the next worker."""
+    app.run_worker(
+        queues=[WEBHOOK_QUEUE],
+        name="webhooks",
+        concurrency=_CONCURRENCY,
+        delete_jobs="always",
+        update_heartbeat_interval=_HEARTBEAT_SECONDS,
+        stalled_worker_timeout=_STALLED_SECONDS,
+        fetch_job_polling_interval=LOOK_SECONDS,
+        shutdown_graceful_timeout=_STALLED_SECONDS,
+    )
