@@ -27,6 +27,7 @@ _THING: Final[Mapping[str, str]] = {
     "generations": "generations",
     "royalties": "generations",
     "notices": "generations",
+    "denials": "generations",
     "log": "log",
     "credentials": "credentials",
     "webhooks": "webhooks",

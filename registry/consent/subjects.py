@@ -19,17 +19,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
-from registry.consent.tables import SubjectBindingRow
+from registry.consent.tables import ConsentRow, SubjectBindingRow
 from registry.log import service as log
 from registry.runtime import Runtime
 from sdk.errors import Conflict, NotFound, PermissionDenied
 from sdk.spec.canonical import encode_canonical, parse_wire
 from sdk.spec.digest import Digest
-from sdk.spec.ids import PrincipalId, TenantName
+from sdk.spec.ids import ConceptId, PrincipalId, TenantName
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.policy import Role
 from sdk.spec.subjects import SubjectBinding, SubjectRelease, SubjectView
-from sdk.spec.terms import Pseudonym
+from sdk.spec.terms import ConsentRecord, Pseudonym
 
 BINDERS = (Role.OWNER, Role.ADMIN)
 READERS = (Role.OWNER, Role.ADMIN, Role.REVIEWER, Role.AUDITOR)
@@ -40,6 +40,15 @@ def pseudonyms_of(session: Session, caller: Caller) -> frozenset[Pseudonym]:
     if Role.SUBJECT not in caller.roles:
         return frozenset()
     return frozenset(row.pseudonym for row in _bound(session, caller.tenant, caller.principal))
+
+
+def concepts_of(session: Session, caller: Caller) -> frozenset[ConceptId]:
+    """The concepts that consents about the caller cover, whether they still stand or not."""
+    about = ConsentRow.subject.in_(pseudonyms_of(session, caller))
+    rows = session.scalars(select(ConsentRow).where(ConsentRow.tenant == caller.tenant, about)).all()
+    return frozenset(
+        concept for row in rows for concept in parse_wire(ConsentRecord, row.content, f"consent {row.id}").covers
+    )
 
 
 def require_own(session: Session, caller: Caller, subject: Pseudonym | None, what: str) -> None:

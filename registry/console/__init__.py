@@ -7,12 +7,15 @@ services that the API uses; nothing is decided or signed here.
     words       what the pages say, in both
     pages       templates, and the headers on everything that leaves
     view        one page request: who looks, in which language, with which navigation
+    filters     what people type into the filter of a list
+    chart       the geometry of a bar chart
     changes     what differs between two versions
     sign_in     /console/sign-in, /console/sign-out
     concepts    concepts and their versions
     review      a version, its pictures and report
     work        the review queue; putting up, assigning, commenting
     generations who generated what, and what was refused
+    accounts    usage, what is due, refused attempts
     log         entries, proofs, checkpoint
     app         the pages together, with their error page
 """

@@ -7,14 +7,14 @@ from typing import Final
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 
-from registry.console import concepts, generations, log, review, sign_in, work
+from registry.console import accounts, concepts, generations, log, review, sign_in, work
 from registry.console.pages import HERE, guarded
-from registry.console.view import BASE, ViewDep, navigation, page
+from registry.console.view import BASE, AnyViewDep, navigation, page
 from registry.errors import install_error_handlers
 from registry.runtime import Runtime
 from sdk.errors import AuthenticationRequired, ImprimaturError, PolicyDenied
 
-PARTS: Final = (sign_in, work, review, concepts, generations, log)
+PARTS: Final = (sign_in, work, review, concepts, generations, accounts, log)
 
 
 def create_console(runtime: Runtime) -> FastAPI:
@@ -29,7 +29,7 @@ def create_console(runtime: Runtime) -> FastAPI:
     return console
 
 
-def _home(view: ViewDep) -> Response:
+def _home(view: AnyViewDep) -> Response:
     """The first page that the caller may read."""
     _, first = navigation(view.runtime, view.caller)[0]
     return guarded(RedirectResponse(BASE + first, status_code=303))

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Response
 
+from registry.console.filters import Text, midnight, named
 from registry.console.view import BASE, View, ViewDep, may_read_versions
 from registry.generations import query as reading
 from registry.generations.search import GenerationSearch, find
 from registry.log import query as log_query
 from registry.log.service import receipts
 from sdk.errors import FormatError, PolicyDenied
-from sdk.spec.ids import ConceptId, PatternedText, PrincipalId, RecordId
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.policy import Effect
 
-Text = Annotated[str, Query(max_length=300)]
-_Named = TypeVar("_Named", bound=PatternedText)
 router = APIRouter()
 
 
@@ -34,11 +32,11 @@ def list_generations(
 ) -> Response:
     """The table, newest first. A filter left empty excludes nothing, as browsers send empty fields too."""
     search = GenerationSearch(
-        concept=_named(ConceptId, concept),
-        application=_named(PrincipalId, application),
+        concept=named(ConceptId, concept),
+        application=named(PrincipalId, application),
         effect=_effect(outcome),
-        since=_midnight(since),
-        until=_midnight(until, after=1),
+        since=midnight(since),
+        until=midnight(until, after=1),
         before=before,
     )
     with view.runtime.transaction(view.caller.tenant) as session:
@@ -71,20 +69,8 @@ def _reads_log(view: View) -> bool:
     return True
 
 
-def _named(kind: type[_Named], text: str) -> _Named | None:
-    return kind(text.strip()) if text.strip() else None
-
-
 def _effect(text: str) -> Effect | None:
     try:
         return Effect(text) if text else None
     except ValueError as exc:
         raise FormatError(f"an outcome is permit or deny, not {text!r}") from exc
-
-
-def _midnight(text: str, *, after: int = 0) -> datetime | None:
-    """The start of the day `text`, in UTC, or of the day `after` it."""
-    try:
-        return datetime.combine(date.fromisoformat(text), time(), UTC) + timedelta(days=after) if text else None
-    except (ValueError, OverflowError) as exc:
-        raise FormatError(f"a day is written 2026-03-31, not {text!r}") from exc

@@ -15,7 +15,7 @@ from registry.blobs import READERS
 from registry.console.language import LANGUAGE_COOKIE, Language, chosen_language, language_of
 from registry.console.pages import guarded, render
 from registry.console.sessions import caller_of_session, form_token
-from registry.generations.query import readable_of
+from registry.generations.query import readable_of, require_all_readable
 from registry.log.query import require_reader
 from registry.reviews.query import QUEUE_READERS
 from registry.runtime import Runtime, RuntimeDep
@@ -95,11 +95,15 @@ def set_cookie(response: Response, request: Request, name: str, value: str, *, s
 
 def navigation(runtime: Runtime, caller: Caller) -> tuple[tuple[str, str], ...]:
     """The pages that the caller may read: a word of the catalogue, and a path under `BASE`."""
+    if not caller.is_member:
+        return (("nav.denials", "/denials"),)
     pages = [("nav.concepts", "/concepts")]
     if caller.roles & set(QUEUE_READERS):
         pages.insert(0, ("nav.queue", "/queue"))
     if _may(lambda: readable_of(runtime, caller)):
         pages += [("nav.generations", "/generations"), ("nav.refusals", "/generations?outcome=deny")]
+    if _may(lambda: require_all_readable(runtime, caller)):
+        pages.append(("nav.accounts", "/accounts"))
     if _may(lambda: require_reader(runtime, caller)):
         pages.append(("nav.log", "/log"))
     return tuple(pages)

@@ -10,6 +10,7 @@ query       generations as they travel, and who may read them
 usage       how much was used
 ledger      receipts of use with their proofs
 royalties   what is due under licences
+denials     refused attempts, also for the subject
 routes      /v1/generations
-accounting  /v1/royalties
+accounting  /v1/royalties, /v1/denials
 """

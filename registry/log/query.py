@@ -7,8 +7,9 @@ that history was not rewritten, so entries hold ids and digests only (`sdk.spec.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
@@ -20,7 +21,7 @@ from sdk.errors import NotFound
 from sdk.policy.engine import enforce
 from sdk.spec.api import LoggedEntry, LogPage, LogQuery
 from sdk.spec.digest import Digest
-from sdk.spec.ids import TenantName
+from sdk.spec.ids import ConceptId, TenantName
 from sdk.spec.log_entry import AuditEventType, parse_log_entry
 from sdk.spec.log_tiles import TILE_HEIGHT, TILE_WIDTH, encode_entry_bundle, tile_path
 from sdk.spec.policy import PolicyContext, PolicyDomain
@@ -63,6 +64,31 @@ def page(session: Session, tenant: TenantName, query: LogQuery) -> LogPage:
     rows = session.execute(statement.order_by(LogEntryRow.leaf_index).limit(query.limit + 1)).all()
     entries = tuple(LoggedEntry(index=index, entry=parse_log_entry(content)) for index, content in rows[: query.limit])
     return LogPage(entries=entries, next_after=entries[-1].index if len(rows) > query.limit else None)
+
+
+def refused_decisions(
+    session: Session,
+    tenant: TenantName,
+    concepts: Collection[ConceptId] | None,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    before: int,
+    limit: int,
+) -> Sequence[int]:
+    """The indices of decisions on versions that policy refused, newest first: of these concepts, or of all."""
+    statement = select(LogEntryRow.leaf_index).where(
+        LogEntryRow.tenant == tenant,
+        LogEntryRow.event == AuditEventType.APPROVAL_REFUSED.value,
+        LogEntryRow.leaf_index < before,
+    )
+    if concepts is not None:
+        statement = statement.where(func.split_part(LogEntryRow.subject, "@", 1).in_(concepts))
+    if since:
+        statement = statement.where(LogEntryRow.at >= since)
+    if until:
+        statement = statement.where(LogEntryRow.at < until)
+    return session.scalars(statement.order_by(LogEntryRow.leaf_index.desc()).limit(limit)).all()
 
 
 def contents_of(session: Session, indices: Collection[int]) -> Mapping[int, bytes]:

@@ -15,6 +15,7 @@ compose       compose
 variants      variants
 canvas        --size and --place, which both share
 usage         usage
+ledger        ledger: refused attempts
 royalties     royalties report, export, verify, compute
 identify      identify
 explain       explain

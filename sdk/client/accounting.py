@@ -1,10 +1,11 @@
-"""Calls about what use earns: the report, and the ledger of receipts that it can be computed from."""
+"""Calls about what use earns: the report, and the ledger of receipts that it can be computed from; refused attempts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from sdk.client.transport import Service
+from sdk.spec.denials import DenialPage, DenialQuery
 from sdk.spec.ledger import LedgerPage, LedgerQuery
 from sdk.spec.log_checkpoint import parse_signed_checkpoint
 from sdk.spec.royalty_report import RoyaltyQuery, RoyaltyReport
@@ -19,6 +20,11 @@ class AccountingCalls:
         """GET /v1/royalties: what the registry says is due; `sdk.royalties` computes it from receipts."""
         asked = query.model_dump(mode="json", exclude_none=True)
         return self._registry.get("/v1/royalties", RoyaltyReport, asked)
+
+    def list_denials(self, query: DenialQuery | None = None) -> DenialPage:
+        """GET /v1/denials: refused attempts, newest first; go on with `cursor=page.next_cursor`."""
+        asked = (query or DenialQuery()).model_dump(mode="json", exclude_none=True)
+        return self._registry.get("/v1/denials", DenialPage, {name: str(value) for name, value in asked.items()})
 
     def ledger_page(self, query: LedgerQuery) -> LedgerPage:
         """GET /v1/royalties/ledger: receipts with their proofs, to be verified with `sdk.royalties`."""

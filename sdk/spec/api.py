@@ -58,6 +58,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/concepts/{tenant}/{name}/versions/{number}/blast-radius   Envelope (of a BlastRadiusPredicate of sdk.spec.recall)
     GET   /v1/notices                                        NoticeList (of sdk.spec.recall; to applications)
     POST  /v1/notices/acknowledgements                       NoticeAcknowledgement -> LogReceipt
+    GET   /v1/denials?concept=&since=&until=&cursor=&limit=  DenialPage (of sdk.spec.denials; a subject: about theirs)
     GET   /v1/policies                                       PolicyBundleView
     GET   /v1/status/{tenant}/{number}                       signed status list (sdk.spec.status_list)
     GET   /v1/log/checkpoint                                 signed note (C2SP tlog-tiles from here on)

@@ -319,6 +319,7 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("POST", "/v1/generations/{generation}/result"): hidden(
         lambda demo: f"/v1/generations/{demo.generation}/result", _result, "other-app"
     ),
+    ("GET", "/v1/denials"): of_its_own("/v1/denials", "other-auditor"),
     ("GET", "/v1/royalties"): hidden(lambda demo: f"/v1/royalties?licence={demo.licence}", name="other-auditor"),
     ("GET", "/v1/royalties/ledger"): has_no_receipts,
     ("POST", "/v1/erasures"): hidden(

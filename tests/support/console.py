@@ -81,7 +81,17 @@ class ConsoleWorld:
     @property
     def pages(self) -> tuple[str, ...]:
         """Every page that a signed-in person can open."""
-        lists = ("/queue", "/concepts", "/generations", "/log", "/log/0", f"/concepts/{FOX}", f"/concepts/{PERSON}")
+        lists = (
+            "/queue",
+            "/concepts",
+            "/generations",
+            "/accounts",
+            "/denials",
+            "/log",
+            "/log/0",
+            f"/concepts/{FOX}",
+            f"/concepts/{PERSON}",
+        )
         return (*lists, *self.work, self.waiting, self.approved, self.permitted, self.refused)
 
     @property

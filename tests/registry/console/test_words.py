@@ -15,6 +15,7 @@ from registry.console.language import Language
 from registry.console.pages import HERE
 from registry.console.words import WORDS, say
 from sdk.spec.bundle import VersionStatus
+from sdk.spec.denials import DeniedAct
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.policy import Effect
 from sdk.spec.royalty import RoyaltyPeriod
@@ -30,6 +31,7 @@ CLOSED: dict[str, type[StrEnum]] = {
     "royalty-period": RoyaltyPeriod,
     "language": Language,
     "act": Verdict,
+    "denied-act": DeniedAct,
 }
 SOURCES = [*sorted((HERE / "templates").glob("*.html")), HERE / "view.py", HERE / "changes.py"]
 ASKED = {key for path in SOURCES for key in re.findall(r'["\']([a-z]+(?:[.-][a-z-]+)*)["\']', path.read_text())}

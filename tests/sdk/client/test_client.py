@@ -38,6 +38,7 @@ from sdk.errors import (
 )
 from sdk.spec import access, api, recall, review, training, webhooks
 from sdk.spec.canonical import WireModel, encode_canonical
+from sdk.spec.denials import DenialPage, DenialQuery
 from sdk.spec.digest import Digest
 from sdk.spec.erasure import ErasureAccepted, ErasureList
 from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
@@ -291,6 +292,11 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         f"GET /v1/royalties?licence={record_id('lic')}",
         lambda c: c.royalties(RoyaltyQuery(licence=record_id("lic"))),
         RoyaltyReport(tenant="demo", until=NOW, accounts=(), open_uses=0, open_images=0),
+    ),
+    (
+        "GET /v1/denials?limit=200&concept=demo%2Ffox",
+        lambda c: c.list_denials(DenialQuery(concept=FOX)),
+        DenialPage(denials=()),
     ),
     (
         "GET /v1/royalties/ledger?since=2026-06-01T00%3A00%3A00Z&after=3&limit=200",
