@@ -23,7 +23,7 @@ from registry.personal import sealed_by
 from registry.settings import Settings
 from registry.storage import BlobStore
 from registry.vault import VaultKeyWrapper
-from sdk.errors import ConfigurationError
+from sdk.errors import ConfigurationError, InputError
 from sdk.policy.bundle import PolicyBundle
 from sdk.policy.engine import PolicyEngine
 from sdk.signing.signer import Signer
@@ -85,6 +85,14 @@ class Runtime:
 def system_clock() -> datetime:
     """The machine's time."""
     return datetime.now(UTC)
+
+
+def require_past(runtime: Runtime, at: datetime) -> None:
+    """Return if `at` has come. Raises `InputError`: what is answered about a moment must not change afterwards."""
+    if at > (now := runtime.clock()):
+        raise InputError(
+            f"{at.isoformat()} has not come yet, it is {now:%Y-%m-%dT%H:%M:%SZ}; ask about a moment before"
+        )
 
 
 def runtime_of(request: Request) -> Runtime:

@@ -40,6 +40,7 @@ from sdk.signing.status import verify_status_list
 from sdk.signing.trust import TrustRole, TrustRoot, verify_checkpoint, verify_role
 from sdk.spec.bundle import ApprovalEvidence, VersionBundle, VersionStatus
 from sdk.spec.canonical import encode_canonical
+from sdk.spec.consent_events import ConsentEvent, ConsentReceipt
 from sdk.spec.digest import Digest, verify_digest
 from sdk.spec.envelope import Envelope
 from sdk.spec.ids import PrincipalId, VersionRef
@@ -66,6 +67,14 @@ _STATUS_OF: Final[Mapping[StatusPurpose, VersionStatus]] = {
     StatusPurpose.SUSPENSION: VersionStatus.SUSPENDED,
     StatusPurpose.REFRESH: VersionStatus.SUPERSEDED,
     StatusPurpose.MESSAGE: VersionStatus.SUBMITTED,
+}
+
+_LOGGED_AS: Final[Mapping[ConsentEvent, AuditEventType]] = {
+    ConsentEvent.GIVE: AuditEventType.CONSENT_GIVEN,
+    ConsentEvent.REFUSE: AuditEventType.CONSENT_REFUSED,
+    ConsentEvent.ASK: AuditEventType.CONSENT_ASKED,
+    ConsentEvent.RECONFIRM: AuditEventType.CONSENT_RECONFIRMED,
+    ConsentEvent.WITHDRAW: AuditEventType.CONSENT_WITHDRAWN,
 }
 
 _Predicate = TypeVar("_Predicate", bound=Predicate)
@@ -186,6 +195,28 @@ def verify_receipt(receipt: LogReceipt, trust: TrustRoot) -> LogEntry:
         root=checkpoint.root_hash,
     )
     return parse_log_entry(receipt.entry)
+
+
+def verify_consent_receipt(receipt: ConsentReceipt, trust: TrustRoot) -> ConsentReceipt:
+    """Return a consent receipt whose record has its digest and whose events are all in the log.
+
+    What the clock brought is in no log; everything else is.
+
+    Raises:
+        DigestMismatch: the record is not the one that was logged.
+        ProofInvalid, SignatureInvalid: an event is not in the log.
+    """
+    verify_digest(encode_canonical(receipt.record), receipt.digest, f"consent {receipt.id}")
+    for event in receipt.events:
+        act = event.life_event or event.answer
+        if event.receipt is None:
+            if event.recorded_by is not None:
+                raise ProofInvalid(f"{event.event.value} of consent {receipt.id} comes without a proof")
+            continue
+        entry = _verify_entry(event.receipt, trust, _LOGGED_AS[event.event], receipt.id, receipt.digest)
+        if act is not None and entry.evidence.get("act") != Digest.of(encode_canonical(act)):
+            raise ProofInvalid(f"entry {event.receipt.index} of the log is of another {event.event.value}")
+    return receipt
 
 
 def _verify_checkpoints(bundle: VersionBundle, trust: TrustRoot) -> tuple[tuple[bytes, ...], LogCheckpoint]:

@@ -15,10 +15,10 @@ from registry.runtime import RuntimeDep
 from registry.versions import service as versions
 from sdk.errors import ServiceError
 from sdk.policy.engine import require_permit
-from sdk.spec.api import VersionView
+from sdk.spec.api import VersionList, VersionView
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.envelope import Envelope
-from sdk.spec.ids import ConceptId, parse_version_ref
+from sdk.spec.ids import ConceptId, RecordId, parse_version_ref
 
 Number = Annotated[int, Path(ge=1, lt=2**31)]
 
@@ -59,6 +59,14 @@ def revoke(
     with runtime.transaction(caller.tenant) as session:
         outcome = service.revoke(session, runtime, caller, ConceptId(f"{tenant}/{name}"), number, envelope)
     return _answer(outcome)
+
+
+@router.post("/consents/{consent}/reinstatement", status_code=201)
+def reinstate(consent: RecordId, runtime: RuntimeDep, caller: CallerDep) -> VersionList:
+    """Approve again the versions that were suspended until this consent was confirmed anew."""
+    with runtime.transaction(caller.tenant) as session:
+        outcomes = service.reinstate(session, runtime, caller, consent)
+    return VersionList(versions=tuple(_answer(outcome) for outcome in outcomes))
 
 
 def _answer(outcome: service.Outcome) -> VersionView:

@@ -23,16 +23,17 @@ from registry.auth import Caller
 from registry.consent import service as consent
 from registry.log import service as log
 from registry.runtime import Runtime
+from registry.versions import reinstatement
 from registry.versions import service as versions
 from registry.versions.lifecycle import VersionEvent, advance
 from registry.versions.statements import read_statement, require_subject
 from registry.versions.version import Terms, Version
-from sdk.errors import Conflict, FormatError, VerificationError
+from sdk.errors import Conflict, FormatError, NotFound, VerificationError
 from sdk.signing.trust import TrustRole
 from sdk.spec.api import VersionView
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope, encode_envelope
-from sdk.spec.ids import ConceptId
+from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.policy import Decision, PolicyContext, PolicyDomain
 from sdk.spec.statements import ApprovalPredicate, RejectionPredicate, RevocationPredicate, parse_statement
@@ -95,6 +96,32 @@ def revoke(
     _verify(runtime, caller, version, envelope, RevocationPredicate)
     _revoke(session, runtime, caller, version, envelope)
     return Outcome(decision=decision, view=_view(session, runtime, version))
+
+
+def reinstate(session: Session, runtime: Runtime, caller: Caller, record: RecordId) -> tuple[Outcome, ...]:
+    """Approve again what was suspended for want of a consent that holds again; a reviewer's act, as an approval is.
+
+    Returns:
+        One outcome for each version that is approved again, or the first refusal by policy alone.
+
+    Raises:
+        NotFound: no suspended version rests on such a consent.
+        Conflict: a version moved at the same moment, or another version of its concept is approved.
+    """
+    consent.hold(session, reinstatement.consents_beside(session, record))  # 1
+    suspended = reinstatement.suspended_resting_on(session, caller, record)
+    if not suspended:
+        raise NotFound(f"no suspended version rests on consent {record}; see the list of its versions")
+    for version in suspended:
+        terms = versions.terms_of(session, version, runtime.clock())
+        decision = _decide(session, runtime, caller, version, terms, "reinstate")  # 2
+        if not decision.permitted:
+            return (Outcome(decision=decision, view=None),)
+    back = reinstatement.reinstate_resting_on(session, runtime, caller, record)
+    if not back:
+        names = ", ".join(version.name for version in suspended)
+        raise Conflict(f"another version of the concept is approved, so {names} stays suspended; revoke that one first")
+    return tuple(Outcome(decision=None, view=_view(session, runtime, version)) for version in back)
 
 
 def context_of(caller: Caller, version: Version, terms: Terms, action: str) -> PolicyContext:

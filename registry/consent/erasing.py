@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import LargeBinary, select, type_coerce
 from sqlalchemy.orm import Session
 
-from registry.consent.tables import ConsentRow, ConsentWithdrawalRow, LicenceRow
+from registry.consent.tables import ConsentEventRow, ConsentRow, ConsentWithdrawalRow, LicenceRow
 from registry.personal import ERASED, is_sealed, wrapped_key_of
 from registry.sealing import WrappedKey
 from sdk.errors import Conflict, NotFound
-from sdk.spec.canonical import parse_wire
+from sdk.spec.canonical import parse_json, parse_wire
+from sdk.spec.consent_events import ConsentEvent
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId, TenantName
-from sdk.spec.terms import ConsentRecord, LicenceGrant, Pseudonym
+from sdk.spec.terms import ConsentRecord, LicenceGrant
+from sdk.spec.texts import Pseudonym
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,8 @@ class Erasable:
     record: ConsentRecord
     digest: Digest
     key: WrappedKey
+    event_keys: tuple[WrappedKey, ...]  # of what happened to it
+    documents: frozenset[Digest]  # that the record and its events name
 
 
 def claim_about(session: Session, tenant: TenantName, subject: Pseudonym) -> Mapping[RecordId, Erasable]:
@@ -43,30 +47,66 @@ def claim_about(session: Session, tenant: TenantName, subject: Pseudonym) -> Map
     rows = [(row, stored) for row, stored in session.execute(statement).all() if row.content != ERASED]
     if not rows:
         raise NotFound(f"{tenant} has no consent about that subject, or none that is not erased")
-    return {row.id: _erasable(row, stored) for row, stored in rows}
+    events = _events_of(session, [row.id for row, _ in rows])
+    return {row.id: _erasable(row, stored, events.get(row.id, ())) for row, stored in rows}
 
 
-def withdrawn_of(session: Session, consents: Iterable[RecordId]) -> frozenset[RecordId]:
-    """Those of these consents that are withdrawn."""
+def ended_of(session: Session, consents: Mapping[RecordId, Erasable]) -> frozenset[RecordId]:
+    """Those of these consents that are withdrawn or refused, so that nothing is left to withdraw."""
     ended = ConsentWithdrawalRow.consent_id
-    return frozenset(session.scalars(select(ended).where(ended.in_(set(consents)))))
+    refused = select(ConsentEventRow.consent_id).where(
+        ConsentEventRow.consent_id.in_(consents.keys()), ConsentEventRow.event == ConsentEvent.REFUSE.value
+    )
+    found = {*session.scalars(select(ended).where(ended.in_(consents.keys()))), *session.scalars(refused)}
+    return frozenset(found | {consent for consent, erasable in consents.items() if erasable.record.refused})
 
 
 def documents_of_others(session: Session, tenant: TenantName, consents: Collection[RecordId]) -> frozenset[Digest]:
     """The documents that licences name, and consents other than these."""
     others = select(ConsentRow.content).where(ConsentRow.tenant == tenant, ConsentRow.id.not_in(consents))
+    events = _events_of(
+        session,
+        session.scalars(select(ConsentRow.id).where(ConsentRow.tenant == tenant, ConsentRow.id.not_in(consents))).all(),
+    )
     licences = select(LicenceRow.content).where(LicenceRow.tenant == tenant)
     held: Sequence[bytes] = [content for content in session.scalars(others) if content != ERASED]
     named = {parse_wire(ConsentRecord, content, "consent").evidence.document for content in held}
+    told = {_document_of(content) for each in events.values() for content, _ in each}
     granted = {parse_wire(LicenceGrant, content, "licence").evidence.document for content in session.scalars(licences)}
-    return frozenset(named | granted)
+    return frozenset(named | granted | {document for document in told if document})
 
 
-def _erasable(row: ConsentRow, stored: bytes) -> Erasable:
+def _events_of(session: Session, consents: Collection[RecordId]) -> Mapping[RecordId, Sequence[tuple[bytes, bytes]]]:
+    """What reports and answers of these consents say, each as it is read and as it lies in the database."""
+    stored = type_coerce(ConsentEventRow.content, LargeBinary).label("stored")
+    statement = select(ConsentEventRow.consent_id, ConsentEventRow.content, stored).where(
+        ConsentEventRow.consent_id.in_(consents), ConsentEventRow.content.is_not(None)
+    )
+    found: dict[RecordId, list[tuple[bytes, bytes]]] = {}
+    for consent, content, sealed in session.execute(statement.order_by(ConsentEventRow.place)).all():
+        if content is not None and content != ERASED:
+            found.setdefault(consent, []).append((content, sealed))
+    return found
+
+
+def _document_of(content: bytes) -> Digest | None:
+    """The document that a report or answer names."""
+    named = parse_json(content, "event of a consent").get("evidence")
+    return Digest(named["document"]) if named else None
+
+
+def _erasable(row: ConsentRow, stored: bytes, events: Sequence[tuple[bytes, bytes]]) -> Erasable:
     if not is_sealed(stored):
         raise Conflict(
             f"consent {row.id} is from before records were sealed, so every backup shows it; run "
             "'imprimatur registry seal' first, and destroy the backups from before"
         )
     record = parse_wire(ConsentRecord, row.content, f"consent {row.id}")
-    return Erasable(record=record, digest=row.digest, key=wrapped_key_of(stored))
+    named = [_document_of(content) for content, _ in events]
+    return Erasable(
+        record=record,
+        digest=row.digest,
+        key=wrapped_key_of(stored),
+        event_keys=tuple(wrapped_key_of(sealed) for _, sealed in events),
+        documents=frozenset({record.evidence.document, *filter(None, named)}),
+    )

@@ -1,4 +1,5 @@
-"""Reading consents: one, or a page of them; a subject finds those about them and no others. All licences of a tenant."""
+"""Reading consents: one, or a page of them, now or at a moment; a subject finds those about them and no others. And all
+licences of a tenant."""
 
 from __future__ import annotations
 
@@ -8,19 +9,23 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
-from registry.consent import subjects
-from registry.consent.service import consents_of, licences_of, not_erased
+from registry.consent import history, subjects
+from registry.consent.service import consents_of, evidence_of, licences_of
 from registry.consent.tables import ConsentRow, LicenceRow
+from registry.personal import ERASED
+from registry.runtime import Runtime, require_past
+from sdk.errors import NotFound
 from sdk.spec.ids import RecordId, TenantName
+from sdk.spec.policy import Role
 from sdk.spec.subjects import ConsentPage, ConsentQuery
 from sdk.spec.terms import ConsentEvidence, LicenceEvidence
 
+LIST_READERS = (Role.OWNER, Role.ADMIN, Role.REVIEWER, Role.AUDITOR, Role.TRAINER, Role.SUBJECT)
+
 
 def one(session: Session, caller: Caller, consent: RecordId, at: datetime) -> ConsentEvidence:
-    """A consent with its status at the moment `at`. Raises `NotFound`."""
-    if not caller.is_member:
-        row = session.get(ConsentRow, consent)
-        subjects.require_own(session, caller, row.subject if row else None, f"consent {consent}")
+    """A consent with its status now, at the moment `at`. Raises `NotFound`."""
+    _require_shown(session, caller, consent)
     return consents_of(session, caller.tenant, [consent], at)[0]
 
 
@@ -30,8 +35,24 @@ def licences(session: Session, tenant: TenantName) -> tuple[LicenceEvidence, ...
     return licences_of(session, tenant, ids)
 
 
-def page(session: Session, caller: Caller, query: ConsentQuery, at: datetime) -> ConsentPage:
-    """The consents after `query.after` that the caller may see, by id, with their status at the moment `at`."""
+def one_as_of(session: Session, runtime: Runtime, caller: Caller, consent: RecordId, at: datetime) -> ConsentEvidence:
+    """A consent as it stood at a moment that has come. Raises `NotFound`, also when it was recorded later; `InputError`."""
+    require_past(runtime, at)
+    _require_shown(session, caller, consent)
+    row = session.get(ConsentRow, consent)
+    if row is None or row.tenant != caller.tenant or row.recorded_at > at:
+        raise NotFound(f"{caller.tenant} had no consent {consent} at {at.isoformat()}")
+    return evidence_of(row, history.events_of(session, [consent], at).get(consent, ()), at)
+
+
+def page(session: Session, runtime: Runtime, caller: Caller, query: ConsentQuery) -> ConsentPage:
+    """The consents after `query.after` that the caller may see and that pass its filters, by id.
+
+    Raises:
+        PermissionDenied: the caller has no business with consents.
+        InputError: the moment has not come.
+    """
+    caller.require(*LIST_READERS)
     statement = select(ConsentRow).where(ConsentRow.tenant == caller.tenant)
     if not caller.is_member:
         statement = statement.where(ConsentRow.subject.in_(subjects.pseudonyms_of(session, caller)))
@@ -39,7 +60,19 @@ def page(session: Session, caller: Caller, query: ConsentQuery, at: datetime) ->
         statement = statement.where(ConsentRow.subject == query.subject)
     if query.after is not None:
         statement = statement.where(ConsentRow.id > query.after)
+    if query.as_of is not None:
+        require_past(runtime, query.as_of)
+        statement = statement.where(ConsentRow.recorded_at <= query.as_of)
     found = session.scalars(statement.order_by(ConsentRow.id).limit(query.limit + 1)).all()
-    shown = [row.id for row in found[: query.limit]]
-    consents = consents_of(session, caller.tenant, not_erased(session, shown), at)
-    return ConsentPage(consents=consents, next_after=shown[-1] if len(found) > query.limit else None)
+    rows = found[: query.limit]
+    events = history.events_of(session, [row.id for row in rows], query.as_of)
+    at = query.as_of or runtime.clock()
+    held = [evidence_of(row, events.get(row.id, ()), at) for row in rows if row.content != ERASED]
+    shown = tuple(consent for consent in held if query.status in (None, consent.status))
+    return ConsentPage(consents=shown, next_after=rows[-1].id if len(found) > query.limit else None)
+
+
+def _require_shown(session: Session, caller: Caller, consent: RecordId) -> None:
+    if not caller.is_member:
+        row = session.get(ConsentRow, consent)
+        subjects.require_own(session, caller, row.subject if row else None, f"consent {consent}")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from registry.auth import AnyCallerDep, CallerDep
 from registry.consent import query, service, subjects
+from registry.consent.receipts import receipt_of
 from registry.log.service import receipt
 from registry.runtime import RuntimeDep
-from sdk.spec.api import RecordAccepted
+from sdk.spec.api import Moment, RecordAccepted
+from sdk.spec.consent_events import ConsentReceipt
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
 from sdk.spec.subjects import (
@@ -36,16 +38,28 @@ def give_consent(record: ConsentRecord, runtime: RuntimeDep, caller: CallerDep) 
 
 @router.get("/consents")
 def list_consents(asked: Annotated[ConsentQuery, Query()], runtime: RuntimeDep, caller: AnyCallerDep) -> ConsentPage:
-    """Consents with their status now: the tenant's, or those about the subject who calls."""
+    """Consents with their status, now or at a moment: the tenant's, or those about the subject who calls."""
     with runtime.transaction(caller.tenant) as session:
-        return query.page(session, caller, asked, runtime.clock())
+        return query.page(session, runtime, caller, asked)
 
 
 @router.get("/consents/{consent}")
-def get_consent(consent: RecordId, runtime: RuntimeDep, caller: AnyCallerDep) -> ConsentEvidence:
-    """A consent with its status now; a subject finds those about them."""
+def get_consent(
+    consent: RecordId, runtime: RuntimeDep, caller: AnyCallerDep, as_of: Moment | None = None
+) -> ConsentEvidence:
+    """A consent with its status, now or at a moment; a subject finds those about them."""
     with runtime.transaction(caller.tenant) as session:
+        if as_of:
+            return query.one_as_of(session, runtime, caller, consent, as_of)
         return query.one(session, caller, consent, runtime.clock())
+
+
+@router.get("/consents/{consent}/receipt")
+def get_receipt(consent: RecordId, runtime: RuntimeDep, caller: AnyCallerDep, response: Response) -> ConsentReceipt:
+    """The receipt for the person: the record, everything that happened to it, and the proofs; to be kept as a file."""
+    response.headers["Content-Disposition"] = f'attachment; filename="{consent}.json"'
+    with runtime.transaction(caller.tenant) as session:
+        return receipt_of(session, runtime, caller, consent)
 
 
 @router.post("/licences", status_code=201)

@@ -1,4 +1,4 @@
-"""Recording consents and licences, withdrawing a consent, and loading both as evidence.
+"""Recording consents and licences, withdrawing a consent, and loading both as evidence. Other events: `answers`.
 
 Rules:
 1. A record is known by its content: the same record given again is the same record, with the same id.
@@ -17,18 +17,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
-from registry.consent import subjects
+from registry.consent import history, subjects
+from registry.consent.lifecycle import Happened, advance, confirmed_on, status_at
 from registry.consent.tables import ConsentRow, ConsentWithdrawalRow, LicenceRow, RecordRow
 from registry.log import service as log
 from registry.personal import ERASED
 from registry.runtime import Runtime
 from sdk.errors import Conflict, Erased, InputError, NotFound, ServiceError
 from sdk.spec.canonical import encode_canonical, parse_wire
+from sdk.spec.consent_events import ConsentEvent
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, RecordId, TenantName
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.policy import Role
-from sdk.spec.terms import ConsentEvidence, ConsentRecord, ConsentStatus, LicenceEvidence, LicenceGrant
+from sdk.spec.terms import AgeClass, Capacity, ConsentEvidence, ConsentRecord, LicenceEvidence, LicenceGrant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,26 +43,35 @@ class Recorded:
 
 
 def give_consent(session: Session, runtime: Runtime, caller: Caller, record: ConsentRecord) -> Recorded:
-    """Record an act of consent. Raises `PermissionDenied`, or `InputError` for concepts of another tenant."""
+    """Record an act of consent, or its refusal.
+
+    Raises:
+        PermissionDenied: the caller is no owner.
+        InputError: it is about concepts of another tenant, or does not say when a minor comes of age.
+    """
     caller.require(Role.OWNER)
     _require_own(caller, record.covers)
-    return _record(session, runtime, caller, record, "con", ConsentRow, AuditEventType.CONSENT_GIVEN)
+    if record.age_class is AgeClass.MINOR and record.of_age_on is None:
+        raise InputError("of_age_on is missing: on that day the consent for a minor has to be confirmed anew")
+    event = AuditEventType.CONSENT_REFUSED if record.refused else AuditEventType.CONSENT_GIVEN
+    return _record(session, runtime, caller, record, "con", ConsentRow, event)
 
 
 def grant_licence(session: Session, runtime: Runtime, caller: Caller, grant: LicenceGrant) -> Recorded:
-    """Record a licence. Raises like `give_consent`."""
+    """Record a licence. Raises like `give_consent`; `InputError` also without a document by which somebody grants for another."""
     caller.require(Role.OWNER)
     _require_own(caller, grant.covers)
+    if grant.capacity is not Capacity.SELF and grant.authority is None:
+        raise InputError(f"authority is missing: name the document by which the {grant.capacity.value} may grant this")
     return _record(session, runtime, caller, grant, "lic", LicenceRow, AuditEventType.LICENCE_GRANTED)
 
 
-def claim(session: Session, caller: Caller, consent: RecordId) -> Digest:
-    """Hold a consent for its withdrawal, and return its digest; decisions on it wait from here on.
+def claim(session: Session, caller: Caller, consent: RecordId) -> ConsentRow:
+    """Hold a consent for an event of it; decisions on it wait from here on.
 
     Raises:
-        PermissionDenied: the caller may not withdraw consents.
+        PermissionDenied: the caller may not record events of consents.
         NotFound: the caller's tenant has no such consent, or it is about somebody else than the subject who calls.
-        Conflict: it was withdrawn before.
     """
     caller.require(Role.OWNER, Role.REVIEWER, Role.SUBJECT)
     statement = select(ConsentRow).where(ConsentRow.id == consent, ConsentRow.tenant == caller.tenant)
@@ -69,14 +80,21 @@ def claim(session: Session, caller: Caller, consent: RecordId) -> Digest:
         subjects.require_own(session, caller, row.subject if row else None, f"consent {consent}")
     if row is None:
         raise _missing(caller.tenant, consent)
-    if earlier := session.get(ConsentWithdrawalRow, consent):
-        raise Conflict(f"consent {consent} was withdrawn at {earlier.withdrawn_at} by {earlier.withdrawn_by}")
-    return row.digest
+    return row
 
 
 def withdraw(session: Session, runtime: Runtime, caller: Caller, consent: RecordId, reason: str) -> Recorded:
-    """End a consent for good. What rests on it is `versions.withdrawal`. Raises like `claim`."""
-    digest = claim(session, caller, consent)
+    """End a consent for good. What rests on it is `versions.withdrawal`.
+
+    Raises:
+        PermissionDenied, NotFound: like `claim`.
+        Conflict: it was withdrawn before, or refused.
+    """
+    digest = claim(session, caller, consent).digest
+    if earlier := session.get(ConsentWithdrawalRow, consent):
+        raise Conflict(f"consent {consent} was withdrawn at {earlier.withdrawn_at} by {earlier.withdrawn_by}")
+    [held] = consents_of(session, caller.tenant, [consent], runtime.clock())
+    advance(held.status, ConsentEvent.WITHDRAW, f"consent {consent}")
     index = log.append(
         session,
         runtime,
@@ -114,22 +132,35 @@ def consents_of(
     session: Session, tenant: TenantName, ids: Sequence[RecordId], at: datetime
 ) -> tuple[ConsentEvidence, ...]:
     """These consents with their status at the moment `at`, in the order asked for. Raises `NotFound`."""
-    withdrawn = set(
-        session.scalars(select(ConsentWithdrawalRow.consent_id).where(ConsentWithdrawalRow.consent_id.in_(ids)))
-    )
+    events = history.events_of(session, ids)
     found = []
     for consent in ids:
         row = session.get(ConsentRow, consent)
         if row is None or row.tenant != tenant:
             raise _missing(tenant, consent)
-        if row.content == ERASED:
-            raise Erased(f"consent {consent} was erased; its record can be read no more")
-        if Digest.of(row.content) != row.digest:
-            raise ServiceError(f"the record of consent {consent} was exchanged or damaged; restore it from a backup")
-        record = parse_wire(ConsentRecord, row.content, f"consent {consent}")
-        status = status_of(record, withdrawn=consent in withdrawn, at=at)
-        found.append(ConsentEvidence(id=consent, digest=row.digest, record=record, status=status))
+        found.append(evidence_of(row, events.get(consent, ()), at))
     return tuple(found)
+
+
+def evidence_of(row: ConsentRow, events: Sequence[Happened], at: datetime) -> ConsentEvidence:
+    """A consent as a verifier meets it at the moment `at`.
+
+    Raises:
+        Erased: its key was destroyed.
+        ServiceError: what is stored is not what was recorded.
+    """
+    if row.content == ERASED:
+        raise Erased(f"consent {row.id} was erased; its record can be read no more")
+    if Digest.of(row.content) != row.digest:
+        raise ServiceError(f"the record of consent {row.id} was exchanged or damaged; restore it from a backup")
+    record = parse_wire(ConsentRecord, row.content, f"consent {row.id}")
+    return ConsentEvidence(
+        id=row.id,
+        digest=row.digest,
+        record=record,
+        status=status_at(record, events, at),
+        confirmed_on=confirmed_on(events),
+    )
 
 
 def not_erased(session: Session, ids: Iterable[RecordId]) -> list[RecordId]:
@@ -194,13 +225,6 @@ def _require_own(caller: Caller, covers: Sequence[ConceptId]) -> None:
     for concept in covers:
         if concept.tenant != caller.tenant:
             raise InputError(f"{caller.principal} cannot record terms for {concept}, which is not of {caller.tenant}")
-
-
-def status_of(record: ConsentRecord, *, withdrawn: bool, at: datetime) -> ConsentStatus:
-    """The status of a consent that is withdrawn, or is not, at the moment `at`."""
-    if withdrawn:
-        return ConsentStatus.WITHDRAWN
-    return ConsentStatus.EXPIRED if at >= record.terms.valid_until else ConsentStatus.GIVEN
 
 
 def _missing(tenant: TenantName, consent: RecordId) -> NotFound:

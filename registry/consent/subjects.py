@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from registry.auth import Caller
 from registry.consent.tables import ConsentRow, SubjectBindingRow
 from registry.log import service as log
+from registry.personal import ERASED
 from registry.runtime import Runtime
 from sdk.errors import Conflict, NotFound, PermissionDenied
 from sdk.spec.canonical import encode_canonical, parse_wire
@@ -29,7 +30,8 @@ from sdk.spec.ids import ConceptId, PrincipalId, TenantName
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.policy import Role
 from sdk.spec.subjects import SubjectBinding, SubjectRelease, SubjectView
-from sdk.spec.terms import ConsentRecord, Pseudonym
+from sdk.spec.terms import Capacity, ConsentRecord
+from sdk.spec.texts import Pseudonym
 
 BINDERS = (Role.OWNER, Role.ADMIN)
 READERS = (Role.OWNER, Role.ADMIN, Role.REVIEWER, Role.AUDITOR)
@@ -46,8 +48,9 @@ def concepts_of(session: Session, caller: Caller) -> frozenset[ConceptId]:
     """The concepts that consents about the caller cover, whether they still stand or not."""
     about = ConsentRow.subject.in_(pseudonyms_of(session, caller))
     rows = session.scalars(select(ConsentRow).where(ConsentRow.tenant == caller.tenant, about)).all()
+    legible = (row for row in rows if row.content != ERASED)
     return frozenset(
-        concept for row in rows for concept in parse_wire(ConsentRecord, row.content, f"consent {row.id}").covers
+        concept for row in legible for concept in parse_wire(ConsentRecord, row.content, f"consent {row.id}").covers
     )
 
 
@@ -55,6 +58,33 @@ def require_own(session: Session, caller: Caller, subject: Pseudonym | None, wha
     """Return if a record about `subject` is about the caller. Raises `NotFound` naming `what` (rule 2)."""
     if subject not in pseudonyms_of(session, caller):
         raise NotFound(f"there is no {what} about {caller.principal}; see the list of those that are")
+
+
+def capacities_of(session: Session, caller: Caller, subject: Pseudonym) -> frozenset[Capacity]:
+    """As what the caller speaks for the person behind a pseudonym, now; as nothing without the role of subject."""
+    if Role.SUBJECT not in caller.roles:
+        return frozenset()
+    held = (_view(row).binding for row in _bound(session, caller.tenant, caller.principal))
+    return frozenset(binding.capacity for binding in held if binding.pseudonym == subject)
+
+
+def require_speaks(session: Session, caller: Caller, subject: Pseudonym | None, capacity: Capacity) -> None:
+    """Return if the caller speaks for the person in this capacity. Raises `PermissionDenied`."""
+    if subject is None or capacity not in capacities_of(session, caller, subject):
+        raise PermissionDenied(f"{caller.principal} does not speak for this person as {capacity.value}")
+
+
+def release_after(
+    session: Session, runtime: Runtime, caller: Caller, pseudonym: Pseudonym, capacities: frozenset[Capacity]
+) -> tuple[PrincipalId, ...]:
+    """End the bindings to `pseudonym` in these capacities; returns whose."""
+    bound = [_view(row).binding for row in _bound(session, caller.tenant, None) if row.pseudonym == pseudonym]
+    over = [binding.principal for binding in bound if binding.capacity in capacities]
+    for principal in over:
+        newest = _newest(session, caller.tenant, pseudonym, principal)
+        ending = SubjectRelease(pseudonym=pseudonym, principal=principal, reason="a life event ended it")
+        _add(session, runtime, caller, ending, newest, AuditEventType.SUBJECT_RELEASED, {})
+    return tuple(over)
 
 
 def bindings(session: Session, caller: Caller) -> tuple[SubjectView, ...]:
@@ -105,8 +135,14 @@ def _newest_to_change(
     caller.require(*BINDERS)
     if principal.tenant != caller.tenant:
         raise PermissionDenied(f"{caller.principal} can bind principals of {caller.tenant}, not {principal}")
+    return _newest(session, caller.tenant, pseudonym, principal)
+
+
+def _newest(
+    session: Session, tenant: TenantName, pseudonym: Pseudonym, principal: PrincipalId
+) -> SubjectBindingRow | None:
     statement = select(SubjectBindingRow).where(
-        SubjectBindingRow.tenant == caller.tenant,
+        SubjectBindingRow.tenant == tenant,
         SubjectBindingRow.pseudonym == pseudonym,
         SubjectBindingRow.principal == principal,
     )

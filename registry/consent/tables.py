@@ -1,11 +1,11 @@
-"""Rows of consents, their withdrawals, who subjects are, and licences. All insert-only: a withdrawal is a new row, never an edit.
+"""Rows of consents, their withdrawals and other events, who subjects are, and licences. All insert-only: a withdrawal is a new row, never an edit.
 
 `content` is the canonical form that `digest` is of; it is what is handed out and verified.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -56,6 +56,26 @@ class ConsentWithdrawalRow(Base):
     reason: Mapped[str]
     withdrawn_by: Mapped[PrincipalId]
     withdrawn_at: Mapped[datetime]
+    log_index: Mapped[int] = mapped_column(BigInteger)
+
+
+class ConsentEventRow(Base):
+    """A consent was asked for anew, confirmed or refused; `content` is the report or answer, none when by the clock."""
+
+    __tablename__ = "consent_events"
+    __table_args__ = (
+        CheckConstraint("place >= 1", name="place"),
+        CheckConstraint("event IN ('ask', 're-confirm', 'refuse')", name="event"),
+        CheckConstraint("event = 'ask' OR (content IS NOT NULL AND expressed_on IS NOT NULL)", name="answer"),
+    )
+
+    consent_id: Mapped[RecordId] = mapped_column(ForeignKey("consents.id"), primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True)
+    event: Mapped[str]
+    content: Mapped[bytes | None] = mapped_column(SealedRecord())
+    expressed_on: Mapped[date | None]
+    recorded_by: Mapped[PrincipalId]
+    recorded_at: Mapped[datetime]
     log_index: Mapped[int] = mapped_column(BigInteger)
 
 

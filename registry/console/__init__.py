@@ -4,7 +4,7 @@ services that the API uses; nothing is decided or signed here.
     tables      signed-in browsers
     sessions    opening, recognising and closing a session; form tokens
     language    Japanese or English
-    words       what the pages say, in both
+    words       what the pages say, in both; consent_words is the part about consents
     pages       templates, and the headers on everything that leaves
     view        one page request: who looks, in which language, with which navigation
     filters     what people type into the filter of a list
@@ -12,6 +12,7 @@ services that the API uses; nothing is decided or signed here.
     changes     what differs between two versions
     sign_in     /console/sign-in, /console/sign-out
     concepts    concepts and their versions
+    consents    what was consented to, the receipt, withdrawing: for the person too
     review      a version, its pictures and report
     work        the review queue; putting up, assigning, commenting
     generations who generated what, and what was refused

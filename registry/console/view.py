@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse
 
 from registry.auth import Caller
 from registry.blobs import READERS
+from registry.consent.query import LIST_READERS
 from registry.console.language import LANGUAGE_COOKIE, Language, chosen_language, language_of
 from registry.console.pages import guarded, render
 from registry.console.sessions import caller_of_session, form_token
@@ -96,8 +97,10 @@ def set_cookie(response: Response, request: Request, name: str, value: str, *, s
 def navigation(runtime: Runtime, caller: Caller) -> tuple[tuple[str, str], ...]:
     """The pages that the caller may read: a word of the catalogue, and a path under `BASE`."""
     if not caller.is_member:
-        return (("nav.denials", "/denials"),)
+        return (("nav.consents", "/consents"), ("nav.denials", "/denials"))
     pages = [("nav.concepts", "/concepts")]
+    if caller.roles & set(LIST_READERS):
+        pages.append(("nav.consents", "/consents"))
     if caller.roles & set(QUEUE_READERS):
         pages.insert(0, ("nav.queue", "/queue"))
     if _may(lambda: readable_of(runtime, caller)):

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from registry.console.consent_words import CONSENT_WORDS
 from registry.console.language import Language
 
 WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    **CONSENT_WORDS,
     # the frame
     "product": ("Imprimatur", "Imprimatur"),
     "skip": ("Skip to content", "本文へ移動"),
@@ -285,9 +287,6 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "capacity.guardian": ("guardian", "保護者"),
     "capacity.estate": ("estate", "相続人・遺産管理者"),
     "capacity.agent": ("agent", "代理人"),
-    "consent-status.given": ("given", "有効"),
-    "consent-status.withdrawn": ("withdrawn", "撤回済み"),
-    "consent-status.expired": ("expired", "期限切れ"),
     "royalty-period.month": ("by the month", "月ごと"),
     "royalty-period.quarter": ("by the quarter", "四半期ごと"),
     "royalty-period.year": ("by the year", "年ごと"),

@@ -39,7 +39,7 @@ from sdk.spec.ids import RecordId, TenantName
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.policy import PolicyContext, PolicyDomain, Role
 from sdk.spec.statements import encode_statement, terms_digest
-from sdk.spec.terms import Pseudonym
+from sdk.spec.texts import Pseudonym
 
 REASON: Final = "erased"
 READERS: Final = (Role.OWNER, Role.AUDITOR)
@@ -112,7 +112,7 @@ def erase(session: Session, runtime: Runtime, caller: Caller, subject: Pseudonym
     resting = versions.claim_resting(session, caller.tenant, records.keys())
     identity = RecordId.derive("era", secrets.token_hex(32))
     found = _find(session, caller.tenant, records, resting)
-    for consent in sorted(records.keys() - consents.withdrawn_of(session, records)):
+    for consent in sorted(records.keys() - consents.ended_of(session, records)):
         withdraw_consent(session, runtime, caller, consent, REASON)
     for version in resting:
         versions.end(session, runtime, caller, version, identity)
@@ -151,8 +151,9 @@ def _find(
     found = _Found()
     uploads = {artefact.digest for version in resting for artefact in version.manifest.artefacts}
     for consent, erasable in records.items():
-        found.add_key(erasable.key, f"consent {consent}")
-        uploads.add(erasable.record.evidence.document)
+        for key in (erasable.key, *erasable.event_keys):
+            found.add_key(key, f"consent {consent}")
+        uploads |= erasable.documents
     for version in resting:
         found.add_key(versions.key_of(session, version), f"the files of {version.name}")
         found.blobs += versions.stored_of(session, version)

@@ -7,7 +7,8 @@
                           `------reject---------'--> rejected
 
 `expired` is no transition: an approved version whose term is over is expired by the clock (`status_at`), so that no
-job has to run for it to be true. It is never stored.
+job has to run for it to be true. It is never stored. Suspended by the clock is a version whose consent falls due on a day
+that is known before, when a minor comes of age; what is done about it then is stored.
 """
 
 from __future__ import annotations
@@ -67,6 +68,10 @@ def advance(status: VersionStatus, event: VersionEvent, version: str) -> Version
     return after
 
 
-def status_at(stored: VersionStatus, *, term_is_over: bool) -> VersionStatus:
-    """The status that holds when the term of a consent or licence is over, or is not."""
-    return VersionStatus.EXPIRED if term_is_over and stored is VersionStatus.APPROVED else stored
+def status_at(stored: VersionStatus, *, term_is_over: bool, consent_is_due: bool = False) -> VersionStatus:
+    """The status that holds when the term of a consent or licence is over, and when a consent has to be confirmed anew."""
+    if stored is not VersionStatus.APPROVED:
+        return stored
+    if term_is_over:
+        return VersionStatus.EXPIRED
+    return VersionStatus.SUSPENDED if consent_is_due else stored

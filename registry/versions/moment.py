@@ -7,22 +7,15 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from registry.consent.history import statuses_at
-from registry.runtime import Runtime
+from registry.runtime import Runtime, require_past
 from registry.versions import history, service
 from registry.versions.lifecycle import status_at
 from registry.versions.version import Version
-from sdk.errors import InputError, NotFound
+from sdk.errors import NotFound
 from sdk.spec.api import VersionAt
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.ids import ConceptId, TenantName, VersionRef
-
-
-def require_past(runtime: Runtime, at: datetime) -> None:
-    """Return if `at` has come. Raises `InputError`: what is answered about a moment must not change afterwards."""
-    if at > (now := runtime.clock()):
-        raise InputError(
-            f"{at.isoformat()} has not come yet, it is {now:%Y-%m-%dT%H:%M:%SZ}; ask about a moment before"
-        )
+from sdk.spec.terms import ConsentStatus
 
 
 def version_at(session: Session, runtime: Runtime, tenant: TenantName, ref: VersionRef, at: datetime) -> VersionAt:
@@ -37,7 +30,9 @@ def version_at(session: Session, runtime: Runtime, tenant: TenantName, ref: Vers
     stood = history.status_row_at(session, version.concept, version.number, at)
     if stood is None:
         raise NotFound(f"{version.name} was not submitted yet at {at.isoformat()}")
-    over = service.terms_of(session, version, at).are_over
+    terms = service.terms_of(session, version, at)
+    consents = statuses_at(session, tenant, version.manifest.consents, at)
+    due = ConsentStatus.RECONFIRMATION_DUE in consents.values()
     named, _ = history.aliases_at(session, tenant, at, version.concept)
     return VersionAt(
         ref=str(ref),
@@ -45,20 +40,26 @@ def version_at(session: Session, runtime: Runtime, tenant: TenantName, ref: Vers
         concept=version.concept,
         number=version.number,
         manifest=version.digest,
-        status=status_at(VersionStatus(stood.status), term_is_over=over),
+        status=status_at(VersionStatus(stood.status), term_is_over=terms.are_over, consent_is_due=due),
         since=stood.since,
         aliases=tuple(view.alias for view in named if view.number == version.number),
-        consents=dict(statuses_at(session, tenant, version.manifest.consents, at)),
+        consents=dict(consents),
     )
 
 
 def approved_numbers(
     session: Session, tenant: TenantName, at: datetime, concept: ConceptId | None = None
 ) -> dict[ConceptId, int]:
-    """The approved version of each concept at the moment `at`, without those whose term was over."""
+    """The approved version of each concept at the moment `at`, without those that the clock had ended or suspended."""
     found = history.approved_at(session, tenant, at, concept)
     versions = [service.load(session, tenant, name, number) for name, number in found.items()]
-    return {v.concept: v.number for v in versions if not service.terms_of(session, v, at).are_over}
+    return {v.concept: v.number for v in versions if _stood(session, v, at)}
+
+
+def _stood(session: Session, version: Version, at: datetime) -> bool:
+    statuses = statuses_at(session, version.tenant, version.manifest.consents, at)
+    due = ConsentStatus.RECONFIRMATION_DUE in statuses.values()
+    return not due and not service.terms_of(session, version, at).are_over
 
 
 def _meant(session: Session, tenant: TenantName, ref: VersionRef, at: datetime) -> Version:

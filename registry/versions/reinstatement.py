@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from registry.auth import Caller
 from registry.log import service as log
@@ -31,7 +31,9 @@ def reinstate_resting_on(session: Session, runtime: Runtime, caller: Caller, rec
     Raises:
         Conflict: a version moved, or another one was approved, at the same moment.
     """
-    back = [version for version in _suspended(session, caller, record) if _may_return(session, runtime, version)]
+    back = [
+        version for version in suspended_resting_on(session, caller, record) if _may_return(session, runtime, version)
+    ]
     for version in back:
         service.move(session, runtime, version, VersionEvent.REINSTATE)
     for version in back:
@@ -47,8 +49,16 @@ def reinstate_resting_on(session: Session, runtime: Runtime, caller: Caller, rec
     return tuple(back)
 
 
-def _suspended(session: Session, caller: Caller, record: RecordId) -> Sequence[Version]:
-    """Newest first, so that of two suspended versions of a concept the newer one comes back."""
+def consents_beside(session: Session, record: RecordId) -> Sequence[RecordId]:
+    """The consents of every version that rests on `record`, which is one of them: to be held before the versions are."""
+    beside = aliased(VersionConsentRow)
+    same = (beside.concept_id == VersionConsentRow.concept_id) & (beside.number == VersionConsentRow.number)
+    statement = select(beside.consent_id).join(VersionConsentRow, same).where(VersionConsentRow.consent_id == record)
+    return session.scalars(statement.distinct()).all()
+
+
+def suspended_resting_on(session: Session, caller: Caller, record: RecordId) -> Sequence[Version]:
+    """The newest suspended version of each concept that rests on `record`, held until the transaction ends."""
     same = (VersionConsentRow.concept_id == VersionStateRow.concept_id) & (
         VersionConsentRow.number == VersionStateRow.number
     )

@@ -14,13 +14,13 @@ from registry.auth import AnyCallerDep, CallerDep
 from registry.concepts import service as concepts
 from registry.log.service import receipt, receipts
 from registry.paging import PageDep
-from registry.runtime import RuntimeDep
+from registry.runtime import RuntimeDep, require_past
 from registry.versions import history, service
 from registry.versions.aliases import set_aliases
-from registry.versions.moment import approved_numbers, require_past, version_at
+from registry.versions.moment import approved_numbers, version_at
 from registry.versions.preview import preview
 from registry.versions.submission import submit
-from registry.versions.withdrawal import withdraw_consent
+from registry.versions.withdrawal import answer_consent, report_life_event, withdraw_consent
 from sdk.errors import NotFound
 from sdk.spec.api import (
     AliasChanges,
@@ -36,6 +36,8 @@ from sdk.spec.api import (
     VersionView,
     Withdrawal,
 )
+from sdk.spec.canonical import encode_canonical
+from sdk.spec.consent_events import ConsentAnswer, LifeEventRecorded, LifeEventReport
 from sdk.spec.digest import Digest
 from sdk.spec.ids import AliasName, ConceptId, RecordId, parse_version_ref
 
@@ -164,3 +166,27 @@ def withdraw(consent: RecordId, withdrawal: Withdrawal, runtime: RuntimeDep, cal
     with runtime.transaction(caller.tenant) as session:
         withdrawn = withdraw_consent(session, runtime, caller, consent, withdrawal.reason)
     return RecordAccepted(id=withdrawn.id, digest=withdrawn.digest, receipt=receipt(runtime, withdrawn.log_index))
+
+
+@router.post("/consents/{consent}/answers", status_code=201)
+def answer(consent: RecordId, given: ConsentAnswer, runtime: RuntimeDep, caller: AnyCallerDep) -> RecordAccepted:
+    """Confirm a consent anew, or refuse to; what was suspended is reinstated by review alone."""
+    with runtime.transaction(caller.tenant) as session:
+        answered = answer_consent(session, runtime, caller, consent, given)
+    return RecordAccepted(id=answered.id, digest=answered.digest, receipt=receipt(runtime, answered.log_index))
+
+
+@router.post("/subjects/life-events", status_code=201)
+def post_life_event(report: LifeEventReport, runtime: RuntimeDep, caller: CallerDep) -> LifeEventRecorded:
+    """Something happened to a person: every consent about them falls due, and what rests on it is suspended."""
+    with runtime.transaction(caller.tenant) as session:
+        consents, suspended, released = report_life_event(session, runtime, caller, report)
+    with runtime.transaction(caller.tenant) as session:
+        proofs = receipts(session, runtime, [held.log_index for held in consents])
+    return LifeEventRecorded(
+        digest=Digest.of(encode_canonical(report)),
+        consents=tuple(held.id for held in consents),
+        suspended=suspended,
+        released=released,
+        receipts=proofs,
+    )

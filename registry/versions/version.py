@@ -22,7 +22,7 @@ from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
 from sdk.spec.manifest import ConceptManifest, parse_manifest
 from sdk.spec.policy import ConceptFacts
 from sdk.spec.statements import terms_digest
-from sdk.spec.terms import ConsentEvidence, LicenceEvidence
+from sdk.spec.terms import ConsentEvidence, ConsentStatus, LicenceEvidence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,11 @@ class Terms:
         ends = [held.record.terms.valid_until for held in self.consents]
         ends += [held.grant.terms.valid_until for held in self.licences]
         return self.at >= min(ends)
+
+    @property
+    def are_due(self) -> bool:
+        """Whether one of the consents has to be confirmed anew."""
+        return any(held.status is ConsentStatus.RECONFIRMATION_DUE for held in self.consents)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +90,7 @@ class Version:
 
     def status(self, terms: Terms) -> VersionStatus:
         """The status that holds under `terms`."""
-        return status_at(self.stored_status, term_is_over=terms.are_over)
+        return status_at(self.stored_status, term_is_over=terms.are_over, consent_is_due=terms.are_due)
 
     def facts(self, terms: Terms, images_granted: Mapping[RecordId, int] | None = None) -> ConceptFacts:
         """What policies may know of it; `images_granted` under each licence so far, where they are counted."""

@@ -1,11 +1,17 @@
-"""A consent is withdrawn, and every approved version that rests on it is suspended: one act, one transaction."""
+"""A consent ends or falls due, and every approved version that rests on it is suspended: one act, one transaction.
+
+Rows are held before the log is: consents in the order of their ids, then versions; whoever appends waits for no row.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
+from registry.consent import answers, subjects
 from registry.consent import service as consent
 from registry.consent.service import Recorded
 from registry.log import service as log
@@ -13,17 +19,66 @@ from registry.runtime import Runtime
 from registry.versions import service
 from registry.versions.lifecycle import VersionEvent
 from registry.versions.tables import VersionConsentRow, VersionStateRow
+from sdk.errors import InputError
 from sdk.spec.bundle import VersionStatus
-from sdk.spec.ids import ConceptId, RecordId
+from sdk.spec.consent_events import SPEAKS_NO_MORE, ConsentAnswer, LifeEventReport
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.log_entry import AuditEventType
+from sdk.spec.terms import ConsentStatus
 
 
 def withdraw_consent(session: Session, runtime: Runtime, caller: Caller, record: RecordId, reason: str) -> Recorded:
-    """Withdraw a consent and suspend what rests on it. Raises like `consent.service.claim`."""
+    """Withdraw a consent and suspend what rests on it. Raises like `consent.service.withdraw`."""
     consent.claim(session, caller, record)
-    resting = _hold_approved(session, record)  # held before the log is: whoever appends waits for no row
+    resting = _hold_approved(session, [record])
     withdrawn = consent.withdraw(session, runtime, caller, record, reason)
-    for concept, number in resting:
+    _suspend(session, runtime, caller, resting, {record: withdrawn})
+    return withdrawn
+
+
+def report_life_event(
+    session: Session, runtime: Runtime, caller: Caller, report: LifeEventReport
+) -> tuple[Sequence[Recorded], tuple[str, ...], tuple[PrincipalId, ...]]:
+    """Ask anew for every consent about the person, suspend what rests on them, end the bindings that are over.
+
+    Returns:
+        The consents, the names of the versions that were suspended, and whose bindings ended.
+
+    Raises:
+        PermissionDenied, NotFound, InputError: like `consent.answers.claim_standing` and `ask_anew`.
+    """
+    if report.happened_on > runtime.clock().date():
+        raise InputError(f"happened_on is {report.happened_on}, which has not come; report it when it has")
+    due = answers.claim_standing(session, runtime, caller, report.pseudonym)
+    resting = _hold_approved(session, due)
+    asked = {record: answers.ask_anew(session, runtime, caller, record, report) for record in due}
+    suspended = _suspend(session, runtime, caller, resting, asked)
+    released = subjects.release_after(session, runtime, caller, report.pseudonym, SPEAKS_NO_MORE[report.event])
+    return tuple(asked.values()), suspended, released
+
+
+def answer_consent(
+    session: Session, runtime: Runtime, caller: Caller, record: RecordId, given: ConsentAnswer
+) -> Recorded:
+    """Record an answer. What the clock had suspended stays so until it is reviewed. Raises like `consent.answers.answer`."""
+    consent.claim(session, caller, record)
+    [before] = consent.consents_of(session, caller.tenant, [record], runtime.clock())
+    due = before.status is ConsentStatus.RECONFIRMATION_DUE
+    resting = _hold_approved(session, [record]) if due else {}
+    answered = answers.answer(session, runtime, caller, record, given)
+    _suspend(session, runtime, caller, resting, {record: answered})
+    return answered
+
+
+def _suspend(
+    session: Session,
+    runtime: Runtime,
+    caller: Caller,
+    resting: dict[tuple[ConceptId, int], RecordId],
+    acts: dict[RecordId, Recorded],
+) -> tuple[str, ...]:
+    names = []
+    for (concept, number), record in resting.items():
         version = service.load(session, caller.tenant, concept, number)
         service.move(session, runtime, version, VersionEvent.SUSPEND)
         log.append(
@@ -32,21 +87,23 @@ def withdraw_consent(session: Session, runtime: Runtime, caller: Caller, record:
             event=AuditEventType.VERSION_SUSPENDED,
             actor=caller.principal,
             subject=version.name,
-            evidence={"manifest": version.digest, "consent": withdrawn.digest},
+            evidence={"manifest": version.digest, "consent": acts[record].digest},
             facts={"consent": record},
         )
-    return withdrawn
+        names.append(version.name)
+    return tuple(names)
 
 
-def _hold_approved(session: Session, record: RecordId) -> list[tuple[ConceptId, int]]:
+def _hold_approved(session: Session, records: Sequence[RecordId]) -> dict[tuple[ConceptId, int], RecordId]:
+    """The approved versions that rest on one of these consents, held, each with one consent that it rests on."""
     same = (VersionConsentRow.concept_id == VersionStateRow.concept_id) & (
         VersionConsentRow.number == VersionStateRow.number
     )
     statement = (
-        select(VersionStateRow.concept_id, VersionStateRow.number)
+        select(VersionStateRow.concept_id, VersionStateRow.number, VersionConsentRow.consent_id)
         .join(VersionConsentRow, same)
-        .where(VersionConsentRow.consent_id == record, VersionStateRow.status == VersionStatus.APPROVED.value)
-        .order_by(VersionStateRow.concept_id, VersionStateRow.number)
+        .where(VersionConsentRow.consent_id.in_(records), VersionStateRow.status == VersionStatus.APPROVED.value)
+        .order_by(VersionStateRow.concept_id, VersionStateRow.number, VersionConsentRow.consent_id)
         .with_for_update(of=VersionStateRow, key_share=True)
     )
-    return [(concept, number) for concept, number in session.execute(statement).all()]
+    return {(concept, number): record for concept, number, record in session.execute(statement).all()}

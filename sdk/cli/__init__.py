@@ -4,8 +4,9 @@ application   what there is: our commands and those of installed services
 connection    options and outputs that every command shares
 account       whoami
 records       concept, licence
-consent       consent give, list, withdraw
-subject       subject bind, release, list
+consent       consent give, list, receipt, withdraw, confirm, refuse, reinstate
+consent_text  how a consent receipt reads
+subject       subject bind, release, list, event
 train         train
 review        show, approve, reject, revoke
 reviews       review queue, request, assign, comment, comments
@@ -20,7 +21,7 @@ royalties     royalties report, export, verify, compute
 identify      identify
 explain       explain
 export        export key, model-signing, oci
-policy        policy why, test, diff, replay
+policy        policy why, joint, test, diff, replay
 audit         audit log, verify, generations, royalties
 erase         erase
 receipt       receipt get, verify, key

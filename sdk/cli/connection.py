@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -90,6 +91,16 @@ def read_file(path: Path, what: str) -> bytes:
         return path.read_bytes()
     except OSError as exc:
         raise InputError(f"no {what} can be read at {path}: {exc.strerror}") from exc
+
+
+def write_json(document: dict[str, Any], out: Path | None) -> None:
+    """Write a document for other programs to a file, or print it."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    if out is None:
+        say(text)
+        return
+    out.write_text(text + "\n", encoding="utf-8")
+    say(f"written to {out}")
 
 
 def named(cls: Callable[[str], _Name], text: str) -> _Name:

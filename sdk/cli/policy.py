@@ -22,6 +22,7 @@ from sdk.policy.cases import failures, load_cases
 from sdk.policy.cedar import CedarEngine
 from sdk.policy.clauses import Clause, Finding
 from sdk.policy.compare import ChangedRule, compare_bundles
+from sdk.policy.joint import joint_terms
 from sdk.policy.nearest import nearest_changes
 from sdk.policy.replay import ProposedTerms, Replayed, replay
 from sdk.policy.sources import sources_of
@@ -69,6 +70,33 @@ def explain_decision(
         _show_findings(version, findings, decision)
     if not decision.permitted:
         _show_nearest(engine, context)
+
+
+@_policy.command("joint")
+def show_joint_terms(
+    concepts: Annotated[list[str], typer.Argument(help="Versions, such as demo/fox or demo/fox@2.", metavar="REF...")],
+    profile: ProfileOption = None,
+) -> None:
+    """Show what one picture of several concepts may be for: the intersection of their terms, and who keeps whom away."""
+    from sdk.compose.question import version_facts
+
+    with connected(profile) as (chosen, client):
+        versions = [verified(chosen, client, reference) for reference in concepts]
+        granted = _images_granted(client, versions)
+    terms = joint_terms([version_facts(version, now(), granted) for version in versions])
+    limits = {
+        "purposes": terms.purposes,
+        "territories": terms.territories,
+        "channels": terms.channels,
+        "media": terms.media,
+        "applications": terms.applications,
+    }
+    for name, values in limits.items():
+        say(f"{name:<13}{'no limit' if values is None else ', '.join(values) or 'none in common'}")
+    say(f"{'images left':<13}{'no limit' if terms.images_left is None else terms.images_left}")
+    for concept, kept in terms.apart:
+        say(f"{concept} may not appear with {kept}")
+    say("a use of all of them is possible" if terms.usable else "no use of all of them together is possible")
 
 
 @_policy.command("test")

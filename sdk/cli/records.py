@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
-from sdk.cli.connection import ProfileOption, connected, named, read_document, say, show_table
+from sdk.cli.connection import ProfileOption, connected, named, read_document, say, show_table, write_json
 from sdk.spec.api import NewConcept
 from sdk.spec.canonical import validate_wire
-from sdk.spec.ids import ConceptId
+from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.manifest import ConceptKind
+from sdk.spec.odrl import licence_to_odrl
 from sdk.spec.terms import LicenceGrant
 
 commands = typer.Typer()
 _concept = typer.Typer(no_args_is_help=True, help="Name concepts and list them.")
-_licence = typer.Typer(no_args_is_help=True, help="Record licences.")
+_licence = typer.Typer(no_args_is_help=True, help="Record licences and export them.")
 commands.add_typer(_concept, name="concept")
 commands.add_typer(_licence, name="licence")
 
@@ -58,3 +59,16 @@ def grant_licence(
     with connected(profile) as (_, client):
         accepted = client.grant_licence(grant)
         say(f"licence {accepted.id} is recorded, log entry {accepted.receipt.index}")
+
+
+@_licence.command("export")
+def export_licence(
+    licence: Annotated[str, typer.Argument(help="The licence's id.", metavar="ID")],
+    out: Annotated[Path | None, typer.Option("--out", help="Write to this file. [default: print]")] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Write a licence as a W3C ODRL 2.2 agreement (JSON-LD)."""
+    with connected(profile) as (_, client):
+        held = client.get_licence(named(RecordId, licence))
+        tenant = client.whoami().tenant
+    write_json(licence_to_odrl(held, tenant), out)

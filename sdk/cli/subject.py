@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from sdk.cli.connection import ProfileOption, connected, named, read_document, say, show_table
 from sdk.spec.canonical import validate_wire
+from sdk.spec.consent_events import LifeEvent, LifeEventReport
 from sdk.spec.ids import PrincipalId
 from sdk.spec.subjects import SubjectBinding, SubjectRelease
 from sdk.spec.terms import Capacity, Evidence
@@ -66,3 +68,22 @@ def list_subjects(profile: ProfileOption = None) -> None:
             for held in client.list_subjects().subjects
         ]
     show_table("Subjects", ("pseudonym", "principal", "as", "since"), rows)
+
+
+@_subject.command("event")
+def life_event(
+    pseudonym: Pseudonym,
+    event: Annotated[LifeEvent, typer.Argument(help="What happened.")],
+    on: Annotated[str, typer.Option("--on", help="The day on which it happened.", metavar="YYYY-MM-DD")],
+    evidence: Annotated[Path, typer.Option(help="Where it is written, as JSON: document, page, clause.")],
+    profile: ProfileOption = None,
+) -> None:
+    """Report a life event: every consent about the person is asked for anew, and what rests on it is suspended."""
+    proof = read_document(evidence, Evidence, "evidence")
+    members = {"pseudonym": pseudonym, "event": event, "happened_on": on, "evidence": proof}
+    members["salt"] = secrets.token_hex(16)
+    with connected(profile) as (_, client):
+        recorded = client.report_life_event(validate_wire(LifeEventReport, members, "life event"))
+    say(f"to be confirmed anew: {', '.join(recorded.consents)}")
+    say(f"suspended: {', '.join(recorded.suspended) or 'nothing'}")
+    say(f"no longer bound: {', '.join(recorded.released) or 'nobody'}")

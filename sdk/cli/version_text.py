@@ -56,6 +56,7 @@ def _terms(terms: UseTerms) -> dict[str, str]:
         "purposes": _listed(terms.purposes),
         "territories": _listed(terms.territories),
         "channels": _listed(terms.channels),
+        **({"media": _listed(medium.value for medium in terms.media)} if terms.media else {}),
         "term": f"{terms.valid_from:%Y-%m-%d} to {terms.valid_until:%Y-%m-%d}",
     }
 
@@ -70,6 +71,12 @@ def _limits(grant: LicenceGrant) -> dict[str, str]:
         "only for": _listed(grant.applications or ()),
         "only on": _listed(grant.base_models or ()),
         "images": f"at most {grant.max_images}" if grant.max_images else "",
+        "uses": "; ".join(grant.intended_uses or ()),
+        "advised by": grant.represented_by or "",
+        "sublicences": grant.sublicensing.value if grant.sublicensing else "",
+        "unaltered by": _listed(each.value for each in grant.alterations or ()),
+        "not beside": _listed(grant.not_with_categories or ()),
+        "law": grant.governing_law or "",
         "royalty": _royalty(grant.royalty) if grant.royalty else "",
     }
     return {name: text for name, text in limits.items() if text}

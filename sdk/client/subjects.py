@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sdk.client.transport import Params, Service
+from sdk.spec.api import RecordAccepted, VersionList
+from sdk.spec.consent_events import ConsentAnswer, ConsentReceipt, LifeEventRecorded, LifeEventReport
 from sdk.spec.ids import RecordId
 from sdk.spec.subjects import ConsentPage, SubjectAccepted, SubjectBinding, SubjectList, SubjectRelease
-from sdk.spec.terms import Pseudonym
+from sdk.spec.terms import ConsentEvidence, ConsentStatus
+from sdk.spec.texts import Pseudonym
 
 
 class SubjectCalls:
@@ -14,12 +19,39 @@ class SubjectCalls:
     _registry: Service
 
     def list_consents(
-        self, *, subject: Pseudonym | None = None, after: RecordId | None = None, limit: int = 100
+        self,
+        *,
+        subject: Pseudonym | None = None,
+        status: ConsentStatus | None = None,
+        as_of: datetime | None = None,
+        after: RecordId | None = None,
+        limit: int = 100,
     ) -> ConsentPage:
-        """GET /v1/consents: the tenant's; to a subject, those about them."""
-        asked: dict[str, str | None] = {"subject": subject, "after": after, "limit": str(limit)}
-        params: Params = {name: value for name, value in asked.items() if value is not None}
+        """GET /v1/consents: the tenant's; to a subject, those about them. Now, or as they stood at a moment."""
+        moment = as_of.isoformat() if as_of else None
+        asked: dict[str, str | None] = {"subject": subject, "status": status, "as_of": moment, "after": after}
+        params: Params = {name: value for name, value in asked.items() if value is not None} | {"limit": str(limit)}
         return self._registry.get("/v1/consents", ConsentPage, params)
+
+    def consent_as_of(self, consent: RecordId, as_of: datetime) -> ConsentEvidence:
+        """GET /v1/consents/{id}?as_of=: how it stood at a moment."""
+        return self._registry.get(f"/v1/consents/{consent}", ConsentEvidence, {"as_of": as_of.isoformat()})
+
+    def consent_receipt(self, consent: RecordId) -> ConsentReceipt:
+        """GET /v1/consents/{id}/receipt: for the person to keep; its proofs are still to be verified."""
+        return self._registry.get(f"/v1/consents/{consent}/receipt", ConsentReceipt)
+
+    def answer_consent(self, consent: RecordId, answer: ConsentAnswer) -> RecordAccepted:
+        """POST /v1/consents/{id}/answers: confirm it anew, or refuse to."""
+        return self._registry.post(f"/v1/consents/{consent}/answers", answer, RecordAccepted)
+
+    def reinstate(self, consent: RecordId) -> VersionList:
+        """POST /v1/consents/{id}/reinstatement: approve again what was suspended until it was confirmed anew."""
+        return self._registry.post(f"/v1/consents/{consent}/reinstatement", None, VersionList)
+
+    def report_life_event(self, report: LifeEventReport) -> LifeEventRecorded:
+        """POST /v1/subjects/life-events: every consent about the person falls due."""
+        return self._registry.post("/v1/subjects/life-events", report, LifeEventRecorded)
 
     def bind_subject(self, binding: SubjectBinding) -> SubjectAccepted:
         """POST /v1/subjects: this principal is, or speaks for, the person behind a pseudonym."""

@@ -29,14 +29,15 @@ def composition_context(
         domain=PolicyDomain.COMPOSITION,
         action="compose",
         principal=asker,
-        concepts=tuple(_facts(version, at, images_granted or {}) for version in versions),
+        concepts=tuple(version_facts(version, at, images_granted or {}) for version in versions),
         use=use,
         count=count,
         at=at,
     )
 
 
-def _facts(version: VerifiedVersion, at: datetime, images_granted: Mapping[RecordId, int]) -> ConceptFacts:
+def version_facts(version: VerifiedVersion, at: datetime, images_granted: Mapping[RecordId, int]) -> ConceptFacts:
+    """What policies may know of a version at the moment `at`."""
     bundle = version.bundle
     return concept_facts(
         concept=bundle.concept,

@@ -25,6 +25,7 @@ FACT_NAMES: Final = frozenset(
         "concept", "version", "kind", "status", "owner", "trainer_of_record", "review_requested_by",
         "purposes", "territories", "channels", "prohibited_uses", "not_with",
         "categories", "exclusive_in", "applications", "base_model", "base_models", "images_left", "approvals",
+        "media", "not_with_categories", "uses_described",
         "asked_purpose", "asked_territory", "asked_channel", "asked_count", "others", "other_categories",
     }
 )  # fmt: skip
@@ -138,6 +139,9 @@ def _concept_words(context: PolicyContext, facts: ConceptFacts) -> dict[str, str
         "base_models": _listed(facts.base_models or ()),
         "images_left": _number(facts.images_left),
         "approvals": _number(facts.approvals),
+        "media": _listed(facts.media or ()),
+        "not_with_categories": _listed(facts.not_with_categories or ()),
+        "uses_described": "yes" if facts.uses_described else "no",
         "others": _listed(other_concepts(context, facts)),
         "other_categories": _listed(other_categories(context, facts)),
     }

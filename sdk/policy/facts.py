@@ -20,7 +20,6 @@ from sdk.spec.terms import (
     AgeClass,
     ConsentEvidence,
     ConsentRecord,
-    ConsentStatus,
     LicenceEvidence,
     LicenceGrant,
     UseTerms,
@@ -62,7 +61,7 @@ def concept_facts(
         owner=owner,
         trainer_of_record=trainer_of_record,
         review_requested_by=review_requested_by,
-        consent_live=bool(records) and all(_is_live(consent, at) for consent in consents),
+        consent_live=bool(records) and all(consent.live_at(at) for consent in consents),
         licence_live=bool(grants) and all(grant.terms.live_at(at) for grant in grants),
         covers_concept=complete and all(concept in record.covers for record in held),
         has_minor=any(record.age_class is AgeClass.MINOR for record in records),
@@ -78,11 +77,14 @@ def concept_facts(
         base_models=_limited_by_all([grant.base_models for grant in grants]),
         images_left=_images_left(licences, images_granted),
         approvals=approvals,
+        media=_limited_by_all([record.terms.media for record in held]),
+        not_with_categories=_named_by_any([grant.not_with_categories for grant in grants]),
+        uses_described=True if grants and all(map(_describes_uses, grants)) else None,
     )
 
 
-def _is_live(consent: ConsentEvidence, at: datetime) -> bool:
-    return consent.status is ConsentStatus.GIVEN and consent.record.terms.live_at(at)
+def _describes_uses(grant: LicenceGrant) -> bool:
+    return grant.intended_uses is not None or grant.represented_by is not None
 
 
 def _granted_by_all(grants: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -101,6 +101,8 @@ def _of_others(context: PolicyContext, facts: ConceptFacts) -> Iterator[Change]:
     yield _change(facts, f"{name_it} names {context.principal.id}", owner, applications=(context.principal.id,))
     yield _change(facts, f"{name_it} allows this base model", owner, base_models=None)
     yield _change(facts, f"{name_it} is not exclusive", owner, exclusive_in=None)
+    yield _change(facts, f"obtain a consent and a licence of {name} that grant images", owner, media=None)
+    yield _change(facts, f"{name_it} allows these categories beside it", owner, not_with_categories=None)
     yield _change(facts, f"{name_it} allows {context.count or 1} images more", owner, images_left=None)
     yield _change(facts, f"have a second reviewer approve a version of {facts.concept}", "a reviewer", approvals=2)
     beside = {other.concept for other in context.concepts}

@@ -32,6 +32,7 @@ _BOTH: Final[dict[str, Callable[[ConsentRecord | LicenceGrant], str]]] = {
     "resource.purposes": lambda record: _listed(record.terms.purposes),
     "resource.territories": lambda record: _listed(record.terms.territories),
     "resource.channels": lambda record: _listed(record.terms.channels),
+    "resource.media": lambda record: _listed(record.terms.media or ("any medium",)),
     "resource.covers_concept": lambda record: _listed(record.covers),
 }
 _CONSENT: Final[dict[str, Callable[[ConsentEvidence], str]]] = {
@@ -44,6 +45,8 @@ _LICENCE: Final[dict[str, Callable[[LicenceEvidence], str]]] = {
     "resource.not_with": lambda licence: f"never with {_listed(licence.grant.not_with)}",
     "resource.categories": lambda licence: f"it is {_listed(licence.grant.categories or ())}",
     "resource.exclusive_in": lambda licence: f"alone among {_listed(licence.grant.exclusive_in or ())}",
+    "resource.not_with_categories": lambda licence: f"never with {_listed(licence.grant.not_with_categories or ())}",
+    "resource.uses_described": lambda licence: _listed(licence.grant.intended_uses or ("no intended use",)),
     "resource.applications": lambda licence: f"for {_listed(licence.grant.applications or ('any application',))}",
     "resource.base_models": lambda licence: f"on {_listed(licence.grant.base_models or ('any base model',))}",
     "resource.images_left": lambda licence: f"at most {licence.grant.max_images or 'any number of'} images",

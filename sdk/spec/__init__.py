@@ -6,11 +6,16 @@ canonical       RFC 8785 bytes out, strict JSON in
 envelope        DSSE
 statements      in-toto statements: training, approval, rejection, revocation, generation, audit
 manifest        what a concept version is
+texts           short texts, pseudonyms
+specific        whether an intended use is described specifically enough
 terms           consent records and licence grants
 money           amounts, percentages, currencies, never floats
 royalty         what is owed under a licence, as data
+consent_events  what happens to a consent after it was given, and its receipt
 subjects        who a person behind a pseudonym is
 policy          what a policy sees, what it answers
+odrl            a licence as an ODRL 2.2 agreement
+dpv             a consent receipt in the Data Privacy Vocabulary
 log_entry       one logged fact, its receipt
 merkle          RFC 6962 hashes and proofs
 log_checkpoint  C2SP signed notes

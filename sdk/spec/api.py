@@ -15,11 +15,15 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     PUT   /v1/blobs/{digest}                                 bytes -> 201, or 200 when already there
     GET   /v1/blobs/{digest}                                 bytes of a document (reviewer, owner, trainer, auditor)
     POST  /v1/consents                                       ConsentRecord -> RecordAccepted
-    GET   /v1/consents?subject=&after=&limit=                ConsentPage (of sdk.spec.subjects; a subject: about them)
-    GET   /v1/consents/{id}                                  ConsentEvidence
+    GET   /v1/consents?subject=&status=&as_of=&after=&limit= ConsentPage (of sdk.spec.subjects; a subject: about them)
+    GET   /v1/consents/{id}?as_of=                           ConsentEvidence
+    GET   /v1/consents/{id}/receipt                          ConsentReceipt (of sdk.spec.consent_events)
+    POST  /v1/consents/{id}/answers                          ConsentAnswer -> RecordAccepted
+    POST  /v1/consents/{id}/reinstatement                    nothing -> VersionList (of what is approved again)
     POST  /v1/consents/{id}/withdrawal                       Withdrawal -> RecordAccepted
     POST  /v1/subjects                                       SubjectBinding -> SubjectAccepted
     POST  /v1/subjects/release                               SubjectRelease -> SubjectAccepted
+    POST  /v1/subjects/life-events                           LifeEventReport -> LifeEventRecorded
     GET   /v1/subjects                                       SubjectList (a subject: their own)
     POST  /v1/erasures                                       ErasureRequest -> ErasureAccepted (of sdk.spec.erasure)
     GET   /v1/erasures                                       ErasureList

@@ -10,7 +10,7 @@ from sdk.spec.envelope import Envelope
 from sdk.spec.ids import PrincipalId, RecordId
 from sdk.spec.log_entry import LogReceipt
 from sdk.spec.statements import Predicate
-from sdk.spec.terms import Pseudonym
+from sdk.spec.texts import Pseudonym
 
 
 class ErasureRequest(WireModel):

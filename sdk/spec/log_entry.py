@@ -35,6 +35,9 @@ class AuditEventType(StrEnum):
     CONCEPT_CREATED = "concept:created"
     CONSENT_GIVEN = "consent:given"
     CONSENT_WITHDRAWN = "consent:withdrawn"
+    CONSENT_REFUSED = "consent:refused"  # at first, or when asked anew
+    CONSENT_ASKED = "consent:asked"  # a life event: it has to be confirmed anew
+    CONSENT_RECONFIRMED = "consent:reconfirmed"
     SUBJECT_BOUND = "subject:bound"  # a principal is, or speaks for, the person behind a pseudonym
     SUBJECT_RELEASED = "subject:released"  # and is or does so no more
     SUBJECT_ERASED = "subject:erased"  # the keys of everything about a person are destroyed; names no person

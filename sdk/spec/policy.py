@@ -14,7 +14,7 @@ from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId
 from sdk.spec.manifest import ConceptKind
-from sdk.spec.terms import Territory, Vocabulary
+from sdk.spec.terms import Medium, Territory, Vocabulary
 
 
 class PolicyDomain(StrEnum):
@@ -88,6 +88,9 @@ class ConceptFacts(WireModel):
     base_models: tuple[Digest, ...] | None = None  # none: no licence limits it
     images_left: int | None = None  # under the tightest licence; none: no licence limits it
     approvals: int | None = None  # reviewers who approved the version
+    media: tuple[Medium, ...] | None = None  # none: no record limits it
+    not_with_categories: tuple[Vocabulary, ...] | None = None  # of others in the same picture
+    uses_described: bool | None = None  # every licence says which uses are meant, or who advised the person
 
 
 class PolicyContext(WireModel):

@@ -12,14 +12,12 @@ fee is what the application states for a generation, in the same currency; who m
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from sdk.spec.canonical import WireModel
 from sdk.spec.money import Amount, Currency, Percentage
-
-Payee = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+from sdk.spec.texts import Pseudonym
 
 
 class RoyaltyPeriod(StrEnum):
@@ -34,7 +32,7 @@ class RoyaltyPeriod(StrEnum):
 class RoyaltyTerms(WireModel):
     """How the rights holder of a licence is paid."""
 
-    payee: Payee | None = None  # a pseudonym; none: the rights holder
+    payee: Pseudonym | None = None  # none: the rights holder
     currency: Currency
     per_image: Amount | None = None
     percent_of_fee: Percentage | None = None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from sdk.spec.api import Moment
 from sdk.spec.canonical import WireModel
 from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, RecordId
 from sdk.spec.log_entry import LogReceipt
-from sdk.spec.terms import Capacity, ConsentEvidence, Evidence, Pseudonym, ShortText
+from sdk.spec.terms import Capacity, ConsentEvidence, ConsentStatus, Evidence
+from sdk.spec.texts import Pseudonym, ShortText
 
 
 class SubjectBinding(WireModel):
@@ -57,12 +59,14 @@ class ConsentQuery(WireModel):
     """The filters of GET /v1/consents."""
 
     subject: Pseudonym | None = None
+    status: ConsentStatus | None = None
+    as_of: Moment | None = None  # as they stood then; those recorded later are left out
     after: RecordId | None = None
     limit: int = Field(default=100, ge=1, le=500)
 
 
 class ConsentPage(WireModel):
-    """Consents with their status now, by id."""
+    """Consents with their status, by id. A page may be short, or empty, before the last: `next_after` says whether to go on."""
 
     consents: tuple[ConsentEvidence, ...]
     next_after: RecordId | None = None

@@ -6,9 +6,9 @@ evidence is a document named by digest, never the document itself.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 
@@ -16,16 +16,18 @@ from sdk.spec.canonical import WireModel
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.royalty import RoyaltyTerms
+from sdk.spec.specific import IntendedUse
+from sdk.spec.texts import Pseudonym, Salt, ShortText
 
-ShortText = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
-Pseudonym = ShortText
-"""What a person is called in records; who that is, is written down elsewhere."""
 Territory = Annotated[str, Field(pattern=r"^(?:[A-Z]{2}|WORLD)$")]
 """ISO 3166-1 alpha-2, or WORLD."""
+Jurisdiction = Annotated[str, Field(pattern=r"^[A-Z]{2}(?:-[A-Z0-9]{1,3})?$")]
+"""Whose law: ISO 3166-1 alpha-2, or a part of it by ISO 3166-2: `JP`, `US-CA`."""
 Vocabulary = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 """A purpose or a channel, lower case: `advertising`, `web`."""
 
 WORLD = "WORLD"
+_FIRST_ZONE: Final = timedelta(hours=14)  # UTC+14, where a day begins before it begins anywhere else
 
 
 class AgeClass(StrEnum):
@@ -39,9 +41,12 @@ class AgeClass(StrEnum):
 class ConsentStatus(StrEnum):
     """What the events of a consent record amount to."""
 
+    REQUESTED = "requested"  # asked for and not answered; every record starts here, none is stored so
     GIVEN = "given"
+    REFUSED = "refused"  # at first, or when asked to re-confirm; final
+    RECONFIRMATION_DUE = "reconfirmation-due"  # a life event: it does not count until it is confirmed anew
     WITHDRAWN = "withdrawn"  # by the subject or who speaks for them; final
-    EXPIRED = "expired"  # the term is over
+    EXPIRED = "expired"  # the term is over; a new record is needed, for approvals sign the term
 
 
 class Capacity(StrEnum):
@@ -53,12 +58,66 @@ class Capacity(StrEnum):
     AGENT = "agent"
 
 
+class VitalStatus(StrEnum):
+    """Whether the subject lives when consent is expressed."""
+
+    LIVING = "living"
+    DECEASED = "deceased"
+
+
+class Expression(StrEnum):
+    """How a consent was expressed."""
+
+    SIGNATURE = "signature"  # by hand, on a document
+    ELECTRONIC_SIGNATURE = "electronic-signature"
+    FORM = "form"  # of a web page or an application
+    MESSAGE = "message"  # an e-mail or letter
+    SPOKEN = "spoken"  # and recorded
+    CREDENTIAL = "credential"  # in the registry itself, as the subject
+
+
+class LegalBasis(StrEnum):
+    """On what the processing rests in law."""
+
+    CONSENT = "consent"  # GDPR 6(1)(a)
+    EXPLICIT_CONSENT = "explicit-consent"  # GDPR 9(2)(a)
+    CONTRACT = "contract"  # GDPR 6(1)(b), such as a model release for a fee
+
+
+class Medium(StrEnum):
+    """What may be made; a channel says where it is shown."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+    MODEL_3D = "model-3d"
+
+
+class Sublicensing(StrEnum):
+    """Whether the licensee may let others use the works."""
+
+    NONE = "none"
+    WITH_APPROVAL = "with-approval"  # of the rights holder, each time
+    ALLOWED = "allowed"
+
+
+class Alteration(StrEnum):
+    """What a licence forbids to do to pictures afterwards (PLUS image alteration constraints)."""
+
+    CROP = "crop"
+    FLIP = "flip"
+    RETOUCH = "retouch"
+    RECOLOUR = "recolour"
+    MERGE = "merge"  # with other pictures
+
+
 class UseTerms(WireModel):
     """Which uses are covered: an enumeration, so that what is not named is not granted."""
 
     purposes: tuple[Vocabulary, ...] = Field(min_length=1)
     territories: tuple[Territory, ...] = Field(min_length=1)
     channels: tuple[Vocabulary, ...] = Field(min_length=1)
+    media: tuple[Medium, ...] | None = Field(default=None, min_length=1)  # none named: images, as everything here makes
     valid_from: AwareDatetime
     valid_until: AwareDatetime
 
@@ -82,7 +141,10 @@ class Evidence(WireModel):
 
 
 class ConsentRecord(WireModel):
-    """One act of consent, as recorded. Withdrawal and expiry are later events, not edits."""
+    """One act of consent, as recorded, with the fields of ISO/IEC TS 27560. What comes later are events, not edits.
+
+    A member that may be absent was not asked for by earlier releases; absent, it says nothing.
+    """
 
     covers: tuple[ConceptId, ...] = Field(min_length=1)
     subject: Pseudonym
@@ -96,7 +158,40 @@ class ConsentRecord(WireModel):
     expressed_by: ShortText
     expressed_as: Capacity
     expressed_on: date
-    salt: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None  # without it nobody can guess the record
+    salt: Salt | None = None  # without it nobody can guess the record
+    expressed_through: Expression | None = None
+    represented_by: ShortText | None = None  # counsel or union that advised the subject
+    vital_status: VitalStatus | None = None
+    died_on: date | None = None
+    of_age_on: date | None = None  # the day on which a minor comes of age
+    controller_contact: ShortText | None = None
+    notice_document: Digest | None = None  # the very notice that was shown
+    legal_basis: LegalBasis | None = None
+    jurisdiction: Jurisdiction | None = None
+    personal_data: tuple[Vocabulary, ...] | None = Field(default=None, min_length=1)  # such as face, body, voice
+    recipients: tuple[ShortText, ...] | None = Field(default=None, min_length=1)
+    stored_in: tuple[Territory, ...] | None = Field(default=None, min_length=1)
+    retained_until: date | None = None
+    refused: Literal[True] | None = None  # the answer was no: recorded, and nothing is granted
+
+    @model_validator(mode="after")
+    def _is_of_one_life(self) -> ConsentRecord:
+        if self.died_on is not None and self.vital_status is not VitalStatus.DECEASED:
+            raise ValueError("died_on is the day of death: vital_status must be deceased")
+        after_death = self.died_on is not None and self.expressed_on >= self.died_on
+        if after_death and self.expressed_as is not Capacity.ESTATE:
+            raise ValueError(f"the subject died on {self.died_on}: after that only the estate expresses consent")
+        if self.of_age_on is not None and self.age_class is not AgeClass.MINOR:
+            raise ValueError("of_age_on is for a minor: age_class must be minor")
+        if self.of_age_on and self.expressed_on < self.of_age_on and self.expressed_as is Capacity.SELF:
+            raise ValueError(f"the subject comes of age on {self.of_age_on}: before that a guardian expresses consent")
+        return self
+
+    def of_age_unconfirmed(self, confirmed_on: date | None, moment: datetime) -> bool:
+        """Whether the subject came of age by `moment`, anywhere on Earth, and has not said yes since."""
+        if self.of_age_on is None or (moment + _FIRST_ZONE).date() < self.of_age_on:
+            return False
+        return max(self.expressed_on, confirmed_on or self.expressed_on) < self.of_age_on
 
 
 class LicenceGrant(WireModel):
@@ -118,6 +213,13 @@ class LicenceGrant(WireModel):
     base_models: tuple[Digest, ...] | None = Field(default=None, min_length=1)  # none named: any base model
     max_images: int | None = Field(default=None, ge=1)  # images granted under it in all; none: as many as are asked for
     royalty: RoyaltyTerms | None = None  # none: nothing is owed for uses
+    intended_uses: tuple[IntendedUse, ...] | None = Field(default=None, min_length=1)  # reasonably specific, in words
+    represented_by: ShortText | None = None  # counsel or union that advised the person
+    authority: Evidence | None = None  # by what right a guardian, estate or agent grants it
+    sublicensing: Sublicensing | None = None
+    alterations: tuple[Alteration, ...] | None = Field(default=None, min_length=1)  # what must not be done to pictures
+    not_with_categories: tuple[Vocabulary, ...] | None = Field(default=None, min_length=1)  # of the others in a picture
+    governing_law: Jurisdiction | None = None
     evidence: Evidence
 
 
@@ -128,6 +230,12 @@ class ConsentEvidence(WireModel):
     digest: Digest
     record: ConsentRecord
     status: ConsentStatus
+    confirmed_on: date | None = None  # when it was last confirmed anew
+
+    def live_at(self, moment: datetime) -> bool:
+        """Whether it counts at `moment`: given, inside its term, and not the consent for a child who is one no more."""
+        due = self.record.of_age_unconfirmed(self.confirmed_on, moment)
+        return self.status is ConsentStatus.GIVEN and self.record.terms.live_at(moment) and not due
 
 
 class LicenceEvidence(WireModel):

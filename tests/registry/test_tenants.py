@@ -15,7 +15,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from support.registry import RegistryUnderTest
+from support.governed import EVIDENCE
+from support.registry import START, RegistryUnderTest
 from support.versions import FOX, Steps, Submitted, accepted, refused, stand_in_fingerprint
 
 from registry.db import Base
@@ -23,6 +24,7 @@ from registry.webhooks.delivery import Due, deliver
 from registry.webhooks.sending import Attempt
 from sdk.spec.api import AliasChange, AliasChanges, NewConcept, Withdrawal
 from sdk.spec.canonical import encode_canonical
+from sdk.spec.consent_events import ConsentAnswer, ConsentEvent, LifeEvent, LifeEventReport
 from sdk.spec.digest import Digest
 from sdk.spec.erasure import ErasureRequest
 from sdk.spec.identify import IdentifyQuery
@@ -30,7 +32,7 @@ from sdk.spec.ids import AliasName, ConceptId, PrincipalId, TenantName
 from sdk.spec.manifest import ArtefactRole, ConceptKind
 from sdk.spec.recall import NoticeAcknowledgement
 from sdk.spec.subjects import SubjectBinding, SubjectRelease
-from sdk.spec.terms import Capacity
+from sdk.spec.terms import Capacity, Expression
 
 DEMO, OTHER = TenantName("demo"), TenantName("other")
 MASK: Final = b"a mask"
@@ -71,6 +73,7 @@ def demo(registry: RegistryUnderTest) -> Lives:
     accepted(steps.assign(version, "reviewer"))
     accepted(steps.review(version))
     accepted(steps.post("owner", "/v1/subjects", BINDING))
+    accepted(steps.post("owner", f"/v1/consents/{version.consent}/answers", ANSWER))
     changes = (AliasChange(concept=FOX, alias=AliasName("stable"), number=1),)
     accepted(steps.post("owner", "/v1/aliases", AliasChanges(changes=changes)))
     grant = accepted(steps.compose(version))
@@ -201,6 +204,19 @@ def _record(demo: Lives, part: str) -> str:
 BINDING: Final = SubjectBinding(pseudonym="subject-0001", principal=PrincipalId("demo/subject"), capacity=Capacity.SELF)
 
 
+ANSWER: Final = ConsentAnswer(
+    answer=ConsentEvent.RECONFIRM,
+    expressed_by="subject-0001",
+    expressed_as=Capacity.SELF,
+    expressed_on=START.date(),
+    expressed_through=Expression.SIGNATURE,
+    evidence=EVIDENCE,
+)
+LIFE_EVENT: Final = LifeEventReport(
+    pseudonym="subject-0001", event=LifeEvent.AGENT_CHANGED, happened_on=START.date(), evidence=EVIDENCE
+)
+
+
 def _binding(demo: Lives) -> bytes:
     return encode_canonical(BINDING)
 
@@ -257,6 +273,16 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("POST", "/v1/consents"): refused_with(422, "/v1/consents", _own_terms("consent")),
     ("GET", "/v1/consents"): of_its_own("/v1/consents"),
     ("GET", "/v1/consents/{consent}"): hidden(lambda demo: f"/v1/consents/{demo.version.consent}"),
+    ("GET", "/v1/consents/{consent}/receipt"): hidden(lambda demo: f"/v1/consents/{demo.version.consent}/receipt"),
+    ("POST", "/v1/consents/{consent}/answers"): hidden(
+        lambda demo: f"/v1/consents/{demo.version.consent}/answers", lambda demo: encode_canonical(ANSWER)
+    ),
+    ("POST", "/v1/consents/{consent}/reinstatement"): hidden(
+        lambda demo: f"/v1/consents/{demo.version.consent}/reinstatement", name="other-reviewer"
+    ),
+    ("POST", "/v1/subjects/life-events"): hidden(
+        lambda demo: "/v1/subjects/life-events", lambda demo: encode_canonical(LIFE_EVENT)
+    ),
     ("POST", "/v1/consents/{consent}/withdrawal"): hidden(
         lambda demo: f"/v1/consents/{demo.version.consent}/withdrawal",
         lambda demo: encode_canonical(Withdrawal(reason="x")),

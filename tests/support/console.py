@@ -83,6 +83,7 @@ class ConsoleWorld:
         """Every page that a signed-in person can open."""
         lists = (
             "/queue",
+            "/consents",
             "/concepts",
             "/generations",
             "/accounts",

@@ -59,6 +59,7 @@ _UNLOGGED = {  # logged with the row they belong to; a column to try to change
     "version_previews": "number",
 }
 FOX = ConceptId("demo/fox")
+INTENDED_USE = "posters of the singer in a red coat for the 2027 spring tour, shown in Tokyo"
 USE = Use(purpose="advertising", territory="JP", channel="web")
 
 
@@ -125,9 +126,10 @@ class Steps:
         self.concept(concept, kind)
         for content in (embedding, *(files or {}).values()):
             self.upload(content)
+        described = {"intended_uses": (INTENDED_USE,)} if kind is ConceptKind.PERSON else {}
         records = {
             "consents": (RecordId(self.consent(concept)["id"]),),
-            "licences": (RecordId(self.licence(concept)["id"]),),
+            "licences": (RecordId(self.licence(concept, **described)["id"]),),
         }
         made = make_manifest(embedding, **{"concept": concept, "kind": kind} | records | changes)
         more = tuple(_described(role, content) for role, content in (files or {}).items())

@@ -17,6 +17,7 @@ from sdk.spec.log_entry import AuditEventType
 
 READS = {  # who reads what; everybody else is refused
     "/queue": {"reviewer", "second-reviewer", "owner", "trainer", "auditor"},
+    "/consents": {"reviewer", "second-reviewer", "owner", "trainer", "auditor"},
     "/log": {"auditor"},
     "/log/0": {"auditor"},
     "/generations": {"owner", "trainer", "auditor", "app"},

@@ -15,11 +15,22 @@ from registry.console.language import Language
 from registry.console.pages import HERE
 from registry.console.words import WORDS, say
 from sdk.spec.bundle import VersionStatus
+from sdk.spec.consent_events import ConsentEvent, LifeEvent
 from sdk.spec.denials import DeniedAct
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.policy import Effect
 from sdk.spec.royalty import RoyaltyPeriod
-from sdk.spec.terms import AgeClass, Capacity, ConsentStatus
+from sdk.spec.terms import (
+    AgeClass,
+    Alteration,
+    Capacity,
+    ConsentStatus,
+    Expression,
+    LegalBasis,
+    Medium,
+    Sublicensing,
+    VitalStatus,
+)
 
 CLOSED: dict[str, type[StrEnum]] = {
     "status": VersionStatus,
@@ -29,6 +40,14 @@ CLOSED: dict[str, type[StrEnum]] = {
     "consent-status": ConsentStatus,
     "effect": Effect,
     "royalty-period": RoyaltyPeriod,
+    "consent-event": ConsentEvent,
+    "life-event": LifeEvent,
+    "vital-status": VitalStatus,
+    "expression": Expression,
+    "legal-basis": LegalBasis,
+    "medium": Medium,
+    "sublicensing": Sublicensing,
+    "alteration": Alteration,
     "language": Language,
     "act": Verdict,
     "denied-act": DeniedAct,

@@ -44,7 +44,9 @@ class TestReinstate:
         assert steps.events(version.name)[-1] == ("version:reinstated", "demo/owner")
         bundle = VersionBundle.model_validate(steps.get("app", "/v1/resolve?ref=demo/fox"))
         trust, now = registry.runtime.trust_root, registry.clock.now
-        assert verify_version(bundle, ref=parse_version_ref("demo/fox"), trust=trust, now=now).approvers
+        listed = registry.client(None).get("/v1/status/demo/0").content
+        ref = parse_version_ref("demo/fox")
+        assert verify_version(bundle, ref=ref, trust=trust, now=now, status_list=listed).approvers
 
     def test_once(self, registry: RegistryUnderTest) -> None:
         version = Steps(registry).approved()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.governed import licence_grant
 from support.registry import POLICIES, RegistryUnderTest
-from support.versions import USE, Steps, accepted
+from support.versions import FOX, USE, Steps, accepted
 
 from sdk.cli.application import run
 from sdk.client import Client
@@ -261,3 +261,21 @@ class TestReplay:
         accepted(Steps(registry).compose(Steps(registry).approved()))
         assert "1 decisions" in command("replay", str(proposed), name="app")[1]
         assert command("replay", str(proposed), name="reviewer")[0] == 1
+
+
+class TestJoint:
+    def test_shows_the_intersection_and_who_keeps_whom_away(
+        self, registry: RegistryUnderTest, command: Command
+    ) -> None:
+        steps = Steps(registry)
+        narrow = steps.licence(FOX, terms=steps.terms(purposes=("editorial",)), not_with=(SHRINE,), max_images=9)
+        steps.approved(FOX, licences=(narrow["id"],))
+        steps.approved(SHRINE, embedding=b"s")
+        status, out = command("joint", "demo/fox", "demo/shrine")
+        assert status == 0
+        assert "purposes     editorial\n" in out
+        assert "media        no limit" in out
+        assert "images left  9" in out
+        assert "demo/fox may not appear with demo/shrine" in out
+        assert "no use of all of them together is possible" in out
+        assert "a use of all of them is possible" in command("joint", "demo/fox")[1]

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from support.governed import (
+    EVIDENCE,
     FOX,
     NOW,
     World,
@@ -38,6 +39,13 @@ from sdk.errors import (
 )
 from sdk.spec import access, api, recall, review, training, webhooks
 from sdk.spec.canonical import WireModel, encode_canonical
+from sdk.spec.consent_events import (
+    ConsentAnswer,
+    ConsentEventView,
+    ConsentReceipt,
+    LifeEventRecorded,
+    LifeEventReport,
+)
 from sdk.spec.denials import DenialPage, DenialQuery
 from sdk.spec.digest import Digest
 from sdk.spec.erasure import ErasureAccepted, ErasureList
@@ -158,6 +166,23 @@ VIEW = api.GenerationView(
 )
 RAW = object()
 ERASED = ErasureAccepted(id=record_id("era"), certificate=WORLD.attestation, receipt=RECEIPT)
+ANSWER = ConsentAnswer(
+    answer="re-confirm",
+    expressed_by="subject-0001",
+    expressed_as="self",
+    expressed_on=NOW.date(),
+    expressed_through="credential",
+)
+LIFE_EVENT = LifeEventReport(pseudonym="subject-0001", event="died", happened_on=NOW.date(), evidence=EVIDENCE)
+CONSENT_RECEIPT = ConsentReceipt(
+    id=record_id("con"),
+    digest=DIGEST,
+    record=consent_record(),
+    status="given",
+    events=(ConsentEventView(event="give", at=NOW, status="given", recorded_by="demo/owner", receipt=RECEIPT),),
+    issued_at=NOW,
+    issued_by="log.test/imprimatur",
+)
 BINDING = SubjectBinding(pseudonym="subject-0001", principal="demo/aiko", capacity="self")
 
 ALIAS = api.AliasView(concept=FOX, alias="stable", number=1, set_by="demo/owner", set_at=NOW, log_index=1)
@@ -237,6 +262,23 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         "GET /v1/consents?subject=subject-0001&limit=100",
         lambda c: c.list_consents(subject="subject-0001"),
         ConsentPage(consents=(consent_evidence(),)),
+    ),
+    (
+        "GET /v1/consents/{id}?as_of=2026-11-24T12%3A00%3A00%2B00%3A00",
+        lambda c: c.consent_as_of(record_id("con"), NOW),
+        consent_evidence(),
+    ),
+    ("GET /v1/consents/{id}/receipt", lambda c: c.consent_receipt(record_id("con")), CONSENT_RECEIPT),
+    ("POST /v1/consents/{id}/answers", lambda c: c.answer_consent(record_id("con"), ANSWER), ACCEPTED),
+    (
+        "POST /v1/consents/{id}/reinstatement",
+        lambda c: c.reinstate(record_id("con")),
+        api.VersionList(versions=(VERSION,)),
+    ),
+    (
+        "POST /v1/subjects/life-events",
+        lambda c: c.report_life_event(LIFE_EVENT),
+        LifeEventRecorded(digest=DIGEST, consents=(), suspended=(), released=(), receipts=()),
     ),
     ("POST /v1/subjects", lambda c: c.bind_subject(BINDING), SubjectAccepted(digest=DIGEST, receipt=RECEIPT)),
     (
