@@ -17,7 +17,7 @@ variants      variants
 canvas        --size and --place, which both share
 usage         usage
 ledger        ledger: refused attempts
-royalties     royalties report, export, verify, compute
+royalties     royalties report, export, verify, compute, statement
 identify      identify
 explain       explain
 export        export key, model-signing, oci

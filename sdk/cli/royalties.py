@@ -15,11 +15,14 @@ import typer
 from sdk.audit import verify_log
 from sdk.cli.connection import ProfileOption, connected, console, named, now, read_file, say, show_table
 from sdk.client import Client
-from sdk.errors import VerificationError
+from sdk.errors import InputError, VerificationError
 from sdk.profile import load_profile
 from sdk.resolve import load_trust_root
 from sdk.royalties.ledger import LedgerFault, VerifiedLedger, missing_receipts, verify_ledger, write_ledger
 from sdk.royalties.report import report_of
+from sdk.royalties.statement import encode_csv, statement_of
+from sdk.royalties.statement_pdf import encode_pdf
+from sdk.royalties.statement_words import StatementLanguage
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.ids import RecordId
 from sdk.spec.ledger import LedgerPage, LedgerQuery
@@ -124,6 +127,36 @@ def compute(
         out.write_bytes(encode_canonical(report))
         say(f"report: {out}")
     raise_for_faults(faults)
+
+
+@_royalties.command("statement")
+def write_statement(
+    ledger: LedgerArgument,
+    out: Annotated[Path, typer.Option(help="Write the statement here: a name ending in .pdf or .csv.")],
+    licence: Annotated[
+        str | None, typer.Option(help="The licence. Default: the one that the ledger is of.", show_default=False)
+    ] = None,
+    language: Annotated[StatementLanguage, typer.Option(help="Of a PDF.")] = StatementLanguage.ENGLISH,
+    font: Annotated[
+        Path | None, typer.Option(help="A font file for letters beyond Latin-1 in a PDF.", show_default=False)
+    ] = None,
+    trust_root: TrustRootOption = None,
+    log: LogOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Write a statement for the rights holder of a licence, as PDF or CSV, from a ledger that holds."""
+    read, faults = read_ledger(ledger, trust_root, log, profile)
+    raise_for_faults(faults)
+    statement = statement_of(read, named(RecordId, licence) if licence else None, now=now())
+    if out.suffix == ".csv":
+        content = encode_csv(statement)
+    elif out.suffix == ".pdf":
+        content = encode_pdf(statement, language=language, font=font)
+    else:
+        raise InputError(f"a statement is a .pdf or a .csv, not {out.name}")
+    out.write_bytes(content)
+    say(f"{statement.payee}: {statement.account.terms.currency} {statement.account.due}")
+    say(f"statement: {out}")
 
 
 def show_report_of(report: RoyaltyReport) -> None:

@@ -151,6 +151,21 @@ class TestCompute:
         assert "statement that its result names is missing" in told.out
 
 
+class TestStatement:
+    def test_is_written_for_people_and_for_spreadsheets(
+        self, ledger: Path, trust_root: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        page = parse_wire(LedgerPage, ledger.read_bytes().strip(), "page")
+        told = ["royalties", "statement", str(ledger), "--trust-root", trust_root, "--licence", page.licences[0].id]
+        for name in ("statement.pdf", "statement.csv"):
+            assert run([*told, "--out", str(tmp_path / name)]) == 0
+        assert "holder-0001: EUR 6.00" in capsys.readouterr().out
+        assert (tmp_path / "statement.pdf").read_bytes().startswith(b"%PDF")
+        assert (tmp_path / "statement.csv").read_bytes().startswith(b"row,starts")
+        assert run([*told, "--out", str(tmp_path / "statement.doc")]) == 1
+        assert "a statement is a .pdf or a .csv" in capsys.readouterr().err
+
+
 class TestReport:
     def test_shows_the_registrys_claim(self, served: RegistryUnderTest, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(["royalties", "report", "--since", "2026-06-01", "--until", "2026-07-01"]) == 0
