@@ -8,7 +8,7 @@ DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format clean light-install crash fuzz-api royalties mini-train mini-eval \
-	bench-concepts bench-throughput
+	bench-concepts bench-throughput bench-log bit-flips
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -62,6 +62,12 @@ mini-eval: setup ## measure the shipped base model and print the table of its ca
 bench-concepts: setup ## concept learning against its peers: one table with plots (BENCH="--quick" for a few steps; hours on two cores)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mini]'
 	$(BIN)/python -W ignore -m benchmarks.concepts $(BENCH)
+
+bench-log: setup ## the log beside the same PostgreSQL's bare insert, and its cost as it grows (BENCH="--sizes 1000 10000000")
+	$(BIN)/python -W ignore -m benchmarks.log $(BENCH)
+
+bit-flips: setup ## flip 10,000 bits of rows, blobs, vault and tiles; each is told or shown not to matter (an hour or two)
+	BIT_FLIPS=$${BIT_FLIPS:-10000} $(BIN)/python -m pytest -s -p no:randomly tests/registry/test_fsck.py
 
 bench-throughput: setup ## M-step and E-step against the arithmetic floor, on Stable Diffusion's shapes (BENCH="--device cuda")
 	$(BIN)/python -W ignore -m benchmarks.throughput $(BENCH)

@@ -36,6 +36,11 @@ APP_ROLE: Final = "imprimatur_app"
 """The database role of every request; `migrations.tenancy` makes it and says what it may see."""
 _WORK_FOR: Final = text("SELECT set_config('role', :role, true), set_config('imprimatur.tenant', :tenant, true)")
 
+FLUSH_AFTER_COMMIT: Final = "registry.flush_after_commit"
+"""Set in a session's `info`: its commit does not wait for the disk, so nothing of it is told before `FLUSH`."""
+FLUSH: Final = text("SELECT pg_logical_emit_message(true, 'imprimatur', '')")
+"""Writes a record of its own, whose commit waits until it, and all that was committed before, is on disk."""
+
 Clock = Callable[[], datetime]
 """Returns the moment as an aware UTC `datetime`."""
 
@@ -73,13 +78,16 @@ class Runtime:
 
     @contextmanager
     def transaction(self, tenant: TenantName | None = None) -> Iterator[Session]:
-        """One transaction for `tenant`: committed at the end of the block, rolled back when it raises."""
+        """One transaction for `tenant`: on disk at the end of the block, rolled back when it raises."""
         with self.sessions.begin() as session:
             session.execute(_WORK_FOR, {"role": APP_ROLE, "tenant": tenant or ""})
             if tenant and self.claim:
                 self.claim(session)
             with sealed_by(self.key_wrapper):
                 yield session
+        if session.info.get(FLUSH_AFTER_COMMIT):
+            with self.sessions.begin() as flush:
+                flush.execute(FLUSH)
 
 
 def system_clock() -> datetime:

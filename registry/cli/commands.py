@@ -90,6 +90,7 @@ def fsck(directory: Directory) -> None:
         from registry.cli.fsck import fsck_workspace
         from registry.cli.workspace import open_workspace
     report = fsck_workspace(open_workspace(directory), lambda part: say(f"checking {part}"))
+    say(f"not looked into: {', '.join(report.unchecked)}")
     for finding in report.findings:
         say(f"finding: {finding}")
     if report.findings:

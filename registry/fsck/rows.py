@@ -7,7 +7,7 @@ cannot be checked here; `UNCHECKED` in `check` names them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -48,11 +48,10 @@ class Evidence:
 def faults_of_rows(session: Session, evidence: Evidence) -> Iterator[str]:
     """What is wrong with the rows of one table."""
     seen: set[int] = set()
-    rows = session.scalars(select(evidence.table).execution_options(yield_per=_BATCH))
-    for batch in rows.partitions(_BATCH):
-        entries = entries_at(session, {row.log_index for row in batch})  # type: ignore[attr-defined]
+    for batch in _batches(session, evidence.table):
+        entries = entries_at(session, {row.log_index for row in batch})
         for row in batch:
-            index = row.log_index  # type: ignore[attr-defined]
+            index = row.log_index
             name = f"{evidence.name}: {_called(evidence, row)}"
             if index in seen:
                 yield f"{name}: entry {index} of the log has another row already"
@@ -63,6 +62,14 @@ def faults_of_rows(session: Session, evidence: Evidence) -> Iterator[str]:
         statement = select(func.count()).select_from(LogEntryRow).where(LogEntryRow.event.in_(values))
         if (logged := session.scalar(statement)) != len(seen):
             yield f"{evidence.name}: the log has {logged} entries {', '.join(values)}, the table has {len(seen)} rows"
+
+
+def _batches(session: Session, table: type[Base]) -> Iterator[Sequence[Any]]:
+    rows = session.scalars(select(table).execution_options(yield_per=_BATCH))
+    try:
+        yield from rows.partitions(_BATCH)
+    finally:
+        rows.close()
 
 
 def _faults(session: Session, evidence: Evidence, row: Any, entry: LogEntry | None, index: int) -> Iterator[str]:
@@ -82,6 +89,8 @@ def _differences(evidence: Evidence, row: Any, entry: LogEntry, index: int) -> I
     by = evidence.actor(row) if evidence.actor else entry.actor
     if (entry.subject, entry.actor) != (evidence.subject(row), by):
         yield f"entry {index} of the log is about {entry.subject}, by {entry.actor}"
+    if getattr(row, "tenant", entry.actor.tenant) != entry.actor.tenant:
+        yield f"its tenant is {row.tenant}, entry {index} of the log is by {entry.actor}"
     for name, digest in evidence.digests(row).items():
         if entry.evidence.get(name) != digest:
             yield f"its {name} has not the digest that entry {index} of the log has"

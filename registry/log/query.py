@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
-from registry.log.service import node_reader, tree_size
+from registry.log.service import node_reader, require_flushed, tree_size
 from registry.log.tables import LogEntryRow
 from registry.log.tree import Node
 from registry.runtime import Runtime
@@ -111,6 +111,7 @@ def tile(session: Session, level: int, index: int, width: int) -> bytes:
         raise NotFound(f"the log has no {tile_path(level, index, width=width)} yet")
     nodes = [Node(TILE_HEIGHT * level, index * TILE_WIDTH + offset) for offset in range(width)]
     stored = node_reader(session)(nodes)
+    require_flushed(session)  # a full tile may be cached for ever
     return b"".join(stored[node] for node in nodes)
 
 
@@ -120,6 +121,7 @@ def entry_bundle(session: Session, index: int, width: int) -> bytes:
     if width > tree_size(session) - first:
         raise NotFound(f"the log has no entry bundle {index} of {width} entries yet")
     statement = select(LogEntryRow.content).where(LogEntryRow.leaf_index.between(first, first + width - 1))
+    require_flushed(session)  # a full bundle may be cached for ever
     return encode_entry_bundle(session.scalars(statement.order_by(LogEntryRow.leaf_index)).all())
 
 

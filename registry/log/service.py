@@ -5,7 +5,11 @@ Rules:
    entries are committed in the order of their indices, without gaps, and an act is logged exactly if it happened.
 2. A checkpoint covers committed entries only: nothing is signed in a transaction that appended, and what `receipt`
    proves was committed before. Append last in an act, so that the lock is held shortly.
-3. Appending entry n reads and writes at most log2(n) + 1 hashes; no tree is ever computed anew.
+3. Appending entry n reads and writes at most log2(n) + 1 hashes, in one call of `append_to_log` in the database; no tree
+   is ever computed anew.
+4. The lock is not held while the disk is waited for: an act that appended is committed first and flushed after, together
+   with others (`registry.runtime`), and is acknowledged only then. What is signed, and tiles that may be cached, are of
+   entries that are flushed (`require_flushed`); so a crash takes away nothing that anybody was given a proof of.
 """
 
 from __future__ import annotations
@@ -14,12 +18,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import func, insert, select, text, tuple_
+from sqlalchemy import func, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from registry.log.tables import LogCosignatureRow, LogEntryRow, LogNodeRow
-from registry.log.tree import Node, NodeReader, completed_by, consistency_proof, inclusion_proof, multiproof, root_hash
-from registry.runtime import Runtime
+from registry.log.tree import Node, NodeReader, consistency_proof, inclusion_proof, multiproof, root_hash
+from registry.runtime import FLUSH, FLUSH_AFTER_COMMIT, Runtime
 from sdk.errors import InputError, NotFound, ServiceError
 from sdk.signing.trust import sign_checkpoint
 from sdk.spec.api import ConsistencyProof
@@ -28,11 +32,13 @@ from sdk.spec.ids import PrincipalId
 from sdk.spec.log_checkpoint import LogCheckpoint
 from sdk.spec.log_entry import AuditEventType, LogEntry, LogReceipt, encode_log_entry
 from sdk.spec.log_policy import NO_QUORUM
-from sdk.spec.merkle import leaf_hash
 
 APPEND_LOCK: Final = 0x1091  # of pg_advisory_xact_lock; one log, one lock
 _SIZES_LOOKED_AT: Final = 1000  # cosigned checkpoints, newest first, among which a quorum is looked for
 _APPENDED: Final = "registry.log.appended"
+_APPEND: Final = text("SELECT append_to_log(:lock, :content, :at, :event, :tenant, :actor, :subject)")
+_HOLD_END: Final = text("SELECT pg_advisory_xact_lock(:lock)")
+_IS_FLUSHED: Final = text("SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()")
 
 
 def append(
@@ -50,8 +56,6 @@ def append(
     Raises:
         FormatError: the entry is over the limit of an entry.
     """
-    hold_end(session)
-    index = tree_size(session)
     entry = LogEntry(
         event=event,
         at=runtime.clock(),
@@ -60,14 +64,30 @@ def append(
         evidence=dict(evidence or {}),
         facts=dict(facts or {}),
     )
-    _insert(session, index, entry)
-    session.info[_APPENDED] = True
+    row = {
+        "lock": APPEND_LOCK,
+        "content": encode_log_entry(entry),
+        "at": entry.at,
+        "event": entry.event.value,
+        "tenant": entry.actor.tenant,
+        "actor": entry.actor,
+        "subject": entry.subject,
+    }
+    session.flush()
+    session.info[_APPENDED] = session.info[FLUSH_AFTER_COMMIT] = True
+    index: int = session.scalars(_APPEND, row).one()
     return index
 
 
 def hold_end(session: Session) -> None:
     """Let nobody else append until the transaction ends (rule 1)."""
-    session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": APPEND_LOCK})
+    session.execute(_HOLD_END, {"lock": APPEND_LOCK})
+
+
+def require_flushed(session: Session) -> None:
+    """Let the transaction end only once everything that it has seen is on disk (rule 4)."""
+    if not session.scalar(_IS_FLUSHED):
+        session.execute(FLUSH)
 
 
 def receipt(runtime: Runtime, index: int) -> LogReceipt:
@@ -119,6 +139,7 @@ def checkpoint_note(session: Session, runtime: Runtime, size: int | None = None)
         raise ServiceError("a checkpoint over entries that are not committed is never signed")
     size = tree_size(session) if size is None else size
     root = root_hash(size, node_reader(session))
+    require_flushed(session)
     checkpoint = LogCheckpoint(origin=runtime.trust_root.log_origin, tree_size=size, root_hash=root)
     return sign_checkpoint(checkpoint, runtime.log_signer).decode() + cosignatures(session, size)
 
@@ -186,24 +207,6 @@ def node_reader(session: Session) -> NodeReader:
         return found
 
     return read
-
-
-def _insert(session: Session, index: int, entry: LogEntry) -> None:
-    content = encode_log_entry(entry)
-    row = LogEntryRow(
-        leaf_index=index,
-        content=content,
-        at=entry.at,
-        event=entry.event.value,
-        tenant=entry.actor.tenant,
-        actor=entry.actor,
-        subject=entry.subject,
-    )
-    session.add(row)
-    session.flush()
-    completed = completed_by(index, leaf_hash(content), node_reader(session))
-    rows = [{"level": node.level, "node_index": node.position, "hash": digest} for node, digest in completed.items()]
-    session.execute(insert(LogNodeRow), rows)
 
 
 def _receipt(session: Session, index: int, size: int, note: str) -> LogReceipt:

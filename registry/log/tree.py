@@ -34,7 +34,10 @@ NodeReader = Callable[[Iterable[Node]], Mapping[Node, bytes]]
 
 
 def completed_by(index: int, leaf: bytes, read: NodeReader) -> dict[Node, bytes]:
-    """The nodes that appending `leaf` as entry `index` completes: the leaf, and a parent for every full pair."""
+    """The nodes that appending `leaf` as entry `index` completes: the leaf, and a parent for every full pair.
+
+    The database does the same in `append_to_log` (migration 0028); the tests hold one to the other.
+    """
     left_siblings = [Node(level, (index >> level) - 1) for level in range(_trailing_ones(index))]
     stored = read(left_siblings)
     completed = {Node(0, index): leaf}

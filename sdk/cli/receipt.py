@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from sdk.cli.connection import ProfileOption, connected, now, read_file, say
-from sdk.errors import InputError
+from sdk.client import Client
+from sdk.errors import InputError, NotFound
 from sdk.profile import load_profile
 from sdk.receipt import ProvenEntry, require_about, verify_log_proof
 from sdk.resolve import load_trust_root, witness_policy
 from sdk.signing.cosign import policy_of
+from sdk.spec.api import LogQuery
 from sdk.spec.digest import Digest
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.log_policy import LogPolicy, Party, parse_log_policy
@@ -26,16 +28,25 @@ commands.add_typer(_receipt, name="receipt")
 TrustRootOption = Annotated[
     Path | None, typer.Option("--trust-root", help="The registry's trust-root.json.", show_default=False)
 ]
+EventOption = Annotated[AuditEventType | None, typer.Option(help="It must be this event.", show_default=False)]
+SubjectOption = Annotated[
+    str | None, typer.Option(help="It must be about this, such as demo/fox@1.", show_default=False)
+]
 
 
 @_receipt.command("get")
 def get_receipt(
-    index: Annotated[int, typer.Argument(help="The entry's index in the log.", metavar="INDEX", min=0)],
     out: Annotated[Path, typer.Option(help="Where the .tlog-proof goes.", show_default=False)],
+    index: Annotated[
+        int | None, typer.Argument(help="The entry's index in the log.", metavar="INDEX", min=0, show_default=False)
+    ] = None,
+    event: EventOption = None,
+    subject: SubjectOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Write the receipt of an entry as a .tlog-proof file, verified."""
+    """Write the receipt of an entry as a .tlog-proof file, verified: by its index, or the newest of an event and subject."""
     with connected(profile) as (chosen, client):
+        index = _newest(client, LogQuery(event=event, subject=subject, limit=1000)) if index is None else index
         content = client.log_proof(index)
         trust = load_trust_root(chosen.trust_root, now=now())
         proven = verify_log_proof(content, policy_of(trust, note=parse_log_proof(content).checkpoint))
@@ -56,10 +67,8 @@ def verify_receipt(
         typer.Option("--log-policy", help="A tlog-policy file: logs, witnesses, quorum.", show_default=False),
     ] = None,
     trust_root: TrustRootOption = None,
-    event: Annotated[AuditEventType | None, typer.Option(help="It must be this event.", show_default=False)] = None,
-    subject: Annotated[
-        str | None, typer.Option(help="It must be about this, such as demo/fox@1.", show_default=False)
-    ] = None,
+    event: EventOption = None,
+    subject: SubjectOption = None,
     evidence: Annotated[
         Path | None, typer.Option(help="The entry must name this file by its digest.", show_default=False)
     ] = None,
@@ -80,6 +89,21 @@ def show_key(trust_root: TrustRootOption = None, profile: ProfileOption = None) 
     for party in policy_of(load_trust_root(trust_root or load_profile(profile).trust_root, now=now())).logs:
         typer.echo(f"log {party.key}")
     typer.echo("quorum none")
+
+
+def _newest(client: Client, query: LogQuery) -> int:
+    if query.event is None and query.subject is None:
+        raise InputError("say which entry: its index, or --event and --subject")
+    newest: int | None = None
+    while True:
+        page = client.log_entries(query)
+        newest = page.entries[-1].index if page.entries else newest
+        if page.next_after is None:
+            break
+        query = query.model_copy(update={"after": page.next_after})
+    if newest is None:
+        raise NotFound("the log has no such entry; see 'imprimatur audit log'")
+    return newest
 
 
 def _policy(

@@ -124,6 +124,12 @@ class Reader:
 
 
 class TestGuides:
+    def test_verifying(self, studio: StudioInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("IMPRIMATUR_PROFILE", str(studio.profile("auditor").path))
+        done = Reader(studio, "auditor").follow("verify.md")
+        assert {"console", "python", "text"} <= set(done)
+        assert Path("approval.tlog-proof").read_text().startswith("c2sp.org/tlog-proof@v1\n")
+
     def test_composing(self, studio: StudioInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("IMPRIMATUR_PROFILE", str(studio.profile("app").path))
         done = Reader(studio, "app").follow("compose.md")
@@ -149,7 +155,7 @@ class TestGuides:
         assert {"console", "cedar", "yaml", "json"} <= set(done)
 
 
-@pytest.mark.parametrize("guide", ["compose.md", "policies.md"])
+@pytest.mark.parametrize("guide", ["compose.md", "policies.md", "verify.md"])
 def test_links_lead_somewhere(guide: str) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", (DOCS / guide).read_text("utf-8"))
     assert [link for link in links if not (DOCS / link).exists()] == []

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
 from support.registry import ORIGIN, RegistryUnderTest
 
 from registry.log.service import append, checkpoint_note, prove_consistency, receipt, receipts, tree_size
+from registry.log.tree import Node, completed_by
 from sdk.errors import FormatError, InputError, NotFound, ServiceError
 from sdk.signing.trust import verify_checkpoint
 from sdk.spec.digest import Digest
@@ -100,20 +103,79 @@ class TestAppend:
         second.join(10)
         assert size_of(registry) == before + 2
 
-    def test_reads_and_writes_few_hashes_however_long_the_log(self, registry: RegistryUnderTest) -> None:
+    def test_is_one_call_and_few_hashes_however_long_the_log(self, registry: RegistryUnderTest) -> None:
         while size_of(registry) < 63:
             log_one(registry)
-        statements: list[int] = []
+        statements: list[str] = []
 
-        def count(conn: object, cursor: object, statement: str, parameters: object, *rest: object) -> None:
-            if "log_nodes" in statement:
-                statements.append(len(parameters) if isinstance(parameters, list) else 1)
+        def note(conn: object, cursor: object, statement: str, *rest: object) -> None:
+            statements.append(statement)
 
-        event.listen(registry.engine, "before_cursor_execute", count)
+        with registry.engine.connect() as connection:
+            before = connection.execute(text("SELECT count(*) FROM log_nodes")).scalar_one()
+        event.listen(registry.engine, "before_cursor_execute", note)
         log_one(registry)  # the 64th: completes a subtree on every level
-        event.remove(registry.engine, "before_cursor_execute", count)
-        assert len(statements) == 2
-        assert statements[1] <= 7
+        event.remove(registry.engine, "before_cursor_execute", note)
+        assert sum("append_to_log" in statement for statement in statements) == 1
+        assert not any("log_nodes" in statement for statement in statements)
+        with registry.engine.connect() as connection:
+            assert connection.execute(text("SELECT count(*) FROM log_nodes")).scalar_one() == before + 7
+
+    def test_makes_the_hashes_that_the_definition_has(self, registry: RegistryUnderTest) -> None:
+        while size_of(registry) < 70:
+            log_one(registry)
+        with registry.engine.connect() as connection:
+            contents = connection.execute(text("SELECT content FROM log_entries ORDER BY leaf_index")).scalars().all()
+            rows = connection.execute(text("SELECT level, node_index, hash FROM log_nodes")).all()
+        made: dict[Node, bytes] = {}
+
+        def read(nodes: Iterable[Node]) -> dict[Node, bytes]:
+            return {node: made[node] for node in nodes}
+
+        for index, content in enumerate(contents):
+            made.update(completed_by(index, leaf_hash(bytes(content)), read))
+        assert {Node(level, place): bytes(digest) for level, place, digest in rows} == made
+
+    def test_refuses_to_go_on_over_a_lost_hash(self, registry: RegistryUnderTest) -> None:
+        while size_of(registry) % 2 == 0:
+            log_one(registry)
+        with registry.engine.begin() as connection:
+            connection.execute(text("ALTER TABLE log_nodes DISABLE TRIGGER ALL"))
+            connection.execute(text("DELETE FROM log_nodes"))
+        with pytest.raises(DBAPIError, match="the log lacks hash"):
+            log_one(registry)
+
+
+class TestDurability:
+    """Rule 4: nothing is told before it is on disk."""
+
+    def statements(self, registry: RegistryUnderTest, act: Callable[[], object]) -> list[str]:
+        found: list[str] = []
+
+        def note(conn: object, cursor: object, statement: str, *rest: object) -> None:
+            found.append(statement)
+
+        event.listen(registry.engine, "before_cursor_execute", note)
+        act()
+        event.remove(registry.engine, "before_cursor_execute", note)
+        return found
+
+    def test_an_act_that_appended_is_flushed_before_its_transaction_returns(self, registry: RegistryUnderTest) -> None:
+        assert "pg_logical_emit_message" in self.statements(registry, lambda: log_one(registry))[-1]
+        with registry.engine.connect() as connection:
+            assert connection.execute(text("SHOW synchronous_commit")).scalar_one() in ("on", "off")
+
+    def test_what_is_signed_is_flushed(self, registry: RegistryUnderTest) -> None:
+        with registry.runtime.sessions.begin() as session:  # committed, and not flushed: as beside another writer
+            append(
+                session,
+                registry.runtime,
+                event=AuditEventType.CONCEPT_CREATED,
+                actor=registry.principals["owner"],
+                subject="demo/fox",
+            )
+        asked = self.statements(registry, lambda: receipt(registry.runtime, size_of(registry) - 1))
+        assert any("pg_current_wal_flush_lsn" in statement for statement in asked)
 
 
 class TestReceipt:
