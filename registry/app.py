@@ -19,6 +19,7 @@ from registry.consent import routes as consent
 from registry.console.app import create_console
 from registry.console.view import BASE
 from registry.credentials import routes as credentials
+from registry.distribution import routes as distribution
 from registry.erasure import routes as erasure
 from registry.errors import install_error_handlers
 from registry.generations import accounting
@@ -41,6 +42,7 @@ from registry.webhooks import routes as webhooks
 
 SLICES: Final = (
     about,
+    distribution,
     credentials,
     webhooks,
     blobs,

@@ -67,7 +67,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 def is_public(path: str) -> bool:
     """Whether a route takes no credential; `sdk.spec.api` says which."""
     named = ("/healthz", "/readyz", "/v1/trust-root", "/v1/log/checkpoint")
-    return path in named or path.startswith(("/v1/log/tile/", "/v1/log/checkpoint/", "/v1/status/"))
+    return path in named or path.startswith(("/v1/log/tile/", "/v1/log/checkpoint/", "/v1/status/", "/v1/tuf/"))
 
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 from fastapi import Depends, Request
 from sqlalchemy import text
@@ -45,6 +45,16 @@ Clock = Callable[[], datetime]
 """Returns the moment as an aware UTC `datetime`."""
 
 
+class TufFiles(Protocol):
+    """A TUF repository as it is served."""
+
+    def read(self, name: str) -> bytes:
+        """A file of it. Raises `FileNotFoundError`."""
+
+    def keep_fresh(self, now: datetime) -> bool:
+        """Sign anew what comes near its end; says whether anything was."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """What the registry runs on."""
@@ -62,6 +72,7 @@ class Runtime:
     clock: Clock
     webhook_signer: Signer | None = None  # of what is sent to subscribers
     addresses: Addresses = field(default_factory=lambda: PublicAddresses(resolve_by_system))  # that may be sent to
+    tuf: TufFiles | None = None  # none: this registry distributes nothing over TUF
     tokens: TokenVerifier | None = None  # of an OpenID Connect issuer, where one is trusted
     witnesses: LogPolicy = field(default_factory=LogPolicy)  # who cosigns the log's checkpoints, and where
     claim: Callable[[Session], None] | None = None  # of a request's idempotency key, in its tenant's first transaction

@@ -31,7 +31,17 @@ from sdk.spec.policy import Role
 SHIPPED_POLICIES: Final = Path(__file__).resolve().parent.parent / "policies"
 _TEXTS: Final = frozenset({"host", "database_url", "blobs", "trusted_proxies", "witness_policy"})
 _PATHS: Final = frozenset(
-    {"log_key", "status_key", "webhook_key", "key_encryption_key", "key_vault", "trust_root", "policies"}
+    {
+        "log_key",
+        "status_key",
+        "tuf",
+        "tuf_key",
+        "webhook_key",
+        "key_encryption_key",
+        "key_vault",
+        "trust_root",
+        "policies",
+    }
 )
 
 
@@ -69,6 +79,8 @@ class Settings:
     database_url: str = ""  # empty: none given, the workspace's embedded server is meant
     blobs: str = "blobs"  # folder or object-store URL
     log_key: Path = Path("keys/log.pem")
+    tuf: Path = Path("tuf")  # the TUF repository; one that is not there is not served
+    tuf_key: Path = Path("keys/tuf-online.pem")  # signs its snapshot and timestamp
     status_key: Path = Path("keys/status.pem")
     webhook_key: Path = Path("keys/webhook.pem")  # made by whoever delivers first, where there is none
     key_encryption_key: Path = Path("keys/key-encryption.key")  # wraps the data keys of uploads and versions

@@ -23,7 +23,7 @@ PROFILE_VARIABLE: Final = "IMPRIMATUR_PROFILE"
 _FALLBACK: Final = Path(".config/imprimatur/profile.toml")
 _REQUIRED: Final = frozenset({"registry", "principal", "credential", "trust_root"})
 _PATHS: Final = frozenset(
-    {"trust_root", "signing_key", "content_credentials", "base_model", "ca_file", "witness_policy"}
+    {"trust_root", "tuf_root", "signing_key", "content_credentials", "base_model", "ca_file", "witness_policy"}
 )
 _KNOWN: Final = _REQUIRED | _PATHS | {"trainer", "proxy", "timeout_seconds"}
 
@@ -37,6 +37,7 @@ class Profile:
     principal: PrincipalId
     credential: str = field(repr=False)
     trust_root: Path
+    tuf_root: Path | None = None  # with it, trust root and policies come over TUF
     trainer: str | None = None
     signing_key: Path | None = None
     content_credentials: Path | None = None

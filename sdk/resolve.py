@@ -17,7 +17,10 @@ from sdk.errors import ConfigurationError, ThresholdNotMet
 from sdk.profile import Profile
 from sdk.signing.cosign import policy_of, verify_note
 from sdk.signing.trust import TrustRoot, verify_trust_root
+from sdk.signing.tuf_client import POLICIES_TARGET, TRUST_ROOT_TARGET, fetch_target
+from sdk.spec.api import PolicyBundleView
 from sdk.spec.bundle import VersionBundle
+from sdk.spec.canonical import parse_wire
 from sdk.spec.envelope import parse_envelope
 from sdk.spec.ids import VersionRef, parse_version_ref
 from sdk.spec.log_policy import LogPolicy, parse_log_policy
@@ -64,9 +67,27 @@ def load_trust_root(path: Path, *, now: datetime) -> TrustRoot:
     return verify_trust_root(parse_envelope(content), now=now)
 
 
-def current_trust_root(client: Client, path: Path, *, now: datetime) -> TrustRoot:
-    """The registry's trust root, if the one in the file at `path` lets it be. Raises like `load_trust_root`."""
-    return verify_trust_root(client.trust_root(), now=now, previous=load_trust_root(path, now=now))
+def current_trust_root(client: Client, profile: Profile, *, now: datetime) -> TrustRoot:
+    """The registry's trust root: over TUF from the profile's TUF root on, else as its trust root file lets it be.
+
+    Raises like `load_trust_root`, and `TrustRootInvalid` when what comes over TUF does not hold.
+    """
+    if profile.tuf_root:
+        return verify_trust_root(parse_envelope(_over_tuf(client, profile, TRUST_ROOT_TARGET)), now=now)
+    return verify_trust_root(client.trust_root(), now=now, previous=load_trust_root(profile.trust_root, now=now))
+
+
+def current_policies(client: Client, profile: Profile) -> PolicyBundleView:
+    """The policies in force: over TUF where the profile has a TUF root, else as the registry says."""
+    if profile.tuf_root:
+        return parse_wire(PolicyBundleView, _over_tuf(client, profile, POLICIES_TARGET), "policies")
+    return client.policies()
+
+
+def _over_tuf(client: Client, profile: Profile, name: str) -> bytes:
+    assert profile.tuf_root
+    cache = profile.path.with_suffix(".seen") / "tuf"
+    return fetch_target(name, root=profile.tuf_root, cache=cache, fetch=client.tuf_file)
 
 
 def watch_log(client: Client, trust: TrustRoot, memory: LogMemory) -> LogWatch:

@@ -7,6 +7,7 @@ supervisor    `up` and `down`: the database and the processes that make a runnin
 process       starting one child process, and ending it
 serving       the real runtime, and the process that serves it
 trust         the trust root of a workspace: showing it, signing the next one
+distribution  the TUF repository of a workspace
 postgres      the embedded PostgreSQL
 """
 

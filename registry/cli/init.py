@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from registry.cli import postgres
+from registry.cli.distribution import create_repository
 from registry.cli.serving import open_runtime
 from registry.cli.workspace import KEY_ROLES, PRINCIPALS, SHIPPED_BASE_MODEL, Address, Workspace
 from registry.db import upgrade
@@ -90,6 +91,7 @@ def _fill(workspace: Workspace, plan: Plan) -> None:
     )
     trust_root = _trust_root(plan.tenant, keys, authority)
     _write_new(workspace.trust_root, encode_envelope(sign_trust_root(trust_root, keys["root"])), mode=0o644)
+    create_repository(workspace, [keys["root"]], trust_root)
     with _database(workspace, plan) as url:
         upgrade(url)
         with open_runtime(_settings(workspace, url)) as runtime:
@@ -144,6 +146,8 @@ def _settings(workspace: Workspace, database_url: str) -> Settings:
         blobs=str(workspace.root / "blobs"),
         log_key=workspace.key("log"),
         status_key=workspace.key("status"),
+        tuf=workspace.tuf,
+        tuf_key=workspace.key("tuf-online"),
         key_encryption_key=workspace.key_encryption_key,
         key_vault=workspace.key_vault,
         trust_root=workspace.trust_root,
@@ -167,6 +171,7 @@ def _profile(name: str, credential: str, plan: Plan) -> str:
         "principal": f"{plan.tenant}/{name}",
         "credential": credential,
         "trust_root": "../trust-root.json",
+        "tuf_root": "../tuf/root.json",
     }
     if name in KEY_ROLES:
         members["signing_key"] = f"../keys/{name}.pem"

@@ -18,6 +18,7 @@ from registry.app import create_app
 from registry.auth import NewCredential
 from registry.cli.workspace import Workspace
 from registry.db import head_revision, make_engine, schema_revision
+from registry.distribution.repository import FreshRepository, TufRepository
 from registry.erasure import service as erasure
 from registry.issuance import issue_credential, log_what_is_in_force
 from registry.log.query import opened_origin
@@ -50,6 +51,8 @@ def serve(workspace: Workspace) -> None:
     settings = workspace_settings(workspace)
     with open_runtime(settings) as runtime:
         require_own_database(runtime)
+        if runtime.tuf:
+            runtime.tuf.keep_fresh(runtime.clock())
         with runtime.transaction() as session:
             log_what_is_in_force(session, runtime)
         with runtime.sessions.begin() as session:  # of all tenants, so as the database's owner
@@ -134,11 +137,19 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             policy_bundle=bundle,
             clock=system_clock,
             webhook_signer=load_key_file(settings.webhook_key) if settings.webhook_key.exists() else None,
+            tuf=_tuf_files(settings),
             tokens=OidcVerifier(settings.oidc, fetch_over_https) if settings.oidc else None,
             witnesses=read_witnesses(settings),
         )
     finally:
         engine.dispose()
+
+
+def _tuf_files(settings: Settings) -> FreshRepository | None:
+    repository = TufRepository(settings.tuf)
+    if not repository.exists:
+        return None
+    return FreshRepository(repository=repository, online=load_key_file(settings.tuf_key))
 
 
 def _status_signer(path: Path) -> Signer:

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 
+from registry.cli.distribution import online_signer, publish
 from registry.cli.init import TRUST_ROOT_LIFE
 from registry.cli.serving import read_trust_root
 from registry.cli.workspace import KEY_ROLES, Address, Workspace
+from registry.distribution.repository import TufRepository
 from registry.runtime import system_clock
 from registry.settings import read_settings
 from sdk.errors import ConfigurationError, Conflict, InputError
-from sdk.signing.signer import Ed25519Signer, generate_key_file, key_id, load_key_file
+from sdk.signing.signer import Ed25519Signer, Signer, generate_key_file, key_id, load_key_file
 from sdk.signing.trust import (
     TrustedKey,
     TrustRole,
@@ -59,11 +61,11 @@ def current_root(workspace: Workspace) -> TrustRoot:
     return verify_trust_root(read_trust_root(workspace.trust_root), now=system_clock())
 
 
-def renew(workspace: Workspace, root_key: Path | None = None) -> Renewal:
+def renew(workspace: Workspace, root_keys: Sequence[Path] = ()) -> Renewal:
     """Sign the next trust root, with a new term, and with a key for each role that has none yet.
 
     Raises:
-        ConfigurationError: the root key is not at `root_key`, or is not the one of this workspace.
+        ConfigurationError: too few root keys of this workspace are at `root_keys`.
     """
     known = {key.role for key in _trusted(workspace).keys.values()}  # revoked ones too: they are never taken up again
     made = {name: role for name, role in KEY_ROLES.items() if role and role not in known}
@@ -77,10 +79,10 @@ def renew(workspace: Workspace, root_key: Path | None = None) -> Renewal:
             keys[signer.keyid] = TrustedKey(public_key=signer.public_key, role=role, holder=who)
         return root.model_copy(update={"keys": keys, "expires_at": system_clock() + TRUST_ROOT_LIFE})
 
-    return Renewal(root=replace_root(workspace, change, root_key), new_keys=tuple(sorted(made)))
+    return Renewal(root=replace_root(workspace, change, root_keys), new_keys=tuple(sorted(made)))
 
 
-def revoke_key(workspace: Workspace, key: str, last_entry: int | None, root_key: Path | None = None) -> RevokedKey:
+def revoke_key(workspace: Workspace, key: str, last_entry: int | None, root_keys: Sequence[Path] = ()) -> RevokedKey:
     """Let a key count for no entry of the log after `last_entry`; none: after those that the log holds now.
 
     Raises:
@@ -101,12 +103,12 @@ def revoke_key(workspace: Workspace, key: str, last_entry: int | None, root_key:
     def change(root: TrustRoot) -> TrustRoot:
         return root.model_copy(update={"keys": root.keys | {keyid: known.model_copy(update={"last_entry": last})}})
 
-    root = replace_root(workspace, change, root_key)
+    root = replace_root(workspace, change, root_keys)
     return RevokedKey(root=root, keyid=keyid, role=known.role, holder=known.holder, last_entry=last)
 
 
 def add_key(
-    workspace: Workspace, public_key: bytes, role: TrustRole, holder: PrincipalId, root_key: Path | None = None
+    workspace: Workspace, public_key: bytes, role: TrustRole, holder: PrincipalId, root_keys: Sequence[Path] = ()
 ) -> TrustRoot:
     """Trust `holder` with `public_key` (32 raw bytes) for `role`. Raises `Conflict` for a key that is known already."""
     before = _trusted(workspace)
@@ -119,23 +121,87 @@ def add_key(
         added = TrustedKey(public_key=public_key, role=role, holder=holder)
         return root.model_copy(update={"keys": root.keys | {key_id(public_key): added}})
 
-    return replace_root(workspace, change, root_key)
+    return replace_root(workspace, change, root_keys)
 
 
-def replace_root(workspace: Workspace, change: Callable[[TrustRoot], TrustRoot], root_key: Path | None) -> TrustRoot:
-    """Sign what `change` makes of the trust root as the next version, and put it in its place."""
+def rotate_root(
+    workspace: Workspace, new_keys: Sequence[Path], threshold: int, root_keys: Sequence[Path] = ()
+) -> TrustRoot:
+    """Let `new_keys` be the root keys, `threshold` of which must sign; the old ones sign that once more.
+
+    Raises:
+        ConfigurationError: fewer old keys than their threshold are here, or a new one cannot be read.
+    """
     before = _trusted(workspace)
-    signer = load_key_file(root_key or workspace.key("root"))
-    if signer.keyid not in before.keys_for(TrustRole.ROOT):
-        raise ConfigurationError(
-            f"{root_key or workspace.key('root')} is no root key of {workspace.trust_root}; clients would refuse what it signs"
-        )
-    changed = change(before)
-    after = TrustRoot.model_validate(changed.model_dump() | {"version": before.version + 1})
-    envelope = sign_trust_root(after, signer)
+    old = _root_signers(workspace, before, root_keys)
+    new = [load_key_file(path) for path in new_keys]
+    holder = min(key.holder for key in before.keys.values() if key.role is TrustRole.ROOT)
+
+    def change(root: TrustRoot) -> TrustRoot:
+        kept = {keyid: key for keyid, key in root.keys.items() if key.role is not TrustRole.ROOT}
+        added = {
+            signer.keyid: TrustedKey(public_key=signer.public_key, role=TrustRole.ROOT, holder=holder) for signer in new
+        }
+        return root.model_copy(update={"keys": kept | added, "root_threshold": threshold})
+
+    after = _sign_next(workspace, change, old, new)
+    repository = TufRepository(workspace.tuf)
+    if repository.exists:
+        online = online_signer(workspace)
+        repository.rotate(old, new, online, threshold=threshold, expires=after.expires_at)
+    publish(workspace, new, after, _policies(workspace))
+    return after
+
+
+def publish_now(workspace: Workspace, root_keys: Sequence[Path] = ()) -> TrustRoot:
+    """Distribute the trust root and the policies as they are now over TUF."""
+    root = _trusted(workspace)
+    publish(workspace, _root_signers(workspace, root, root_keys), root, _policies(workspace))
+    return root
+
+
+def replace_root(
+    workspace: Workspace, change: Callable[[TrustRoot], TrustRoot], root_keys: Sequence[Path] = ()
+) -> TrustRoot:
+    """Sign what `change` makes of the trust root as the next version, put it in its place, and distribute it."""
+    signers = _root_signers(workspace, _trusted(workspace), root_keys)
+    after = _sign_next(workspace, change, signers)
+    if TufRepository(workspace.tuf).exists:
+        publish(workspace, signers, after, _policies(workspace))
+    return after
+
+
+def _sign_next(
+    workspace: Workspace,
+    change: Callable[[TrustRoot], TrustRoot],
+    signers: Sequence[Signer],
+    new: Sequence[Signer] = (),
+) -> TrustRoot:
+    before = _trusted(workspace)
+    after = TrustRoot.model_validate(change(before).model_dump() | {"version": before.version + 1})
+    envelope = sign_trust_root(after, *{signer.keyid: signer for signer in (*signers, *new)}.values())
     verify_trust_root(envelope, now=system_clock(), previous=before)
     _write_over(workspace.trust_root, encode_envelope(envelope))
     return after
+
+
+def _root_signers(workspace: Workspace, root: TrustRoot, paths: Sequence[Path]) -> list[Ed25519Signer]:
+    """The root keys at `paths`, or the one in the workspace; as many as the threshold asks for."""
+    signers = [load_key_file(path) for path in paths or [workspace.key("root")]]
+    for signer in signers:
+        if signer.keyid not in root.keys_for(TrustRole.ROOT):
+            raise ConfigurationError(
+                f"{signer.keyid[:16]} is no root key of {workspace.trust_root}; clients would refuse what it signs"
+            )
+    if len({signer.keyid for signer in signers}) < root.root_threshold:
+        raise ConfigurationError(
+            f"{root.root_threshold} root keys must sign, {len(signers)} are here; give --root-key for each"
+        )
+    return signers
+
+
+def _policies(workspace: Workspace) -> Path:
+    return read_settings(workspace.settings, os.environ).policies
 
 
 def _trusted(workspace: Workspace) -> TrustRoot:

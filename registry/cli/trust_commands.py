@@ -15,8 +15,12 @@ from sdk.spec.ids import PrincipalId
 trust = typer.Typer(no_args_is_help=True, help="The keys of a workspace: who is trusted with what.")
 
 RootKey = Annotated[
-    Path | None,
-    typer.Option("--root-key", help="Where the root key is. [default: DIR/keys/root.pem]", show_default=False),
+    list[Path] | None,
+    typer.Option(
+        "--root-key",
+        help="Where a root key is; once for each that must sign. [default: DIR/keys/root.pem]",
+        show_default=False,
+    ),
 ]
 
 
@@ -39,7 +43,7 @@ def renew(directory: Directory, root_key: RootKey = None) -> None:
     with server_extra():
         from registry.cli.trust import renew as sign_next
         from registry.cli.workspace import open_workspace
-    done = sign_next(open_workspace(directory), root_key)
+    done = sign_next(open_workspace(directory), root_key or ())
     made = f"; new keys: {', '.join(done.new_keys)}" if done.new_keys else ""
     say(f"trust root version {done.root.version}, until {done.root.expires_at:%Y-%m-%d}{made}")
 
@@ -62,7 +66,7 @@ def revoke_key(
     with server_extra():
         from registry.cli.trust import revoke_key as revoke
         from registry.cli.workspace import open_workspace
-    done = revoke(open_workspace(directory), key, last_entry, root_key)
+    done = revoke(open_workspace(directory), key, last_entry, root_key or ())
     say(
         f"the {done.role.value} key {done.keyid[:16]} of {done.holder} counts up to entry {done.last_entry}, and no further"
     )
@@ -94,5 +98,32 @@ def add_key(
         from registry.cli.workspace import open_workspace
 
     public_key = load_public_key(public)
-    root = add(open_workspace(directory), public_key, role, PrincipalId(holder), root_key)
+    root = add(open_workspace(directory), public_key, role, PrincipalId(holder), root_key or ())
     say(f"{holder} is trusted with {role.value}; trust root version {root.version}")
+
+
+@trust.command("rotate-root")
+def rotate_root(
+    directory: Directory,
+    new: Annotated[list[Path], typer.Option("--new", help="A new root key; once for each.", show_default=False)],
+    threshold: Annotated[int, typer.Option(help="How many of them must sign.", min=1)] = 1,
+    root_key: RootKey = None,
+) -> None:
+    """Let other keys be the root keys: the old ones sign it once more. Restart what is running."""
+    with server_extra():
+        from registry.cli.trust import rotate_root as rotate
+        from registry.cli.workspace import open_workspace
+    root = rotate(open_workspace(directory), new, threshold, root_key or ())
+    say(f"{threshold} of {len(new)} root keys must sign from now on; trust root version {root.version}")
+
+
+@trust.command()
+def publish(directory: Directory, root_key: RootKey = None) -> None:
+    """Distribute trust root and policies as they are now over TUF. Needed after a change of policies, or once before TUF."""
+    with server_extra():
+        from registry.cli.trust import publish_now
+        from registry.cli.workspace import open_workspace
+    root = publish_now(open_workspace(directory), root_key or ())
+    say(
+        f"trust root version {root.version} and the policies are distributed; clients start from {directory}/tuf/root.json"
+    )

@@ -2,6 +2,7 @@
 
 DIR/imprimatur.toml        settings of registry and trainer; written last, so a folder without it is no workspace
 DIR/trust-root.json        the signed trust root (canonical JSON envelope)
+DIR/tuf/                   the TUF repository that distributes it; tuf/root.json is for clients
 DIR/keys/                  signing keys and the key-encryption key, 0600; vault/ the other half of each data key; content-credentials/ holds the C2PA authority and the app's certificate
 DIR/profiles/              one TOML file a principal, 0600: it holds the credential
 DIR/postgres/data/         the embedded database; DIR/postgres/url is its address while it runs
@@ -35,6 +36,7 @@ KEY_ROLES: Final[Mapping[str, TrustRole | None]] = {
     "app": TrustRole.GENERATION,
     "auditor": TrustRole.AUDIT,
     "webhook": None,  # what is sent to subscribers; they ask the registry for its public key
+    "tuf-online": None,  # signs timestamps of the TUF repository, which says itself that it may
     "trainer": None,  # signs nothing that counts: nobody approves what they trained
 }
 PRINCIPALS: Final[Mapping[str, frozenset[Role]]] = {
@@ -60,6 +62,10 @@ class Workspace:
     @property
     def trust_root(self) -> Path:
         return self.root / "trust-root.json"
+
+    @property
+    def tuf(self) -> Path:
+        return self.root / "tuf"
 
     @property
     def keys(self) -> Path:

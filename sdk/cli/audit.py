@@ -80,7 +80,7 @@ def verify(
         log = _verified_log(chosen, client)
         listed = client.list_generations().generations
         faults = find_faults(log, listed, tenant=chosen.principal.tenant)
-        trust = current_trust_root(client, chosen.trust_root, now=now())
+        trust = current_trust_root(client, chosen, now=now())
         watch = watch_log(client, trust, log_memory(chosen))
         watch.see(log.note)
         require_witnessed(client, watch, trust, witness_policy(chosen), ())
@@ -113,7 +113,7 @@ def check_royalties(
         claimed = client.royalties(query)
         asked = LedgerQuery(licence=query.licence, since=query.since, until=claimed.until)
         content = b"".join(encode_page(page) for page in client.ledger_pages(asked))
-        ledger = verify_ledger(content, current_trust_root(client, chosen.trust_root, now=now()))
+        ledger = verify_ledger(content, current_trust_root(client, chosen, now=now()))
         log = _verified_log(chosen, client, ledger.note)
     faults = [f"{fault.about}: {fault.says}" for fault in (*ledger.faults, *missing_receipts(ledger, log.entries))]
     faults += differences(claimed, report_of(ledger, now=claimed.until))
@@ -143,7 +143,7 @@ def _show_account(account: GenerationAccount) -> None:
 
 def _verified_log(profile: Profile, client: Client, *notes: bytes) -> VerifiedLog:
     """The whole log, which must extend everything that was seen of it before, and `notes`."""
-    trust = current_trust_root(client, profile.trust_root, now=now())
+    trust = current_trust_root(client, profile, now=now())
     memory = log_memory(profile)
     seen = [note for note in (memory.first(trust.log_origin), memory.newest(trust.log_origin)) if note]
     return verify_log(client, trust, remembered=[*seen, *notes])

@@ -37,7 +37,7 @@ def explain_generation(
     record = named(RecordId, generation)
     attention = _read_attention(images / attention_file(record)) if images else None
     with connected(profile) as (chosen, client):
-        trust = current_trust_root(client, chosen.trust_root, now=now())
+        trust = current_trust_root(client, chosen, now=now())
         explanation = explain(client, trust, record, attention)
     if as_json:
         say(encode_canonical(explanation).decode())

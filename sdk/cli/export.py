@@ -87,7 +87,7 @@ def _collect(
 def _approved(profile: Profile, client: Client, reference: str) -> VerifiedVersion:
     """The version with everything verified, its approvals and that it is live included."""
     bundle = verified(profile, client, reference).bundle
-    trust = current_trust_root(client, profile.trust_root, now=now())
+    trust = current_trust_root(client, profile, now=now())
     signed = StatusLists(client, trust).of(bundle)
     ref = named(parse_version_ref, reference)
     version = verify_version(bundle, ref=ref, trust=trust, now=now(), status_list=signed)

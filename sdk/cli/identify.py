@@ -27,7 +27,7 @@ def identify_picture(
     except OSError as exc:
         raise InputError(f"{image} cannot be read: {exc.strerror}") from exc
     with connected(profile) as (chosen, client):
-        trust = current_trust_root(client, chosen.trust_root, now=now())
+        trust = current_trust_root(client, chosen, now=now())
         found = identify(content, client, trust)
     say(f"{image}: {found.digest}")
     for line in describe(found):

@@ -18,7 +18,7 @@ def show_blast_radius(profile: Profile, client: Client, version: VerifiedVersion
     """Fetch and verify the report about `version`, show it, and write it to `out`."""
     concept, number = version.bundle.concept, version.bundle.number
     envelope = client.blast_radius(concept, number)
-    trust = current_trust_root(client, profile.trust_root, now=now())
+    trust = current_trust_root(client, profile, now=now())
     report = verify_blast_radius(envelope, trust, concept=concept, number=number, manifest=version.digest)
     _show(report)
     if out:

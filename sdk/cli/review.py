@@ -42,7 +42,7 @@ def show(reference: Reference, as_of: AsOf = None, profile: ProfileOption = None
             show_at(client, reference, parse_moment(as_of))
             return
         version = verified(chosen, client, reference)
-        trust = current_trust_root(client, chosen.trust_root, now=now())
+        trust = current_trust_root(client, chosen, now=now())
         signed = StatusLists(client, trust).of(version.bundle)
     show_version(version)
     try:
@@ -144,7 +144,7 @@ def verified(profile: Profile, client: Client, reference: str) -> VerifiedVersio
     """The version, with everything verified but its approval, and the log held to what was seen before."""
     ref = named(parse_version_ref, reference)
     bundle = _fetch(client, ref)
-    trust = current_trust_root(client, profile.trust_root, now=now())
+    trust = current_trust_root(client, profile, now=now())
     version = verify_submission(bundle, ref=ref, trust=trust, now=now())
     watch = watch_log(client, trust, log_memory(profile))
     for note in version.notes:

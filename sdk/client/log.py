@@ -1,4 +1,4 @@
-"""Calls to the audit log (the C2SP tlog-tiles read API, and queries over entries), and to the status lists beside it."""
+"""Calls to the audit log (the C2SP tlog-tiles read API, and queries over entries), to the status lists beside it, and to the TUF repository."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ class LogCalls:
     def log_witnessed_checkpoint(self) -> bytes:
         """GET /v1/log/checkpoint/witnessed: the newest note that a quorum of witnesses cosigned."""
         return self._registry.get_bytes("/v1/log/checkpoint/witnessed")
+
+    def tuf_file(self, name: str) -> bytes:
+        """GET /v1/tuf/{name}: a file of the TUF repository, `metadata/...` or `targets/...`; tuf verifies it."""
+        return self._registry.get_bytes(f"/v1/tuf/{name}")
 
     def log_tile(self, level: int, index: int, *, width: int = TILE_WIDTH) -> bytes:
         """GET one tile of hashes, full or partial."""

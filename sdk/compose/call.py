@@ -154,7 +154,7 @@ def _compose(
     bundles = resolve_references(composer.client, references)  # 1
 
     watcher.tell(ComposeProgress(stage=ComposeStage.VERIFY))
-    trust = current_trust_root(composer.client, composer.profile.trust_root, now=composer.clock())
+    trust = current_trust_root(composer.client, composer.profile, now=composer.clock())
     log = watch_log(composer.client, trust, composer.memory)
     lists = StatusLists(composer.client, trust)
     listed = tuple((ref, bundle, lists.of(bundle)) for ref, bundle in bundles)

@@ -26,7 +26,7 @@ from sdk.generate.tokens import LearnedToken, parse_token
 from sdk.policy.bundle import parse_bundle
 from sdk.policy.cedar import CedarEngine
 from sdk.policy.engine import enforce
-from sdk.resolve import StatusLists
+from sdk.resolve import StatusLists, current_policies
 from sdk.signing.signer import sign_envelope
 from sdk.signing.trust import TrustRoot
 from sdk.spec.api import GeneratedImage, GenerationGrant, GenerationIntent, GenerationResult
@@ -81,7 +81,7 @@ def enforce_policy(
 ) -> Digest:
     """Decide here, on all concepts together, by the registry's bundle; return the bundle's digest."""
     who = composer.client.whoami()
-    engine = CedarEngine(parse_bundle(composer.client.policies()))
+    engine = CedarEngine(parse_bundle(current_policies(composer.client, composer.profile)))
     asker = PolicyPrincipal(id=who.principal, roles=who.roles)
     context = composition_context(asker, versions, use, count=count, at=now)
     return enforce(engine, context).bundle

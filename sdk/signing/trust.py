@@ -92,9 +92,12 @@ class TrustRoot(WireModel):
         }
 
 
-def sign_trust_root(root: TrustRoot, signer: Signer) -> Envelope:
-    """Sign a trust root with one root key."""
-    return sign_envelope(encode_canonical(root), signer, payload_type=PAYLOAD_TYPE_TRUST_ROOT)
+def sign_trust_root(root: TrustRoot, *signers: Signer) -> Envelope:
+    """Sign a trust root with root keys: as many as its threshold, and the previous one's, ask for."""
+    content = encode_canonical(root)
+    envelopes = [sign_envelope(content, signer, payload_type=PAYLOAD_TYPE_TRUST_ROOT) for signer in signers]
+    signatures = tuple(signature for envelope in envelopes for signature in envelope.signatures)
+    return Envelope(payload=content, payload_type=PAYLOAD_TYPE_TRUST_ROOT, signatures=signatures)
 
 
 def verify_trust_root(envelope: Envelope, *, now: datetime, previous: TrustRoot | None = None) -> TrustRoot:

@@ -3,7 +3,7 @@ credentials are in `access.py`.
 
 The registry serves them, `sdk.client` speaks them.
 
-Authentication is `Authorization: Bearer imp_...` everywhere but /healthz, /readyz, /v1/trust-root, status lists and the
+Authentication is `Authorization: Bearer imp_...` everywhere but /healthz, /readyz, /v1/trust-root, /v1/tuf, status lists and the
 log's checkpoint and tiles.
 Lists take `cursor` and `limit` (`sdk.spec.paging`).
 Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code of `sdk.errors`.
@@ -64,6 +64,8 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     POST  /v1/notices/acknowledgements                       NoticeAcknowledgement -> LogReceipt
     GET   /v1/denials?concept=&since=&until=&cursor=&limit=  DenialPage (of sdk.spec.denials; a subject: about theirs)
     GET   /v1/policies                                       PolicyBundleView
+    GET   /v1/tuf/metadata/{name}                            TUF metadata: the trust root and policies as targets
+    GET   /v1/tuf/targets/{name}                             a TUF target, named by its digest
     GET   /v1/status/{tenant}/{number}                       signed status list (sdk.spec.status_list)
     GET   /v1/log/checkpoint                                 signed note (C2SP tlog-tiles from here on)
     GET   /v1/log/checkpoint/witnessed                       signed note that a quorum of witnesses cosigned

@@ -235,6 +235,8 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("GET", "/v1/trust-root"): public,
     ("GET", "/v1/policies"): public,
     ("GET", "/v1/status/{tenant}/{number}"): public,
+    ("GET", "/v1/tuf/metadata/{name}"): public,
+    ("GET", "/v1/tuf/targets/{name}"): public,
     ("GET", "/v1/concepts/{tenant}/{name}/versions/{number}/blast-radius"): hidden(
         lambda demo: f"{demo.version.path}/blast-radius", name="other-auditor"
     ),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import re
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from support.tiny_backbone import LATENT_SIZE, RESOLUTION, make_backbone_dir
 from support.workshop import SCENE, USE, Workshop, make_embedding, make_workshop
 
 import sdk
+from registry.distribution.repository import TufRepository
 from sdk.compose import ComposeProgress, ComposeStage, Composition, compose
 from sdk.credentials.read import verify_credentials
 from sdk.errors import (
@@ -38,11 +40,14 @@ from sdk.errors import (
     TrustRootInvalid,
     VerificationError,
 )
+from sdk.policy.bundle import PolicyBundle
 from sdk.resolve import log_memory
 from sdk.signing.status import verify_status_list
-from sdk.signing.trust import TrustRole, verify_role
+from sdk.signing.trust import TrustRole, sign_trust_root, verify_role
 from sdk.spec.bundle import VersionStatus
+from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
+from sdk.spec.envelope import encode_envelope
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.policy import Effect, Role
 from sdk.spec.statements import GenerationPredicate, parse_predicate, parse_statement
@@ -306,6 +311,54 @@ class TestRefusals:
         assert workshop.registry.intents == []
 
 
+class TestOverTuf:
+    """A profile with a TUF root believes in no other trust root and no other policies than what comes from there."""
+
+    @pytest.fixture
+    def tuf(self, workshop: Workshop, tmp_path: Path) -> TufRepository:
+        made = TufRepository(tmp_path / "tuf")
+        workshop.registry.tuf = made.folder
+        return made
+
+    def targets(self, workshop: Workshop, policies: PolicyBundle | None = None) -> dict[str, bytes]:
+        return {
+            "trust-root.json": encode_envelope(sign_trust_root(workshop.registry.trust, fixed_signer("root"))),
+            "policies.json": encode_canonical((policies or workshop.registry.policies).view()),
+        }
+
+    def create(self, tuf: TufRepository, targets: dict[str, bytes]) -> None:
+        now = datetime.now(UTC)
+        root, online = fixed_signer("root"), fixed_signer("online")
+        tuf.create([root], online, targets, threshold=1, expires=now + timedelta(days=9), now=now)
+
+    def run(self, workshop: Workshop, tuf: TufRepository) -> Composition:
+        return run(replace_profile(workshop, tuf_root=tuf.first_root))
+
+    def test_composes(self, workshop: Workshop, tuf: TufRepository) -> None:
+        self.create(tuf, self.targets(workshop))
+        assert self.run(workshop, tuf).images
+        assert "GET /v1/trust-root" not in workshop.registry.asked
+        assert "GET /v1/policies" not in workshop.registry.asked
+
+    def test_refuses_a_registry_that_decides_by_other_policies(self, workshop: Workshop, tuf: TufRepository) -> None:
+        files = dict(workshop.registry.policies.files)
+        files["composition/rules.cedar"] += "\n// stricter days\n"
+        self.create(tuf, self.targets(workshop, PolicyBundle(files=files)))
+        with pytest.raises(PolicyDenied, match="under our policies"):
+            self.run(workshop, tuf)
+
+    def test_refuses_a_trust_root_that_is_not_distributed(self, workshop: Workshop, tuf: TufRepository) -> None:
+        self.create(tuf, {})
+        with pytest.raises(TrustRootInvalid, match=r"distributes no trust-root\.json"):
+            self.run(workshop, tuf)
+
+    def test_refuses_without_any_repository(self, workshop: Workshop, tuf: TufRepository, tmp_path: Path) -> None:
+        self.create(tuf, self.targets(workshop))
+        workshop.registry.tuf = tmp_path / "nowhere"
+        with pytest.raises(ServiceUnavailable, match="TUF metadata"):
+            self.run(workshop, tuf)
+
+
 class TestNoRecordNoImage:
     @pytest.mark.parametrize(
         ("answer", "error"),
@@ -383,6 +436,10 @@ class TestPublicName:
     def test_names_are_the_same_objects_everywhere(self) -> None:
         assert sdk.Client is importlib.import_module("sdk.client").Client
         assert sdk.errors is importlib.import_module("sdk.errors")
+
+
+def replace_profile(workshop: Workshop, **changes: Any) -> Workshop:
+    return dataclasses.replace(workshop, profile=dataclasses.replace(workshop.profile, **changes))
 
 
 def make_folder(path: Path) -> Path:

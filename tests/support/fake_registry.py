@@ -15,7 +15,7 @@ import httpx
 from support.governed import NOW, World, fixed_signer, record_id
 
 from sdk.client import Client
-from sdk.errors import ImprimaturError
+from sdk.errors import ImprimaturError, NotFound
 from sdk.policy.bundle import PolicyBundle, load_bundle
 from sdk.signing.trust import TrustRole, sign_trust_root, verify_role
 from sdk.spec.api import (
@@ -75,6 +75,7 @@ class FakeRegistry:
         self.reviews: list[Envelope] = []
         self.asked: list[str] = []
         self.overrides: dict[str, Callable[[], Answer | ImprimaturError]] = {}
+        self.tuf = Path("/nonexistent")  # the folder of a TUF repository
         self.permitted_at: datetime = NOW
         self.clock: Callable[[], datetime] = lambda: NOW  # of the status lists
 
@@ -84,6 +85,12 @@ class FakeRegistry:
 
     def bundle(self, concept: str) -> VersionBundle:
         return self.worlds[concept].bundle(status=self.status[concept])
+
+    def _tuf(self, name: str) -> bytes | ImprimaturError:
+        try:
+            return (self.tuf / name).read_bytes()
+        except FileNotFoundError:
+            return NotFound(name)
 
     def status_list(self) -> bytes:
         """One list over all worlds, which share a log."""
@@ -103,7 +110,7 @@ class FakeRegistry:
             return httpx.Response(409, content=encode_canonical(problem))
         return httpx.Response(200, content=answer if isinstance(answer, bytes) else encode_canonical(answer))
 
-    def _route(self, method: str, path: str, request: httpx.Request) -> Answer:
+    def _route(self, method: str, path: str, request: httpx.Request) -> Answer | ImprimaturError:
         if path == "/v1/trust-root":
             return sign_trust_root(self.trust, fixed_signer("root"))
         if path == "/v1/whoami":
@@ -112,6 +119,8 @@ class FakeRegistry:
             return self.policies.view()
         if path == "/v1/resolve":
             return self.bundle(parse_version_ref(request.url.params["ref"]).concept)
+        if path.startswith("/v1/tuf/"):
+            return self._tuf(path.removeprefix("/v1/tuf/"))
         if path.startswith("/v1/status/"):
             return self.status_list()
         if path.startswith("/v1/log/"):

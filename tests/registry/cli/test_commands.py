@@ -39,6 +39,8 @@ class TestHelp:
             ["trust", "revoke-key", "--help"],
             ["trust", "make-key", "--help"],
             ["trust", "add-key", "--help"],
+            ["trust", "rotate-root", "--help"],
+            ["trust", "publish", "--help"],
         ],
     )
     def test_is_there_for_every_command(self, words: list[str]) -> None:

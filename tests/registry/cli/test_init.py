@@ -65,7 +65,7 @@ class TestWorkspace:
     def test_trusts_exactly_the_keys_that_lie_in_it_and_not_the_trainers(self, made: Workspace) -> None:
         root = verify_trust_root(read_trust_root(made.trust_root), now=datetime.now(UTC))
         keyids = {name: load_key_file(made.key(name)).keyid for name in KEY_ROLES}
-        assert root.keys.keys() == {keyid for name, keyid in keyids.items() if name != "trainer"}
+        assert root.keys.keys() == {keyid for name, keyid in keyids.items() if KEY_ROLES[name]}
         assert keyids["reviewer"] in root.keys_for(TrustRole.APPROVAL)
 
     def test_keeps_secrets_to_its_owner(self, made: Workspace) -> None:
@@ -86,6 +86,7 @@ class TestWorkspace:
             if name in KEY_ROLES:  # an administrator signs nothing
                 assert profile.need("signing_key").samefile(made.key(name))
             assert profile.trust_root.samefile(made.trust_root)
+            assert profile.need("tuf_root").samefile(made.tuf / "root.json")
             assert profile.need("base_model") == made.root.parent / "base model"
             assert (profile.content_credentials is not None) == (name == "app")
 

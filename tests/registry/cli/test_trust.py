@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,12 +16,16 @@ from typer.testing import CliRunner
 from registry.cli import commands
 from registry.cli.init import Plan, create_workspace
 from registry.cli.serving import open_runtime, read_trust_root
-from registry.cli.trust import renew, replace_root
+from registry.cli.trust import publish_now, renew, replace_root, rotate_root
 from registry.cli.workspace import Address, Workspace
-from registry.settings import Settings
-from sdk.errors import ConfigurationError, Conflict, InputError, TrustRootInvalid
+from registry.settings import SHIPPED_POLICIES, Settings
+from sdk.errors import ConfigurationError, Conflict, InputError, NotFound, TrustRootInvalid
+from sdk.policy.bundle import load_bundle
 from sdk.signing.signer import encode_public_key, generate_key_file, load_key_file
 from sdk.signing.trust import TrustRole, TrustRoot, verify_trust_root
+from sdk.signing.tuf_client import POLICIES_TARGET, TRUST_ROOT_TARGET, fetch_target
+from sdk.spec.api import PolicyBundleView
+from sdk.spec.canonical import parse_wire
 from sdk.spec.ids import TenantName
 
 
@@ -62,7 +67,7 @@ class TestRenew:
             kept = {keyid: key for keyid, key in root.keys.items() if key.role is not TrustRole.STATUS}
             return root.model_copy(update={"keys": kept})
 
-        old = replace_root(made, without_status, None)
+        old = replace_root(made, without_status)
         made.key("status").unlink()
         with pytest.raises(ConfigurationError, match="imprimatur trust renew"), open_runtime(settings_of(made)):
             pass
@@ -76,7 +81,7 @@ class TestRenew:
         def over(root: TrustRoot) -> TrustRoot:
             return root.model_copy(update={"expires_at": datetime.now(UTC) + timedelta(seconds=1)})
 
-        replace_root(made, over, None)
+        replace_root(made, over)
         with pytest.raises(TrustRootInvalid, match="expired"):
             verify_trust_root(read_trust_root(made.trust_root), now=datetime.now(UTC) + timedelta(seconds=2))
         renew(made)
@@ -85,10 +90,10 @@ class TestRenew:
     def test_needs_the_root_key_that_clients_know(self, made: Workspace, tmp_path: Path) -> None:
         before = made.trust_root.read_bytes()
         generate_key_file(tmp_path / "other.pem")
-        with pytest.raises(ConfigurationError, match="no root key of"):
-            renew(made, tmp_path / "other.pem")
+        with pytest.raises(ConfigurationError, match="is no root key of"):
+            renew(made, [tmp_path / "other.pem"])
         with pytest.raises(ConfigurationError, match="no signing key can be read"):
-            renew(made, tmp_path / "nowhere.pem")
+            renew(made, [tmp_path / "nowhere.pem"])
         assert made.trust_root.read_bytes() == before
 
     def test_is_a_command_and_so_is_looking(self, made: Workspace) -> None:
@@ -162,3 +167,62 @@ class TestKeys:
         done = self.invoke(*words)
         assert isinstance(done.exception, ConfigurationError)
         assert "x.pub" in done.exception.message
+
+
+class TestOverTuf:
+    def over_tuf(self, made: Workspace, cache: Path, name: str = TRUST_ROOT_TARGET) -> bytes:
+        def fetch(name: str) -> bytes:
+            try:
+                return (made.tuf / name).read_bytes()
+            except FileNotFoundError as exc:
+                raise NotFound(name) from exc
+
+        return fetch_target(name, root=made.tuf / "root.json", cache=cache, fetch=fetch)
+
+    def test_a_new_workspace_distributes_its_trust_root_and_policies(self, made: Workspace, tmp_path: Path) -> None:
+        assert self.over_tuf(made, tmp_path) == made.trust_root.read_bytes()
+        policies = parse_wire(PolicyBundleView, self.over_tuf(made, tmp_path, POLICIES_TARGET), "policies")
+        assert policies == load_bundle(SHIPPED_POLICIES).view()
+
+    def test_every_new_trust_root_is_distributed(self, made: Workspace, tmp_path: Path) -> None:
+        before = self.over_tuf(made, tmp_path)
+        renew(made)
+        assert self.over_tuf(made, tmp_path) == made.trust_root.read_bytes() != before
+
+    def test_a_workspace_from_before_is_published_once(self, made: Workspace, tmp_path: Path) -> None:
+        made.tuf.rename(made.root / "tuf-before")
+        made.key("tuf-online").unlink()
+        done = CliRunner().invoke(commands, ["trust", "publish", str(made.root)])
+        assert "clients start from" in done.output
+        assert self.over_tuf(made, tmp_path) == made.trust_root.read_bytes()
+
+    def test_changed_policies_are_distributed_when_they_are_published(self, made: Workspace, tmp_path: Path) -> None:
+        shutil.copytree(SHIPPED_POLICIES, tmp_path / "policies")
+        with (tmp_path / "policies" / "composition" / "rules.cedar").open("a") as file:
+            file.write("\n// stricter days\n")
+        settings = made.settings.read_text()
+        made.settings.write_text(
+            settings.replace("[registry]\n", f'[registry]\npolicies = "{tmp_path / "policies"}"\n', 1)
+        )
+        publish_now(made)
+        made.settings.write_text(settings)
+        found = parse_wire(PolicyBundleView, self.over_tuf(made, tmp_path / "c", POLICIES_TARGET), "policies")
+        assert found == load_bundle(tmp_path / "policies").view()
+
+    def test_root_keys_rotate_to_two_of_three(self, made: Workspace, tmp_path: Path) -> None:
+        names = [str(tmp_path / f"{name}.pem") for name in ("a", "b", "c")]
+        for name in names:
+            CliRunner().invoke(commands, ["trust", "make-key", name])
+        new = [word for name in names for word in ("--new", name)]
+        old = trusted(made)
+        done = CliRunner().invoke(commands, ["trust", "rotate-root", str(made.root), *new, "--threshold", "2"])
+        assert "2 of 3 root keys must sign" in done.output, done.exception
+        assert trusted(made, old).root_threshold == 2
+        assert self.over_tuf(made, tmp_path / "c") == made.trust_root.read_bytes()
+        with pytest.raises(ConfigurationError, match="is no root key"):
+            renew(made)
+        with pytest.raises(ConfigurationError, match="2 root keys must sign, 1 are here"):
+            renew(made, [Path(names[0])])
+        renew(made, [Path(name) for name in names[1:]])
+        assert self.over_tuf(made, tmp_path / "c") == made.trust_root.read_bytes()
+        rotate_root(made, [made.key("root")], 1, [Path(name) for name in names[:2]])  # for the tests after this one

@@ -424,6 +424,8 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ("POST /v1/erasures", lambda c: c.erase_subject("subject-1"), ERASED),
     ("GET /v1/erasures", lambda c: c.list_erasures(), ErasureList(erasures=())),
     ("GET /v1/policies", lambda c: c.policies(), api.PolicyBundleView(digest=DIGEST, files={})),
+    ("GET /v1/tuf/metadata/{name}", lambda c: c.tuf_file("metadata/fox"), RAW),
+    ("GET /v1/tuf/targets/{name}", lambda c: c.tuf_file("targets/fox"), RAW),
     ("GET /v1/status/{tenant}/{number}", lambda c: c.status_list("demo", 1), RAW),
     ("GET /v1/log/checkpoint", lambda c: c.log_checkpoint(), RAW),
     ("GET /v1/log/checkpoint/witnessed", lambda c: c.log_witnessed_checkpoint(), RAW),

@@ -1,0 +1,5 @@
+"""What clients trust, distributed over TUF: the trust root and the policy bundle, with rotation and expiry.
+
+repository   a folder of TUF metadata and targets: making, publishing, rotating, keeping fresh
+routes       /v1/tuf/: the folder as static files
+"""

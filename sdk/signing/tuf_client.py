@@ -1,0 +1,71 @@
+"""Reading what a registry distributes over TUF (https://theupdateframework.io, specification 1.0), by `tuf.ngclient`.
+
+Rotation of keys, thresholds, expiry, rollback and freeze are ngclient's to judge; here are the transport, the place of its
+cache, and its errors as ours. What is distributed: `trust-root.json`, the signed trust root, and `policies.json`, the
+policy bundle in force. The first root file is given out of band.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sdk.errors import ConfigurationError, NotFound, ServiceUnavailable, TrustRootInvalid
+
+if TYPE_CHECKING:
+    from tuf.ngclient.fetcher import FetcherInterface
+
+TRUST_ROOT_TARGET: Final = "trust-root.json"
+POLICIES_TARGET: Final = "policies.json"
+
+Fetch = Callable[[str], bytes]
+"""Fetches a file below the registry's /v1/tuf/. Raises `NotFound` when there is none."""
+
+
+def fetch_target(name: str, *, root: Path, cache: Path, fetch: Fetch) -> bytes:
+    """The target `name`, brought up to date and verified from the root file at `root` on.
+
+    Raises:
+        TrustRootInvalid: metadata is unsigned, expired, older than before, or not what it is named by.
+        ServiceUnavailable: the registry does not answer.
+        ConfigurationError: there is no root file, or nowhere to keep what was seen.
+    """
+    from tuf.api.exceptions import DownloadError, RepositoryError
+    from tuf.ngclient import Updater
+
+    try:
+        bootstrap = root.read_bytes()
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"no TUF root can be read at {root}: {exc.strerror}; get it from whoever runs the registry"
+        ) from exc
+    try:
+        updater = Updater(str(cache), "metadata/", str(cache), "targets/", fetcher=_fetcher(fetch), bootstrap=bootstrap)
+        updater.refresh()
+        found = updater.get_targetinfo(name)
+        if found is None:
+            raise TrustRootInvalid(f"the registry distributes no {name} over TUF; whoever runs it has to publish it")
+        kept = updater.find_cached_target(found) or updater.download_target(found)
+        return Path(kept).read_bytes()
+    except DownloadError as exc:
+        raise ServiceUnavailable(f"the registry's TUF metadata cannot be fetched: {exc}") from exc
+    except (RepositoryError, ValueError) as exc:
+        raise TrustRootInvalid(f"what the registry distributes over TUF does not hold: {exc}") from exc
+
+
+def _fetcher(fetch: Fetch) -> FetcherInterface:
+    from tuf.api.exceptions import DownloadHTTPError
+    from tuf.ngclient.fetcher import FetcherInterface
+
+    class RegistryFetcher(FetcherInterface):
+        """The registry's own client as TUF's transport."""
+
+        def _fetch(self, url: str) -> Iterator[bytes]:
+            try:
+                return iter([fetch(url)])
+            except NotFound as exc:
+                raise DownloadHTTPError(exc.message, 404) from exc
+
+    return RegistryFetcher()
