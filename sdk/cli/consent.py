@@ -102,7 +102,7 @@ def receipt(
 ) -> None:
     """Read a consent's receipt: the record and everything that happened to it, each verified to be in the log."""
     with connected(profile) as (chosen, client):
-        trust = current_trust_root(client, chosen.trust_root, now=now())
+        trust = current_trust_root(client, chosen, now=now())
         received = verify_consent_receipt(client.consent_receipt(named(RecordId, consent)), trust)
     if out:
         out.write_bytes(encode_canonical(received))
