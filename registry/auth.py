@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
-from sqlalchemy import ForeignKey, Index, String, func, or_, text, update
+from sqlalchemy import ForeignKey, Index, String, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -154,6 +154,15 @@ def end_credential(session: Session, digest: Digest, at: datetime, *, now: datet
     )
     if session.execute(statement).first() is None:
         raise NotFound(f"no credential with digest {digest} is in force")
+
+
+def has_role(session: Session, runtime: Runtime, principal: PrincipalId, role: Role) -> bool:
+    """Whether a credential in force gives `principal` this role."""
+    statement = select(CredentialRow).where(CredentialRow.principal == principal, CredentialRow.roles.contains([role]))
+    now = runtime.clock()
+    return any(
+        row.expires_at > now and (row.revoked_at is None or row.revoked_at > now) for row in session.scalars(statement)
+    )
 
 
 def authenticate(session: Session, runtime: Runtime, header: str | None) -> Caller:

@@ -65,6 +65,7 @@ class Runtime:
     key_wrapper: VaultKeyWrapper
     log_signer: Signer
     status_signer: Signer
+    decision_signer: Signer
     trust_root: TrustRoot
     trust_root_envelope: Envelope  # the bytes that were verified, as clients get them
     policy: PolicyEngine
@@ -78,7 +79,12 @@ class Runtime:
     claim: Callable[[Session], None] | None = None  # of a request's idempotency key, in its tenant's first transaction
 
     def __post_init__(self) -> None:
-        for signer, role in ((self.log_signer, TrustRole.LOG), (self.status_signer, TrustRole.STATUS)):
+        signing = {
+            TrustRole.LOG: self.log_signer,
+            TrustRole.STATUS: self.status_signer,
+            TrustRole.DECISION: self.decision_signer,
+        }
+        for role, signer in signing.items():
             if signer.keyid not in self.trust_root.keys_for(role):
                 raise ConfigurationError(
                     f"the {role.value} key {signer.keyid[:12]} is no {role.value} key of the trust root; nobody could "

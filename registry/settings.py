@@ -36,6 +36,7 @@ _PATHS: Final = frozenset(
         "status_key",
         "tuf",
         "tuf_key",
+        "decision_key",
         "webhook_key",
         "key_encryption_key",
         "key_vault",
@@ -83,6 +84,7 @@ class Settings:
     tuf_key: Path = Path("keys/tuf-online.pem")  # signs its snapshot and timestamp
     status_key: Path = Path("keys/status.pem")
     webhook_key: Path = Path("keys/webhook.pem")  # made by whoever delivers first, where there is none
+    decision_key: Path = Path("keys/decision.pem")
     key_encryption_key: Path = Path("keys/key-encryption.key")  # wraps the data keys of uploads and versions
     key_vault: Path = Path("keys/vault")  # the other half of each data key; what is erased is destroyed here
     trust_root: Path = Path("trust-root.json")

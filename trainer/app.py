@@ -30,6 +30,7 @@ from trainer.jobs.auth import Authenticator
 from trainer.jobs.ports import RegistryPort
 from trainer.jobs.routes import router
 from trainer.jobs.runtime import Runtime, RuntimeDep
+from trainer.rendering.routes import router as rendering
 from trainer.settings import TrainerSettings, software_version
 
 _logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.add_exception_handler(Exception, _on_unforeseen)
     app.get("/healthz")(_health)
     app.include_router(router)
+    app.include_router(rendering)
     return app
 
 

@@ -49,6 +49,17 @@ def worker(directory: Workspace) -> None:
     run(make_runtime(settings))
 
 
+@_trainer.command()
+def renderer(directory: Workspace) -> None:
+    """Draw for applications that have no GPU, one render at a time, until stopped. Start one for each GPU."""
+    settings = read_settings(directory, os.environ)
+    _log_to_stderr()
+    from trainer.app import make_runtime
+    from trainer.renderer import run
+
+    run(make_runtime(settings))
+
+
 def _log_to_stderr() -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO, force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # one line a request is too much

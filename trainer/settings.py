@@ -50,6 +50,8 @@ class TrainerSettings:
     device: str = "auto"
     max_picture_bytes: int = 16 * 1024 * 1024  # bytes; one uploaded picture
     max_body_bytes: int = 256 * 1024  # bytes; one training request
+    max_render_bytes: int = 1024 * 1024  # bytes; one request to draw, masks included
+    render_keep_seconds: float = 3600.0  # seconds after its grant's end that images wait for their application
     whoami_seconds: float = 30.0  # seconds an answer of the registry about a credential is believed
     whoami_entries: int = 1024  # credentials remembered at once
     database_connections: int = 5  # connections kept open
@@ -82,6 +84,16 @@ class TrainerSettings:
     def service_profile(self) -> Path:
         """The training service's own profile: its credential and its key."""
         return self.directory / "profiles" / "training-service.toml"
+
+    @property
+    def renderer_profile(self) -> Path:
+        """The rendering service's own profile; without it nothing is drawn here."""
+        return self.directory / "profiles" / "renderer.toml"
+
+    @property
+    def trust_root(self) -> Path:
+        """The workspace's trust root."""
+        return self.directory / "trust-root.json"
 
     @property
     def driver_url(self) -> str:

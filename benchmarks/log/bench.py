@@ -38,7 +38,7 @@ from sdk.spec.merkle import leaf_hash, node_hash
 ORIGIN: Final = "bench.test/log"
 ACTOR: Final = PrincipalId("demo/bench")
 _AT: Final = datetime(2026, 6, 1, tzinfo=UTC)
-_ROLES: Final = ("log", "root", "status")
+_ROLES: Final = ("log", "root", "status", "decision")
 
 
 @contextmanager
@@ -150,6 +150,7 @@ def _runtime(url: str, sessions: sessionmaker) -> Runtime:
         key_wrapper=VaultKeyWrapper(AesKeyWrapper(lambda: bytes(32)), MemoryKeyVault()),
         log_signer=keys["log"],
         status_signer=keys["status"],
+        decision_signer=keys["decision"],
         trust_root=root,
         trust_root_envelope=sign_trust_root(root, keys["root"]),
         policy=CedarEngine(bundle),

@@ -36,7 +36,7 @@ from sdk.errors import ConfigurationError
 from sdk.policy.bundle import load_bundle
 from sdk.policy.cedar import CedarEngine
 from sdk.signing.signer import Signer, generate_key_file, load_key_file
-from sdk.signing.trust import verify_trust_root
+from sdk.signing.trust import TrustRole, verify_trust_root
 from sdk.spec.envelope import Envelope, parse_envelope
 from sdk.spec.ids import PrincipalId
 from sdk.spec.log_policy import LogPolicy, parse_log_policy
@@ -130,7 +130,8 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
                 file_key_wrapper(settings.key_encryption_key), FolderKeyVault(settings.key_vault)
             ),
             log_signer=load_key_file(settings.log_key),
-            status_signer=_status_signer(settings.status_key),
+            status_signer=_signer_of(TrustRole.STATUS, settings.status_key),
+            decision_signer=_signer_of(TrustRole.DECISION, settings.decision_key),
             trust_root=verify_trust_root(envelope, now=system_clock()),
             trust_root_envelope=envelope,
             policy=CedarEngine(bundle),
@@ -152,11 +153,11 @@ def _tuf_files(settings: Settings) -> FreshRepository | None:
     return FreshRepository(repository=repository, online=load_key_file(settings.tuf_key))
 
 
-def _status_signer(path: Path) -> Signer:
+def _signer_of(role: TrustRole, path: Path) -> Signer:
     if not path.exists():
         raise ConfigurationError(
-            f"there is no status key at {path}; put it back from its backup, or, in a workspace from before there were "
-            "status lists, run 'imprimatur trust renew'"
+            f"there is no {role.value} key at {path}; put it back from its backup, or, in a workspace from before there "
+            "was such a key, run 'imprimatur trust renew'"
         )
     return load_key_file(path)
 

@@ -31,6 +31,7 @@ KEY_ROLES: Final[Mapping[str, TrustRole | None]] = {
     "root": TrustRole.ROOT,
     "log": TrustRole.LOG,
     "status": TrustRole.STATUS,
+    "decision": TrustRole.DECISION,
     "training-service": TrustRole.TRAINING,
     "reviewer": TrustRole.APPROVAL,
     "app": TrustRole.GENERATION,
@@ -46,6 +47,7 @@ PRINCIPALS: Final[Mapping[str, frozenset[Role]]] = {
     "auditor": frozenset({Role.AUDITOR}),
     "training-service": frozenset({Role.TRAINING_SERVICE}),
     "admin": frozenset({Role.ADMIN}),
+    "renderer": frozenset({Role.RENDERER}),
 }
 
 

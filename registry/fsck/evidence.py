@@ -250,11 +250,14 @@ EVIDENCE: Final[Sequence[Evidence]] = (
         subject=lambda row: row.id,
         actor=lambda row: row.application,
         at=lambda row: row.decided_at,
-        digests=lambda row: {
-            "intent": Digest.of(row.intent),
-            "decision": Digest.of(row.decision),
-            "context": Digest.of(row.context),
-        },
+        digests=lambda row: (
+            {
+                "intent": Digest.of(row.intent),
+                "decision": Digest.of(row.decision),
+                "context": Digest.of(row.context),
+            }
+            | ({"grant": Digest.of(row.compose_grant)} if row.compose_grant else {})
+        ),
         inside=_generation,
     ),
     Evidence(

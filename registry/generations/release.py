@@ -1,7 +1,8 @@
-"""Handing artefacts to the application of a permitted generation, and nobody else.
+"""Handing artefacts to whoever draws a permitted generation, and nobody else.
 
 An embedding or mask is handed out only:
-1. to the application that was permitted the generation,
+1. to the executor of the grant: the application that was permitted the generation, or the rendering service that it
+   named in its intent, and then not to the application,
 2. before the grant expires and before the result is recorded,
 3. if it is of a version in that grant, and that version is still approved.
 The first time each is handed out is logged, and committed before the bytes leave. Until then they are ciphertext
@@ -35,11 +36,11 @@ def release(session: Session, runtime: Runtime, caller: Caller, generation: Reco
     """The artefact, once the caller may have it and that is logged; to be opened after the transaction.
 
     Raises:
-        NotFound: no such generation of the caller, or no such artefact of its versions (1, 3).
+        NotFound: no such generation that the caller draws, or no such artefact of its versions (1, 3).
         PermissionDenied, Conflict: the grant has expired, or the result is recorded (2).
         NotApproved: the version is no longer approved (3).
     """
-    row = service.hold(session, caller, generation)
+    row = service.hold_to_draw(session, caller, generation)
     _require_open(session, runtime, row)
     version, artefact = _version_with(service.versions_of(session, row), digest, generation)
     (version,) = versions.hold(session, [version])

@@ -42,11 +42,13 @@ def open_generation(intent: GenerationIntent, runtime: RuntimeDep, caller: Calle
     with runtime.transaction(caller.tenant) as session:
         attempt = service.request(session, runtime, caller, intent)
     require_permit(attempt.decision)
-    if attempt.expires_at is None:
-        raise ServiceError(f"{attempt.id} was permitted without an end")
+    if attempt.expires_at is None or attempt.grant is None:
+        raise ServiceError(f"{attempt.id} was permitted without a grant; record a new intent")
     return GenerationGrant(
         id=attempt.id,
         decision=attempt.decision,
+        context=attempt.context,
+        grant=attempt.grant,
         receipt=receipt(runtime, attempt.log_index),
         expires_at=attempt.expires_at,
     )

@@ -4,15 +4,16 @@ The checks on an intent, in order:
 1. The same intent under the same idempotency key was permitted before: the same grant is given again. Attempts under
    one key come one after the other, so that a retry that overtakes its first attempt counts nothing twice.
 2. The application decided by the policies in force here, and the versions it names exist, one for each concept, all
-   learned on the base model it names.
+   learned on the base model it names. Whoever is to draw in its place is a rendering service of its tenant.
 3. The versions and their consents are held, the images granted under their licences are counted, and policy decides
    on what is true at that moment. Both answers are recorded with everything they rest on, and logged; a refusal is
-   committed like a permit.
+   committed like a permit, which comes with its signed grant.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,23 +21,25 @@ from typing import Final
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from registry.auth import Caller
+from registry.auth import Caller, has_role
 from registry.generations import quota
+from registry.generations.grants import make_grant
 from registry.generations.images import note_images
 from registry.generations.tables import GenerationResultRow, GenerationRow, GenerationVersionRow
 from registry.log import service as log
 from registry.runtime import Runtime
 from registry.versions import service as versions
 from registry.versions.statements import read_statement
-from registry.versions.version import Version
+from registry.versions.version import Terms, Version
 from sdk.errors import Conflict, InputError, NotFound, VerificationError
 from sdk.signing.trust import TrustRole
 from sdk.spec.api import GenerationIntent, GenerationResult
 from sdk.spec.canonical import encode_canonical, parse_wire
 from sdk.spec.digest import Digest
+from sdk.spec.envelope import Envelope, encode_envelope, parse_envelope
 from sdk.spec.ids import RecordId
 from sdk.spec.log_entry import AuditEventType
-from sdk.spec.policy import Decision, Effect, PolicyContext, PolicyDomain
+from sdk.spec.policy import Decision, Effect, PolicyContext, PolicyDomain, Role
 from sdk.spec.statements import GenerationPredicate
 
 KEY_LOCK: Final = 0x1092  # of pg_advisory_xact_lock, with a hash of the key
@@ -48,8 +51,10 @@ class Attempt:
 
     id: RecordId
     decision: Decision
+    context: PolicyContext
     log_index: int
     expires_at: datetime | None
+    grant: Envelope | None  # of a permit
 
 
 def request(session: Session, runtime: Runtime, caller: Caller, intent: GenerationIntent) -> Attempt:
@@ -68,6 +73,7 @@ def request(session: Session, runtime: Runtime, caller: Caller, intent: Generati
         )
     named = [versions.load_by_digest(session, caller.tenant, manifest) for manifest in intent.manifests]
     _require_usable_together(named, intent)
+    _require_executor(session, runtime, caller, intent)
     held = versions.hold(session, named)  # 3
     now = runtime.clock()
     terms = [versions.terms_of(session, version, now) for version in held]
@@ -81,7 +87,7 @@ def request(session: Session, runtime: Runtime, caller: Caller, intent: Generati
         count=intent.count,
         at=now,
     )
-    attempt = _record(session, runtime, caller, intent, held, context)
+    attempt = _record(session, runtime, caller, intent, held, terms, context)
     if attempt.decision.permitted:
         quota.count(session, attempt.id, granted, intent.count)
     return attempt
@@ -129,15 +135,27 @@ def record_result(
 
 def hold(session: Session, caller: Caller, generation: RecordId) -> GenerationRow:
     """A generation that was permitted to the caller, held to the end of the transaction. Raises `NotFound`."""
-    statement = select(GenerationRow).where(
-        GenerationRow.id == generation,
-        GenerationRow.application == caller.principal,
-        GenerationRow.effect == Effect.PERMIT.value,
-    )
-    row = session.scalar(statement.with_for_update(key_share=True))
-    if row is None:
+    row = _held(session, caller, generation)
+    if row is None or row.application != caller.principal:
         raise NotFound(f"{caller.principal} was permitted no generation {generation}; record an intent first")
     return row
+
+
+def hold_to_draw(session: Session, caller: Caller, generation: RecordId) -> GenerationRow:
+    """A permitted generation that the caller draws, held to the end of the transaction. Raises `NotFound`."""
+    row = _held(session, caller, generation)
+    if row is None or (intent_of(row).executor or row.application) != caller.principal:
+        raise NotFound(f"there is no generation {generation} that {caller.principal} draws; a grant names who does")
+    return row
+
+
+def _held(session: Session, caller: Caller, generation: RecordId) -> GenerationRow | None:
+    statement = select(GenerationRow).where(
+        GenerationRow.id == generation,
+        GenerationRow.tenant == caller.tenant,
+        GenerationRow.effect == Effect.PERMIT.value,
+    )
+    return session.scalar(statement.with_for_update(key_share=True))
 
 
 def intent_of(row: GenerationRow) -> GenerationIntent:
@@ -189,29 +207,51 @@ def _require_usable_together(named: list[Version], intent: GenerationIntent) -> 
             )
 
 
+def _require_executor(session: Session, runtime: Runtime, caller: Caller, intent: GenerationIntent) -> None:
+    executor = intent.executor
+    if executor in (None, caller.principal):
+        return
+    if executor.tenant != caller.tenant or not has_role(session, runtime, executor, Role.RENDERER):
+        raise InputError(f"{executor} is no rendering service of {caller.tenant}; name one, or draw yourself")
+
+
 def _record(
     session: Session,
     runtime: Runtime,
     caller: Caller,
     intent: GenerationIntent,
     named: tuple[Version, ...],
+    terms: Sequence[Terms],
     context: PolicyContext,
 ) -> Attempt:
     decision = runtime.policy.evaluate(context)
     generation = RecordId.derive("gen", secrets.token_hex(32))
+    expiry = context.at + timedelta(seconds=runtime.settings.grant_seconds)
+    grant = None
+    if decision.permitted:
+        grant = make_grant(
+            runtime,
+            generation,
+            caller.principal,
+            intent,
+            decision,
+            named,
+            terms,
+            issued_at=context.at,
+            expires_at=expiry,
+        )
     index = log.append(
         session,
         runtime,
         event=AuditEventType.GENERATION_PERMITTED if decision.permitted else AuditEventType.GENERATION_DENIED,
         actor=caller.principal,
         subject=generation,
-        evidence=_evidence(intent, decision, named),
+        evidence=_evidence(intent, decision, named, grant),
         facts={
             "versions": " ".join(version.name for version in named),
             "rules": " ".join(dict.fromkeys(reason.rule for reason in decision.reasons)),
         },
     )
-    expiry = context.at + timedelta(seconds=runtime.settings.grant_seconds)
     row = GenerationRow(
         id=generation,
         tenant=caller.tenant,
@@ -224,6 +264,7 @@ def _record(
         decided_at=context.at,
         expires_at=expiry if decision.permitted else None,
         log_index=index,
+        compose_grant=encode_envelope(grant) if grant else None,
     )
     session.add(row)
     session.flush()
@@ -237,18 +278,32 @@ def _record(
     return _attempt(row)
 
 
-def _evidence(intent: GenerationIntent, decision: Decision, named: tuple[Version, ...]) -> dict[str, Digest]:
+def _evidence(
+    intent: GenerationIntent, decision: Decision, named: tuple[Version, ...], grant: Envelope | None
+) -> dict[str, Digest]:
     manifests = {f"manifest/{version.name}": version.digest for version in named}
-    return manifests | {
-        "intent": Digest.of(encode_canonical(intent)),
-        "decision": Digest.of(encode_canonical(decision)),
-        "context": decision.context,
-        "bundle": decision.bundle,
-    }
+    signed = {"grant": grant.digest} if grant else {}
+    return (
+        manifests
+        | signed
+        | {
+            "intent": Digest.of(encode_canonical(intent)),
+            "decision": Digest.of(encode_canonical(decision)),
+            "context": decision.context,
+            "bundle": decision.bundle,
+        }
+    )
 
 
 def _attempt(row: GenerationRow) -> Attempt:
-    return Attempt(id=row.id, decision=decision_of(row), log_index=row.log_index, expires_at=row.expires_at)
+    return Attempt(
+        id=row.id,
+        decision=decision_of(row),
+        context=parse_wire(PolicyContext, row.context, f"context of {row.id}"),
+        log_index=row.log_index,
+        expires_at=row.expires_at,
+        grant=parse_envelope(row.compose_grant) if row.compose_grant else None,
+    )
 
 
 def _verify_result(runtime: Runtime, caller: Caller, row: GenerationRow, result: GenerationResult) -> None:

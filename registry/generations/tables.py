@@ -29,6 +29,7 @@ class GenerationRow(Base):
     __table_args__ = (
         CheckConstraint(f"effect IN ({EFFECTS})", name="effect"),
         CheckConstraint("(effect = 'permit') = (expires_at IS NOT NULL)", name="only_a_permit_expires"),
+        CheckConstraint("effect = 'permit' OR compose_grant IS NULL", name="only_a_permit_has_a_grant"),
         Index(
             "uq_generations_application_idempotency_key",
             "application",
@@ -53,6 +54,7 @@ class GenerationRow(Base):
     log_index: Mapped[int] = mapped_column(BigInteger)
     territory: Mapped[str | None] = mapped_column(Computed("json_of(intent) -> 'use' ->> 'territory'", persisted=True))
     asked: Mapped[int | None] = mapped_column(Computed("(json_of(intent) ->> 'count')::integer", persisted=True))
+    compose_grant: Mapped[bytes | None]  # the signed envelope of a permit; permits of earlier builds have none
 
 
 class GenerationVersionRow(Base):

@@ -41,6 +41,17 @@ def compose(
     explain: Annotated[
         bool, typer.Option("--explain", help="Also keep what each image attended to, and a page that explains it.")
     ] = False,
+    photo: Annotated[Path | None, typer.Option(help="A photo to draw into; it stays on this machine.")] = None,
+    photo_mask: Annotated[
+        Path | None, typer.Option(help="Where in the photo: white is drawn anew, black is kept.")
+    ] = None,
+    strength: Annotated[float, typer.Option(help="How much of the photo may change: 0 nothing, 1 everything.")] = 0.75,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            help="Where: local, or service, a rendering service. Default: here, if the profile has a base model."
+        ),
+    ] = None,
     profile: ProfileOption = None,
 ) -> None:
     """Generate images. Resolves, verifies, asks policy, records, generates, marks, records; or says why not."""
@@ -67,6 +78,10 @@ def compose(
             layout=parse_places(place),
             leakage=leakage,
             explain=explain,
+            photo=photo,
+            photo_mask=photo_mask,
+            strength=strength,
+            run=run,
             profile=chosen,
             client=client,
             on_progress=show,

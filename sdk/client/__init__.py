@@ -12,6 +12,7 @@ accounting    the ledger of use that royalties are computed from
 recalls       blast-radius reports, notices that a version has ended
 log           checkpoints, tiles, entries, receipts, consistency
 training      the trainer: pictures, jobs, files
+rendering     the rendering service: who draws, renders, their images
 
 with Client("http://127.0.0.1:8700", "imp_...") as client:
     bundle = client.resolve("demo/fox")
@@ -33,6 +34,7 @@ from sdk.client.generations import GenerationCalls
 from sdk.client.log import LogCalls
 from sdk.client.recalls import RecallCalls
 from sdk.client.records import RecordCalls
+from sdk.client.rendering import RenderingCalls
 from sdk.client.reviews import ReviewCalls
 from sdk.client.subjects import SubjectCalls
 from sdk.client.training import TrainingCalls
@@ -57,6 +59,7 @@ class Client(
     AccountingCalls,
     LogCalls,
     TrainingCalls,
+    RenderingCalls,
 ):
     """Speaks to one registry and, if named, one trainer, as one principal.
 

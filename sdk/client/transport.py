@@ -158,6 +158,11 @@ def error_from(status: int, content: bytes, what: str) -> errors.ImprimaturError
     return cls(problem.detail)
 
 
+def error_of_code(code: str, message: str) -> errors.ImprimaturError:
+    """The error with this code, which a service reports in the body of an answer; an unknown one is a `ServiceError`."""
+    return _classes_by_code().get(code, ServiceError)(message)
+
+
 def _classes_by_code() -> dict[str, type[errors.ImprimaturError]]:
     """Every class whose constructor takes a message alone; `PolicyDenied` needs its decision."""
     classes: dict[str, type[errors.ImprimaturError]] = {}

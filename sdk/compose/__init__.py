@@ -5,6 +5,8 @@ options   what it was given, checked before anything is spent
 steps     the steps, one function each
 question  what it asks policy
 explaining  what an explanation of it is made from
+grant     the registry's answer, held to what this call knows
+remote    drawing by a rendering service
 values    what it takes with it, reports and hands out
 bar       a bar in the terminal
 aio       `acompose`: the same call for event loops

@@ -16,15 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sdk.client import Client
 from sdk.compose.bar import progress_bar
 from sdk.compose.explaining import explain_composition, keep_attention
-from sdk.compose.options import check_options, check_use, check_whole
+from sdk.compose.options import check_options, check_photo, check_run, check_use, check_whole
 from sdk.compose.steps import (
     concept_use,
+    credential_picture,
     enforce_policy,
     generate_pictures,
     make_intent,
@@ -42,11 +44,12 @@ from sdk.compose.values import (
     ComposeStage,
     Composition,
     OnProgress,
+    Run,
     Watcher,
 )
 from sdk.credentials.authority import load_credential_signer
-from sdk.credentials.mark import encode_png, mark_image
 from sdk.generate.attribution import AttentionMap
+from sdk.generate.photo import GivenPhoto, Photo
 from sdk.generate.places import GivenPlace
 from sdk.generate.scene import Scene, concept_of, name_concepts, parse_scene
 from sdk.profile import Profile, load_profile
@@ -88,9 +91,13 @@ def compose(
     size: tuple[int, int] | None = None,
     layout: Mapping[str, GivenPlace] | None = None,
     leakage: float = 1.0,
+    photo: GivenPhoto | None = None,
+    photo_mask: GivenPhoto | None = None,
+    strength: float = 0.75,
     progress: bool = False,
     preview_every: int = 0,
     explain: bool = False,
+    run: str | None = None,
     profile: Profile | Path | None = None,
     client: Client | None = None,
     on_progress: OnProgress | None = None,
@@ -102,8 +109,11 @@ def compose(
     gives them short names: `{"hero": "demo/fox"}` and `{hero}`. Image i is drawn under `seed + i`, or under `seeds[i]`.
     `scheduler` is a name of `sdk.spec.sampling.Scheduler`. `layout` gives a concept a place by its name in the scene:
     (left, top, right, bottom) in fractions of the canvas, or a mask; `leakage` says how much placed concepts see of
-    each other. `progress` shows a bar; `on_progress` is told every step, with a small preview every `preview_every`
-    steps; `explain` keeps what each image attended to (`Composition.explain`). `profile` is who composes; `client` replaces the connection that it describes; `clock` the time.
+    each other. `photo` is drawn into, where `photo_mask` is white, as far as `strength` lets it change. `progress` shows
+    a bar; `on_progress` is told every step, with a small preview every `preview_every` steps; `explain` keeps what each
+    image attended to (`Composition.explain`). `run` says where images are drawn: "local" or "service"; by default here,
+    if the profile has a base model. `profile` is who composes; `client` replaces the connection that it describes;
+    `clock` the time.
 
     Raises:
         NotApproved: a version is not approved (any more).
@@ -127,29 +137,38 @@ def compose(
         layout=layout,
         leakage=leakage,
     )
+    place = check_run(run, preview_every or explain)
+    parent, sampling = check_photo(photo, photo_mask, strength, sampling, place)
     preview_every = check_whole("preview_every", preview_every, 0, MAX_STEPS)
     use = check_use(purpose, territory, channel)
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
+    if place is None and parent is None and chosen.base_model is None and chosen.trainer is not None:
+        place = check_run(Run.SERVICE, preview_every or explain)
     connection = client or connect(chosen)
     with ExitStack() as opened:
         if client is None:
             opened.callback(connection.close)
         told = [opened.enter_context(progress_bar())] if progress else []
         watcher = Watcher((*told, *((on_progress,) if on_progress else ())), preview_every)
-        composer = _composer(chosen, connection, clock)
-        return _compose(composer, tuple(names.values()), parsed, use, sampling, count, explain, watcher)
+        composer = _composer(chosen, connection, clock, place or Run.LOCAL)
+        asked = Asked(scene=parsed, use=use, sampling=sampling, count=count, photo=parent, explain=explain)
+        return _compose(composer, tuple(names.values()), asked, watcher)
 
 
-def _compose(
-    composer: Composer,
-    references: tuple[str, ...],
-    scene: Scene,
-    use: Use,
-    sampling: Sampling,
-    count: int,
-    explain: bool,
-    watcher: Watcher,
-) -> Composition:
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a call asks for, checked."""
+
+    scene: Scene
+    use: Use
+    sampling: Sampling
+    count: int
+    photo: Photo | None
+    explain: bool
+
+
+def _compose(composer: Composer, references: tuple[str, ...], asked: Asked, watcher: Watcher) -> Composition:
+    scene, sampling, count, photo = asked.scene, asked.sampling, asked.count, asked.photo
     watcher.tell(ComposeProgress(stage=ComposeStage.RESOLVE))
     bundles = resolve_references(composer.client, references)  # 1
 
@@ -165,29 +184,29 @@ def _compose(
     watch_versions(composer, log, versions)
     approved = (index for version in versions for index in version.approval_indices)
     require_witnessed(composer.client, log, trust, witness_policy(composer.profile), approved)
-    require_base_model(composer.base_model, versions)
+    executor = require_base_model(composer, versions)
 
     watcher.tell(ComposeProgress(stage=ComposeStage.ENFORCE))
-    policy_bundle = enforce_policy(composer, versions, use, count, now)  # 3
+    enforced = enforce_policy(composer, versions, asked.use, count, now)  # 3
 
     watcher.tell(ComposeProgress(stage=ComposeStage.INTENT))
-    intent = make_intent(versions, scene, use, sampling, count, policy_bundle)
-    grant = open_generation(composer, intent, trust)  # 4
+    intent = make_intent(enforced, scene, sampling, executor)
+    grant = open_generation(composer, intent, enforced, trust)  # 4
     log.see(grant.receipt.checkpoint.encode())
 
     watcher.tell(ComposeProgress(stage=ComposeStage.GENERATE, images=count, steps=sampling.steps))
     attended: list[Sequence[AttentionMap]] = []
-    on_attention = (lambda _image, maps: attended.append(maps)) if explain else None
-    pictures = generate_pictures(composer, grant.id, versions, scene, sampling, count, watcher, on_attention)  # 5
+    on_attention = (lambda _image, maps: attended.append(maps)) if asked.explain else None
+    pictures = generate_pictures(composer, grant, versions, scene, sampling, count, photo, watcher, on_attention)  # 5
 
     watcher.tell(ComposeProgress(stage=ComposeStage.CREDENTIAL, images=count))
     facts = concept_use(grant, versions, intent, trust)
     images = tuple(
-        ComposedImage(png=mark_image(encode_png(picture), facts, composer.credential_signer)) for picture in pictures
+        ComposedImage(png=credential_picture(picture, facts, composer.credential_signer, photo)) for picture in pictures
     )  # 6
 
     watcher.tell(ComposeProgress(stage=ComposeStage.RESULT, images=count))
-    attention = keep_attention(grant.id, images, attended) if explain else None
+    attention = keep_attention(grant.id, images, attended) if asked.explain else None
     receipt = record_result(composer, grant.id, versions, images, attention, trust)  # 7
     log.see(receipt.checkpoint.encode())
     require_live(composer, versions, trust)  # 8
@@ -201,13 +220,13 @@ def _compose(
     )
 
 
-def _composer(profile: Profile, client: Client, clock: Clock) -> Composer:
+def _composer(profile: Profile, client: Client, clock: Clock, run: Run) -> Composer:
     return Composer(
         client=client,
         profile=profile,
         signer=load_key_file(profile.need("signing_key")),
         credential_signer=load_credential_signer(profile.need("content_credentials")),
-        base_model=profile.need("base_model"),
+        base_model=profile.need("base_model") if run is Run.LOCAL else None,
         memory=log_memory(profile),
         clock=clock,
     )

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sdk.compose.values import Run
 from sdk.errors import InputError
+from sdk.generate.photo import GivenPhoto, Photo, read_photo
 from sdk.generate.places import GivenPlace, parse_layout
 from sdk.generate.scene import plain_text
 from sdk.spec.canonical import validate_wire
@@ -54,6 +56,35 @@ def check_options(
         leakage=_check_leakage(leakage, len(places)),
     )
     return len(given) if given else check_whole("count", count, 1, MAX_COUNT), sampling
+
+
+def check_run(run: object, looks_inside: object = False) -> Run | None:
+    """Where images are drawn, if it is said; only this process can look inside (previews, attention). Raises `InputError`."""
+    if run is None:
+        return None
+    if not isinstance(run, str) or run not in tuple(Run):
+        raise InputError(f"run is {run!r}; it must be one of {', '.join(Run)}")
+    if run == Run.SERVICE and looks_inside:
+        raise InputError("a rendering service sends no previews and no attention; leave both out, or draw here")
+    return Run(run)
+
+
+def check_photo(
+    photo: GivenPhoto | None, mask: GivenPhoto | None, strength: float, sampling: Sampling, run: Run | None
+) -> tuple[Photo | None, Sampling]:
+    """The photo that is drawn into, if there is one, and the sampling that says so.
+
+    Raises:
+        InputError: it cannot be read, or would have to leave this process.
+    """
+    if photo is None:
+        if mask is not None:
+            raise InputError("photo_mask is given without a photo")
+        return None, sampling
+    if run is Run.SERVICE:
+        raise InputError("a photo stays with the application: draw here (run='local'), where there is a base model")
+    read = read_photo(photo, mask, _check_number("strength", strength, 0, 1), sampling.size)
+    return read, sampling.model_copy(update={"edit": read.edit})
 
 
 def check_whole(name: str, value: object, lowest: int, highest: int) -> int:

@@ -8,23 +8,26 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdk.cache import LogWatch, StatusWatch
 from sdk.client import Client
+from sdk.compose.grant import Enforced, require_grant_of, require_same_decision
 from sdk.compose.question import composition_context
+from sdk.compose.remote import draw_remotely
 from sdk.compose.values import ComposedImage, ComposeProgress, Composer, ComposeStage, Watcher
+from sdk.credentials.authority import CredentialSigner
 from sdk.credentials.concept_use import ConceptUse, CountedApproval, UsedVersion
 from sdk.credentials.fingerprint import fingerprints_of_output
-from sdk.credentials.mark import PNG_MEDIA_TYPE
-from sdk.errors import BackboneError, PolicyDenied, VerificationError
+from sdk.credentials.mark import COMPOSITE_SOURCE_TYPE, PNG_MEDIA_TYPE, ParentPhoto, encode_png, mark_image
+from sdk.errors import BackboneError, VerificationError
 from sdk.generate.base_model import base_model_digest
+from sdk.generate.photo import Photo
 from sdk.generate.pipeline import OnAttention, Watch, generate_images, load_pipeline
 from sdk.generate.scene import Scene
 from sdk.generate.tokens import LearnedToken, parse_token
 from sdk.policy.bundle import parse_bundle
-from sdk.policy.cedar import CedarEngine
+from sdk.policy.cedar import engine_of
 from sdk.policy.engine import enforce
 from sdk.resolve import StatusLists, current_policies
 from sdk.signing.signer import sign_envelope
@@ -33,7 +36,7 @@ from sdk.spec.api import GeneratedImage, GenerationGrant, GenerationIntent, Gene
 from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.explanation import GenerationAttention
-from sdk.spec.ids import ConceptId, RecordId
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.log_entry import AuditEventType, LogReceipt
 from sdk.spec.manifest import ArtefactRole
 from sdk.spec.policy import PolicyPrincipal, Use
@@ -65,69 +68,79 @@ def require_live(composer: Composer, versions: Sequence[VerifiedVersion], trust:
         statuses.see(verify_live(version, signed, trust=trust, now=composer.clock()))
 
 
-def require_base_model(directory: Path, versions: Sequence[VerifiedVersion]) -> None:
-    """Refuse versions that were learned on another base model than the one in `directory`."""
-    found = base_model_digest(directory)
+def require_base_model(composer: Composer, versions: Sequence[VerifiedVersion]) -> PrincipalId | None:
+    """Who draws in our place, if not this process; refuse versions that were learned on another base model than theirs."""
+    renderer = None if composer.base_model else composer.client.renderer()
+    found = renderer.base_model if renderer else base_model_digest(composer.local_base_model)
+    where = f"the rendering service {renderer.principal}" if renderer else str(composer.base_model)
     for version in versions:
         if version.manifest.base_model != found:
             raise BackboneError(
-                f"{version.name} was learned on base model {version.manifest.base_model}, but {directory} is {found}; "
-                "set base_model in the profile to the folder it was learned on"
+                f"{version.name} was learned on base model {version.manifest.base_model}, but {where} has {found}; "
+                "compose where the one it was learned on is (base_model in the profile)"
             )
+    return renderer.principal if renderer else None
 
 
 def enforce_policy(
     composer: Composer, versions: Sequence[VerifiedVersion], use: Use, count: int, now: datetime
-) -> Digest:
-    """Decide here, on all concepts together, by the registry's bundle; return the bundle's digest."""
+) -> Enforced:
+    """Decide here, on all concepts together, by the registry's bundle."""
     who = composer.client.whoami()
-    engine = CedarEngine(parse_bundle(current_policies(composer.client, composer.profile)))
+    engine = engine_of(parse_bundle(current_policies(composer.client, composer.profile)))
     asker = PolicyPrincipal(id=who.principal, roles=who.roles)
-    context = composition_context(asker, versions, use, count=count, at=now)
-    return enforce(engine, context).bundle
+    enforce(engine, composition_context(asker, versions, use, count=count, at=now))
+    return Enforced(engine=engine, asker=asker, versions=tuple(versions), use=use, count=count)
 
 
-def make_intent(
-    versions: Sequence[VerifiedVersion], scene: Scene, use: Use, sampling: Sampling, count: int, policy_bundle: Digest
-) -> GenerationIntent:
+def make_intent(enforced: Enforced, scene: Scene, sampling: Sampling, executor: PrincipalId | None) -> GenerationIntent:
     """What is about to be generated. The scene itself stays here; its digest is recorded."""
     return GenerationIntent(
-        manifests=tuple(version.digest for version in versions),
+        manifests=tuple(version.digest for version in enforced.versions),
         scene=Digest.of(scene.text.encode()),
-        use=use,
-        count=count,
+        use=enforced.use,
+        count=enforced.count,
         seed=sampling.seed,
         sampling=sampling.digest,
-        base_model=versions[0].manifest.base_model,
-        policy_bundle=policy_bundle,
+        executor=executor,
+        base_model=enforced.versions[0].manifest.base_model,
+        policy_bundle=enforced.engine.bundle_digest,
         idempotency_key=secrets.token_urlsafe(24),
     )
 
 
-def open_generation(composer: Composer, intent: GenerationIntent, trust: TrustRoot) -> GenerationGrant:
-    """Record the intent, and require the registry's own permit and the proof that it is logged."""
-    grant = composer.client.open_generation(intent)
-    if not grant.decision.permitted or grant.decision.bundle != intent.policy_bundle:
-        raise PolicyDenied(
-            f"the registry's decision about {grant.id} is not a permit under our policies", grant.decision
-        )
-    evidence = {"intent": intent, "decision": grant.decision}
-    _require_entry(composer, grant.receipt, AuditEventType.GENERATION_PERMITTED, grant.id, evidence, trust)
-    return grant
+def open_generation(
+    composer: Composer, intent: GenerationIntent, enforced: Enforced, trust: TrustRoot
+) -> GenerationGrant:
+    """Record the intent, and require the registry's own permit: logged, signed, and the one that follows from the facts."""
+    opened = composer.client.open_generation(intent)
+    require_same_decision(opened, enforced, now=composer.clock())
+    evidence = {
+        "intent": intent,
+        "decision": opened.decision,
+        "context": opened.context,
+        "grant": opened.grant,
+    }
+    _require_entry(composer, opened.receipt, AuditEventType.GENERATION_PERMITTED, opened.id, evidence, trust)
+    require_grant_of(opened, intent, composer.profile.principal, trust, now=composer.clock())
+    return opened
 
 
 def generate_pictures(
     composer: Composer,
-    generation: RecordId,
+    opened: GenerationGrant,
     versions: Sequence[VerifiedVersion],
     scene: Scene,
     sampling: Sampling,
     count: int,
+    photo: Photo | None,
     watcher: Watcher,
     on_attention: OnAttention | None,
 ) -> list[Image]:
-    """Fetch each version's embedding under the grant, check it, and draw."""
-    tokens = {version.bundle.concept: _fetch_token(composer.client, generation, version) for version in versions}
+    """Draw: here, with each version's embedding fetched under the grant and checked, or by the rendering service."""
+    if composer.base_model is None:
+        return draw_remotely(composer.client, opened, versions, scene, sampling, count, watcher)
+    tokens = {version.bundle.concept: _fetch_token(composer.client, opened.id, version) for version in versions}
 
     def report(image: int, step: int, preview: Image | None = None) -> None:
         watcher.tell(
@@ -142,7 +155,8 @@ def generate_pictures(
         )
 
     watch = Watch(on_step=report, on_preview=report, preview_every=watcher.preview_every, on_attention=on_attention)
-    return list(generate_images(load_pipeline(composer.base_model), scene, tokens, sampling, count=count, watch=watch))
+    loaded = load_pipeline(composer.base_model)
+    return list(generate_images(loaded, scene, tokens, sampling, count=count, watch=watch, photo=photo))
 
 
 def _fetch_token(client: Client, generation: RecordId, version: VerifiedVersion) -> LearnedToken:
@@ -166,6 +180,14 @@ def concept_use(
         log_origin=trust.log_origin,
         intent_index=grant.receipt.index,
     )
+
+
+def credential_picture(picture: Image, use: ConceptUse, signer: CredentialSigner, photo: Photo | None) -> bytes:
+    """The picture's file with its credentials; one that was drawn into a photo says so, and names it as its parent."""
+    if photo is None:
+        return mark_image(encode_png(picture), use, signer)
+    parent = ParentPhoto(content=photo.content, media_type=photo.media_type)
+    return mark_image(encode_png(picture, COMPOSITE_SOURCE_TYPE), use, signer, parent)
 
 
 def _used(version: VerifiedVersion) -> UsedVersion:

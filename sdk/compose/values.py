@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+class Run(StrEnum):
+    """Where images are drawn."""
+
+    LOCAL = "local"  # in this process, with torch
+    SERVICE = "service"  # by a rendering service; this process needs no torch and is handed no token
+
+
 class ComposeStage(StrEnum):
     """Where a compose call is."""
 
@@ -121,6 +128,11 @@ class Composer:
     profile: Profile
     signer: Signer
     credential_signer: CredentialSigner
-    base_model: Path
+    base_model: Path | None  # none: a rendering service draws
     memory: RegistryMemory
     clock: Clock
+
+    @property
+    def local_base_model(self) -> Path:
+        """The base model of a call that draws in this process. Raises `ConfigurationError`."""
+        return self.base_model or self.profile.need("base_model")

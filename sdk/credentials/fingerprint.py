@@ -39,15 +39,15 @@ REGIONS: Final[tuple[Box, ...]] = (
 def fingerprint(image: Image, region: Box = _WHOLE) -> Fingerprint | None:
     """The fingerprint of a region of an RGB or grey picture; none when it is too flat to have one."""
     from PIL.Image import Resampling
+    from PIL.ImageStat import Stat
 
     width, height = image.size
     left, top, right, bottom = region
     box = (left * width, top * height, right * width, bottom * height)
     reduced = image.convert("L").resize((SIDE, SIDE), Resampling.BOX, box=box)
-    luma = [float(value) for value in reduced.tobytes()]
-    if _deviation(luma) < _MIN_DEVIATION:
+    if Stat(reduced).stddev[0] < _MIN_DEVIATION:
         return None
-    coefficients = _transform(luma)
+    coefficients = _transform(reduced.tobytes())
     middle = sorted(coefficients)[len(coefficients) // 2]
     bits = "".join("1" if value >= middle else "0" for value in coefficients)
     return Fingerprint(f"dct256:{int(bits, 2):064x}")
@@ -67,13 +67,21 @@ def fingerprints_of_query(image: Image) -> tuple[Fingerprint, ...]:
     return tuple(dict.fromkeys(held for held in found if held))
 
 
-def _deviation(luma: list[float]) -> float:
-    mean = sum(luma) / len(luma)
-    return math.sqrt(sum((value - mean) ** 2 for value in luma) / len(luma))
+def _transform(luma: bytes) -> list[float]:
+    """DCT-II of a SIDE x SIDE picture, unscaled; the kept rows and columns only, row by row.
+
+    By numpy where it is installed, as it is wherever pictures are drawn: that takes a hundredth of the time.
+    """
+    try:
+        import numpy as np
+    except ImportError:
+        return _transform_plainly(luma)
+    cosines = np.array(_COSINES)
+    picture = np.frombuffer(luma, dtype=np.uint8).reshape(SIDE, SIDE)
+    return [float(value) for value in (cosines @ picture @ cosines.T).ravel()]
 
 
-def _transform(luma: list[float]) -> list[float]:
-    """DCT-II of a SIDE x SIDE picture, unscaled; the kept rows and columns only, row by row."""
+def _transform_plainly(luma: bytes) -> list[float]:
     rows = [luma[start : start + SIDE] for start in range(0, SIDE * SIDE, SIDE)]
     along = [[sum(map(mul, cosine, row)) for row in rows] for cosine in _COSINES]  # kept columns x SIDE
     return [sum(map(mul, cosine, column)) for cosine in _COSINES for column in along]

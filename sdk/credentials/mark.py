@@ -1,13 +1,16 @@
 """Marking images: PNG with the IPTC digital source type in its XMP packet, signed with Content Credentials.
 
 The manifest holds a `c2pa.created` action with digitalSourceType trainedAlgorithmicMedia, every concept version as an
-`inputTo` ingredient of it, and the `ConceptUse` assertion. No thumbnails and no network. C2PA 2.x sections 11, 18.14.
+`inputTo` ingredient of it, and the `ConceptUse` assertion. What was drawn into a photo was opened and edited instead: the
+photo is its `parentOf` ingredient, by digest and with the credentials it came with, and the digitalSourceType is
+compositeWithTrainedAlgorithmicMedia. No thumbnails and no network. C2PA 2.x sections 11, 18.14.
 """
 
 from __future__ import annotations
 
 import io
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import c2pa
@@ -20,16 +23,18 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 DIGITAL_SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+COMPOSITE_SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 PNG_MEDIA_TYPE: Final = "image/png"
 _GENERATOR: Final = {"name": "imprimatur"}
+_PARENT: Final = {"label": "photo", "title": "photo", "relationship": "parentOf"}
 _OFFLINE: Final = {
     "builder": {"thumbnail": {"enabled": False}},
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
 }
-_XMP: Final = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+_XMP: Final = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
- Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}"/>
+ Iptc4xmpExt:DigitalSourceType="%s"/>
 </rdf:RDF></x:xmpmeta>
 <?xpacket end="w"?>"""
 
@@ -41,19 +46,27 @@ _NO_MINING: Final = {  # Creator Assertions Working Group, training and data min
 _logger = logging.getLogger(__name__)
 
 
-def encode_png(image: Image) -> bytes:
+@dataclass(frozen=True, kw_only=True)
+class ParentPhoto:
+    """The photo that an image was drawn into: its file, which goes no further than its digest."""
+
+    content: bytes
+    media_type: str
+
+
+def encode_png(image: Image, source_type: str = DIGITAL_SOURCE_TYPE) -> bytes:
     """The PNG bytes of a picture, with the IPTC digital source type; the same picture gives the same bytes."""
     from PIL.PngImagePlugin import PngInfo
 
     info = PngInfo()
-    info.add_itxt("XML:com.adobe.xmp", _XMP)
+    info.add_itxt("XML:com.adobe.xmp", _XMP % source_type)
     content = io.BytesIO()
     image.save(content, "PNG", pnginfo=info)
     return content.getvalue()
 
 
-def mark_image(png: bytes, use: ConceptUse, signer: CredentialSigner) -> bytes:
-    """Return `png` with signed Content Credentials that say `use`.
+def mark_image(png: bytes, use: ConceptUse, signer: CredentialSigner, parent: ParentPhoto | None = None) -> bytes:
+    """Return `png` with signed Content Credentials that say `use`, and what photo it was drawn into.
 
     Raises:
         ConfigurationError: the chain and key cannot sign credentials; nothing is returned unsigned.
@@ -63,8 +76,10 @@ def mark_image(png: bytes, use: ConceptUse, signer: CredentialSigner) -> bytes:
         with (
             c2pa.Context.from_dict(_OFFLINE) as context,
             c2pa.Signer.from_callback(signer.signer.sign, c2pa.C2paSigningAlg.ED25519, signer.chain, None) as sign,
-            c2pa.Builder(_manifest(use), context=context) as builder,
+            c2pa.Builder(_manifest(use, parent), context=context) as builder,
         ):
+            if parent:
+                builder.add_ingredient(_PARENT, parent.media_type, io.BytesIO(parent.content))
             builder.sign(sign, PNG_MEDIA_TYPE, io.BytesIO(png), target)
     except c2pa.C2paError as exc:
         raise ConfigurationError(
@@ -74,21 +89,22 @@ def mark_image(png: bytes, use: ConceptUse, signer: CredentialSigner) -> bytes:
     return target.getvalue()
 
 
-def _manifest(use: ConceptUse) -> dict[str, Any]:
+def _manifest(use: ConceptUse, parent: ParentPhoto | None) -> dict[str, Any]:
     labels = [f"version{index}" for index in range(len(use.versions))]
-    created = {
-        "action": "c2pa.created",
-        "digitalSourceType": DIGITAL_SOURCE_TYPE,
+    drawn = {
+        "action": "c2pa.edited" if parent else "c2pa.created",
+        "digitalSourceType": COMPOSITE_SOURCE_TYPE if parent else DIGITAL_SOURCE_TYPE,
         "softwareAgent": _GENERATOR,
         "parameters": {"ingredientIds": labels},
     }
+    opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": [_PARENT["label"]]}}
     return {
         "claim_generator_info": [_GENERATOR],
         "title": str(use.generation),
         "format": PNG_MEDIA_TYPE,
         "ingredients": [_ingredient(label, version) for label, version in zip(labels, use.versions, strict=True)],
         "assertions": [
-            {"label": "c2pa.actions.v2", "data": {"actions": [created]}},
+            {"label": "c2pa.actions.v2", "data": {"actions": [opened, drawn] if parent else [drawn]}},
             {"label": "cawg.training-mining", "data": {"entries": _NO_MINING}},
             {"label": ASSERTION_LABEL, "kind": "Json", "data": use.model_dump(mode="json", by_alias=True)},
         ],

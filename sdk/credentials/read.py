@@ -16,7 +16,7 @@ from typing import Any
 import c2pa
 
 from sdk.credentials.concept_use import ASSERTION_LABEL, ConceptUse
-from sdk.credentials.mark import DIGITAL_SOURCE_TYPE, PNG_MEDIA_TYPE
+from sdk.credentials.mark import COMPOSITE_SOURCE_TYPE, DIGITAL_SOURCE_TYPE, PNG_MEDIA_TYPE
 from sdk.errors import VerificationError
 from sdk.spec.canonical import validate_wire
 
@@ -39,6 +39,7 @@ class ContentCredentials:
     actions: tuple[str, ...]  # what was done to the image, such as `c2pa.created`
     source_type: str | None
     ingredients: tuple[str, ...]  # titles of the `inputTo` ingredients
+    parent: str | None  # title of the `parentOf` ingredient: what it was drawn into
     use: ConceptUse | None
     failures: tuple[str, ...]  # C2PA status codes
 
@@ -74,7 +75,7 @@ def verify_credentials(png: bytes, authorities: Sequence[str]) -> ContentCredent
     if credentials.state is not CredentialState.TRUSTED:
         why = ", ".join(credentials.failures) or "no authority of the trust root issued the signer's certificate"
         raise VerificationError(f"Content Credentials are {credentials.state.value}, not Trusted: {why}")
-    if credentials.use is None or credentials.source_type != DIGITAL_SOURCE_TYPE:
+    if credentials.use is None or credentials.source_type not in (DIGITAL_SOURCE_TYPE, COMPOSITE_SOURCE_TYPE):
         raise VerificationError("the Content Credentials do not say which concept versions the image was made with")
     return credentials
 
@@ -83,7 +84,7 @@ def _credentials(report: dict[str, Any]) -> ContentCredentials:
     active = report["manifests"][report["active_manifest"]]
     assertions = {assertion["label"]: assertion["data"] for assertion in active.get("assertions", [])}
     actions = assertions.get("c2pa.actions.v2", {}).get("actions", [])
-    created = [action for action in actions if action["action"] == "c2pa.created"]
+    drawn = [action for action in actions if action["action"] in ("c2pa.created", "c2pa.edited")]
     use = assertions.get(ASSERTION_LABEL)
     signature = active.get("signature_info", {})
     failures = report.get("validation_results", {}).get("activeManifest", {}).get("failure", [])
@@ -92,8 +93,9 @@ def _credentials(report: dict[str, Any]) -> ContentCredentials:
         issuer=signature.get("issuer", ""),
         signer=signature.get("common_name", ""),
         actions=tuple(action["action"] for action in actions),
-        source_type=created[0].get("digitalSourceType") if created else None,
+        source_type=drawn[0].get("digitalSourceType") if drawn else None,
         ingredients=tuple(i["title"] for i in active.get("ingredients", []) if i["relationship"] == "inputTo"),
+        parent=next((i["title"] for i in active.get("ingredients", []) if i["relationship"] == "parentOf"), None),
         use=None if use is None else validate_wire(ConceptUse, use, "concept-use assertion"),
         failures=tuple(failure["code"] for failure in failures),
     )

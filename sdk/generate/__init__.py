@@ -4,6 +4,10 @@ base_model   the digest that names a base model; no torch
 scene        scene text with concepts in braces; no torch
 tokens       learned tokens: their names, their files, binding them for one prompt
 attribution  what a picture attended to while it was drawn
-layout       boxes for concepts: regional prompts in cross-attention; its values need no torch
+places       boxes and masks for concepts, as people give them; no torch
+photo        a photo that is drawn into, as people give it; no torch
+layout       regional prompts in cross-attention, and less attention between places
+schedulers   diffusers' schedulers by name
+editing      drawing into a photo: image to image, inpainting
 pipeline     loading a base model once, generating under a seed
 """

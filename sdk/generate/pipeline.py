@@ -12,13 +12,16 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sdk.errors import BackboneError, ConfigurationError, InputError
 from sdk.generate.attribution import AttendedPrompts, AttentionMap, AttentionRecorder, recorded_attention
 from sdk.generate.base_model import PIPELINE_INDEX, base_model_digest
+from sdk.generate.editing import drawing_into, keep_outside
 from sdk.generate.layout import coupled_regions, latent_weights, region_parts, separated_regions
+from sdk.generate.photo import Photo
 from sdk.generate.places import Layout
 from sdk.generate.scene import Scene
 from sdk.generate.schedulers import make_scheduler, scheduled
@@ -95,8 +98,9 @@ def generate_images(
     *,
     count: int,
     watch: Watch = Watch(),
+    photo: Photo | None = None,
 ) -> Iterator[Image]:
-    """Yield `count` pictures of `scene`. Holds the pipeline's lock until the iterator ends or is closed.
+    """Yield `count` pictures of `scene`, drawn into `photo` if there is one. Holds the pipeline's lock until the iterator ends or is closed.
 
     Raises:
         SceneError: the scene is too long for the base model.
@@ -104,7 +108,7 @@ def generate_images(
     """
     import torch
 
-    size = _size(loaded, sampling.size)
+    size = photo.picture.size if photo else _size(loaded, sampling.size)
     with loaded.lock, torch.no_grad(), ExitStack() as changed:
         conditions = _conditions(loaded, scene, tokens, sampling.negative_prompt)
         if sampling.scheduler is not Scheduler.DDIM:
@@ -114,13 +118,16 @@ def generate_images(
         recorder = None
         if watch.on_attention:
             recorder = changed.enter_context(_recorded(loaded, scene, tokens, sampling.layout, size))
+        draw: Callable[..., Any] = partial(loaded.pipeline, width=size[0], height=size[1])
+        if photo:
+            draw = drawing_into(loaded.pipeline, photo, sampling.steps)
         for index in range(count):
             if recorder:
                 recorder.start()
-            picture = _draw(loaded, conditions, sampling, size, index, watch)
+            picture = _draw(loaded, draw, conditions, sampling, index, watch)
             if recorder and watch.on_attention:
                 watch.on_attention(index, recorder.maps())
-            yield picture
+            yield keep_outside(picture, photo) if photo else picture
 
 
 def _place(
@@ -165,9 +172,9 @@ def _latent(loaded: LoadedPipeline, size: tuple[int, int]) -> tuple[int, int]:
 
 def _draw(
     loaded: LoadedPipeline,
+    draw: Callable[..., Any],
     conditions: Mapping[str, Tensor],
     sampling: Sampling,
-    size: tuple[int, int],
     index: int,
     watch: Watch,
 ) -> Image:
@@ -180,10 +187,8 @@ def _draw(
             watch.on_preview(index, step, _preview(loaded, values["latents"]))
         return values
 
-    output = loaded.pipeline(
+    output = draw(
         **conditions,
-        width=size[0],
-        height=size[1],
         num_inference_steps=sampling.steps,
         guidance_scale=sampling.guidance,
         generator=torch.Generator("cpu").manual_seed(sampling.seed_of(index)),

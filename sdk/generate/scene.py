@@ -25,6 +25,7 @@ class Scene:
 
     text: str
     parts: tuple[str | ConceptId, ...]
+    names: Mapping[str, ConceptId]  # what stands in its braces
 
 
 def name_concepts(concepts: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
@@ -66,7 +67,7 @@ def parse_scene(text: str, names: Mapping[str, ConceptId]) -> Scene:
         raise SceneError(
             f"the scene does not say where {{{missing[0]}}} is; write it in braces or leave the concept out"
         )
-    return Scene(text=text, parts=tuple(parts))
+    return Scene(text=text, parts=tuple(parts), names=dict(names))
 
 
 def plain_text(text: str) -> str:

@@ -14,7 +14,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 import cedarpy
@@ -86,6 +86,16 @@ class CedarEngine:
             bundle=self.bundle_digest,
             context=context.digest,
         )
+
+
+def engine_of(bundle: PolicyBundle) -> CedarEngine:
+    """The engine of a bundle, made once for the same rules: reading and validating them costs more than deciding."""
+    return _engine_of(tuple(sorted(bundle.files.items())))
+
+
+@lru_cache(maxsize=4)
+def _engine_of(files: tuple[tuple[str, str], ...]) -> CedarEngine:
+    return CedarEngine(PolicyBundle(files=dict(files)))
 
 
 def _load_domain(bundle: PolicyBundle, domain: PolicyDomain) -> _Domain:

@@ -46,6 +46,7 @@ class TrustRole(StrEnum):
     GENERATION = "generation"  # applications' statements about what they generated
     AUDIT = "audit"  # auditors' reports
     STATUS = "status"  # the registry on what has ended: status lists
+    DECISION = "decision"  # the registry on what it permits: compose grants, the policies in force
 
 
 class TrustedKey(WireModel):

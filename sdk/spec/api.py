@@ -55,7 +55,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/generations/usage?by=&since=&until=            UsageReport (of sdk.spec.usage)
     POST  /v1/generations/identify                           IdentifyQuery -> IdentifyAnswer (of sdk.spec.identify)
     GET   /v1/generations/{id}                               GenerationView
-    GET   /v1/generations/{id}/artefacts/{digest}            bytes, to the grant's application, before the result
+    GET   /v1/generations/{id}/artefacts/{digest}            bytes, to the grant's executor, before the result
     POST  /v1/generations/{id}/result                        GenerationResult -> LogReceipt
     GET   /v1/royalties?licence=&since=&until=               RoyaltyReport (of sdk.spec.royalty_report)
     GET   /v1/royalties/ledger?licence=&since=&until=&size=&after=    LedgerPage (of sdk.spec.ledger)
@@ -247,16 +247,19 @@ class GenerationIntent(WireModel):
     count: int = Field(ge=1, le=64)
     seed: int = Field(ge=0, lt=2**53)
     sampling: Digest | None = None  # of the Sampling: every number that the pixels depend on
+    executor: PrincipalId | None = None  # the rendering service that draws; none: the application itself
     base_model: Digest
     policy_bundle: Digest  # the bundle under which the SDK itself decided
     idempotency_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
 
 
 class GenerationGrant(WireModel):
-    """The decision of record, and leave to fetch the artefacts until `expires_at`."""
+    """The decision of record with what it rests on, and signed leave to go on until `expires_at`."""
 
     id: RecordId
     decision: Decision
+    context: PolicyContext
+    grant: Envelope  # of a GrantPredicate of sdk.spec.grant
     receipt: LogReceipt
     expires_at: AwareDatetime
 

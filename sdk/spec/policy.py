@@ -36,6 +36,7 @@ class Role(StrEnum):
     TRAINING_SERVICE = "training-service"  # submits what it trained
     REVIEWER = "reviewer"  # approves, rejects, revokes
     APP = "app"  # composes
+    RENDERER = "renderer"  # draws what applications were permitted; is handed the artefacts in their place
     AUDITOR = "auditor"  # reads everything, changes nothing
     SUBJECT = "subject"  # is, or speaks for, a person that records are about: reads and withdraws those, nothing else
 

@@ -19,8 +19,15 @@ import registry
 from registry.db import MIGRATIONS, Base, downgrade, driver_url, head_revision, make_engine, upgrade
 from sdk.errors import ConfigurationError
 
-NO_TABLE = {"0011", "0018", "0021", "0022", "0028"}  # change who may see rows, or what rows say, not which there are
-NOT_OURS = re.compile(r"(procrastinate|training)_|alembic_version$")
+NO_TABLE = {
+    "0011",
+    "0018",
+    "0021",
+    "0022",
+    "0028",
+    "0029",
+}  # change who may see rows, or what rows say, not which there are
+NOT_OURS = re.compile(r"(procrastinate|training|render)_|(renders|alembic_version)$")
 MUTABLE = {"credentials", "idempotency_keys"}  # last use, revocation; others are listed by their own tests
 
 

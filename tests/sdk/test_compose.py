@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from support.governed import NOW, fixed_signer, record_id
 from support.memory_log import MemoryLog
+from support.tampering import without_rule
 from support.tiny_backbone import LATENT_SIZE, RESOLUTION, make_backbone_dir
 from support.workshop import SCENE, USE, Workshop, make_embedding, make_workshop
 
@@ -41,6 +42,7 @@ from sdk.errors import (
     VerificationError,
 )
 from sdk.policy.bundle import PolicyBundle
+from sdk.policy.cedar import CedarEngine
 from sdk.resolve import log_memory
 from sdk.signing.status import verify_status_list
 from sdk.signing.trust import TrustRole, sign_trust_root, verify_role
@@ -213,9 +215,7 @@ class TestRefusals:
         self.refused(workshop, PolicyDenied, "not a permit")
 
     def test_registry_that_decided_by_other_policies(self, workshop: Workshop) -> None:
-        registry = workshop.registry
-        decision = registry.decision().model_copy(update={"bundle": Digest.of(b"other policies")})
-        registry.decision = lambda: decision  # type: ignore[method-assign]
+        workshop.registry.decision = lambda context: CedarEngine(without_rule("composition.quota")).evaluate(context)  # type: ignore[method-assign]
         self.refused(workshop, PolicyDenied, "under our policies")
 
     def test_registry_that_cannot_record_the_intent(self, workshop: Workshop) -> None:

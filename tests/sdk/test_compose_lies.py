@@ -169,12 +169,14 @@ class TestReplays:
 
     def test_a_decision_that_was_not_the_one_logged(self, workshop: Workshop, genuine: list[tuple[str, bytes]]) -> None:
         def stretched(_: str, content: bytes) -> bytes:
-            grant = parse_wire(GenerationGrant, content, "grant")
-            decision = grant.decision.model_copy(update={"action": "anything"})
-            return encode_canonical(grant.model_copy(update={"decision": decision}))
+            opened = parse_wire(GenerationGrant, content, "grant")
+            unlogged = workshop.registry.decision(opened.context)
+            index = workshop.registry.log.append(AuditEventType.GENERATION_PERMITTED, opened.id, actor="demo/app")
+            receipt = workshop.registry.log.receipt(index)
+            return encode_canonical(opened.model_copy(update={"decision": unlogged, "receipt": receipt}))
 
         at = self.at(genuine, "POST /v1/generations")
-        with pytest.raises(VerificationError, match="about another decision than ours"):
+        with pytest.raises(VerificationError, match="about another intent than ours"):
             run(workshop, Wire(workshop.registry, at, stretched))
 
     def test_a_grant_of_somebody_else(self, workshop: Workshop) -> None:

@@ -15,8 +15,11 @@ import httpx
 from support.governed import NOW, World, fixed_signer, record_id
 
 from sdk.client import Client
+from sdk.compose.question import composition_context
 from sdk.errors import ImprimaturError, NotFound
 from sdk.policy.bundle import PolicyBundle, load_bundle
+from sdk.policy.cedar import CedarEngine
+from sdk.signing.grants import sign_grant
 from sdk.signing.trust import TrustRole, sign_trust_root, verify_role
 from sdk.spec.api import (
     ConsistencyProof,
@@ -35,11 +38,13 @@ from sdk.spec.bundle import VersionBundle, VersionStatus
 from sdk.spec.canonical import WireModel, encode_canonical, parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope
+from sdk.spec.grant import GrantedVersion, GrantPredicate
 from sdk.spec.identify import NEAR, IdentifyAnswer, IdentifyQuery, Likeness
 from sdk.spec.ids import RecordId, parse_version_ref
 from sdk.spec.log_entry import AuditEventType, parse_log_entry
 from sdk.spec.log_tiles import TILE_WIDTH, parse_tile_index
-from sdk.spec.policy import Decision, Effect, Reason, Role
+from sdk.spec.policy import Decision, Effect, PolicyContext, PolicyPrincipal, Role
+from sdk.verify import verify_version
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 Answer = WireModel | bytes
@@ -66,9 +71,6 @@ class FakeRegistry:
         self.principal, self.roles = principal, roles
         self.policies: PolicyBundle = load_bundle(POLICIES)
         self.effect = Effect.PERMIT
-        self.reasons = (
-            Reason(rule="composition.may-compose", about="demo/fox", message="The use is covered.", remedy=""),
-        )
         self.blobs: dict[Digest, bytes] = {}
         self.intents: list[GenerationIntent] = []
         self.results: list[GenerationResult] = []
@@ -174,19 +176,75 @@ class FakeRegistry:
             return self._view(number)
         if method == "GET":
             return GenerationList(generations=tuple(self._view(index) for index in range(len(self.intents))))
-        intent = parse_wire(GenerationIntent, request.content, "intent")
+        return self.grant(parse_wire(GenerationIntent, request.content, "intent"))
+
+    def grant(self, intent: GenerationIntent) -> GenerationGrant:
+        """Leave to do what `intent` says, as an honest registry gives it."""
         self.intents.append(intent)
-        generation, decision = generation_id(len(self.intents)), self.decision()
-        evidence = {"intent": digest_of(intent), "decision": digest_of(decision)}
+        generation, context = generation_id(len(self.intents)), self.context(intent)
+        decision = self.decision(context)
+        signed = sign_grant(self.leave(generation, intent, decision), fixed_signer("decision"))
+        evidence = {name: digest_of(value) for name, value in {"intent": intent, "decision": decision}.items()}
+        evidence |= {"context": context.digest, "grant": signed.digest}
         index = self.log.append(
             AuditEventType.GENERATION_PERMITTED, generation, actor=self.principal, evidence=evidence
         )
         return GenerationGrant(
             id=generation,
             decision=decision,
+            context=context,
+            grant=signed,
             receipt=self.log.receipt(index),
             expires_at=NOW + timedelta(minutes=10),
         )
+
+    def leave(self, generation: RecordId, intent: GenerationIntent, decision: Decision) -> GrantPredicate:
+        """The grant itself; a test changes one thing."""
+        worlds = [self._named(manifest) for manifest in intent.manifests]
+        return GrantPredicate(
+            generation=generation,
+            application=self.principal,
+            executor=intent.executor or self.principal,
+            intent=digest_of(intent),
+            versions=tuple(
+                GrantedVersion(
+                    concept=world.manifest.concept,
+                    number=world.number,
+                    manifest=world.manifest.digest,
+                    terms=world.terms,
+                )
+                for world in worlds
+            ),
+            use=intent.use,
+            count=intent.count,
+            scene=intent.scene,
+            sampling=intent.sampling,
+            base_model=intent.base_model,
+            decision=digest_of(decision),
+            policy_bundle=decision.bundle,
+            issued_at=NOW,
+            expires_at=NOW + timedelta(minutes=10),
+            nonce="0" * 32,
+        )
+
+    def context(self, intent: GenerationIntent) -> PolicyContext:
+        """The question as an honest registry puts it."""
+        named = [self._named(manifest) for manifest in intent.manifests]
+        versions = [
+            verify_version(
+                world.bundle(),
+                ref=parse_version_ref(world.name),
+                trust=world.trust,
+                now=NOW,
+                status_list=world.status_list(),
+            )
+            for world in named
+        ]
+        asker = PolicyPrincipal(id=self.principal, roles=self.roles)
+        return composition_context(asker, versions, intent.use, count=intent.count, at=NOW)
+
+    def _named(self, manifest: Digest) -> World:
+        return next(world for world in self.worlds.values() if world.manifest.digest == manifest)
 
     def _identify(self, query: IdentifyQuery) -> Answer:
         matches = []
@@ -210,14 +268,10 @@ class FakeRegistry:
         )
         return self.log.receipt(index)
 
-    def decision(self) -> Decision:
-        return Decision(
-            effect=self.effect,
-            action="compose",
-            reasons=self.reasons,
-            bundle=self.policies.digest,
-            context=Digest.of(b"context"),
-        )
+    def decision(self, context: PolicyContext) -> Decision:
+        """What the policies say; `effect` turns a permit into a lie."""
+        said = CedarEngine(self.policies).evaluate(context)
+        return said if said.effect is self.effect else said.model_copy(update={"effect": self.effect})
 
     def _view(self, number: int) -> GenerationView:
         events = [parse_log_entry(content).event for content in self.log.contents]
@@ -226,7 +280,7 @@ class FakeRegistry:
             id=generation_id(number + 1),
             application=self.principal,
             intent=self.intents[number],
-            decision=self.decision(),
+            decision=self.decision(self.context(self.intents[number])),
             versions=tuple(world.name for world in self.worlds.values()),
             permitted_at=self.permitted_at,
             images=self.results[0].images if self.results else (),

@@ -72,6 +72,7 @@ HOLDERS = {
     "app": TrustRole.GENERATION,
     "auditor": TrustRole.AUDIT,
     "status": TrustRole.STATUS,
+    "decision": TrustRole.DECISION,
 }
 
 

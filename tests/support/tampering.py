@@ -10,15 +10,17 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from registry.runtime import Runtime
 from sdk.client import Client
-from sdk.policy.bundle import PolicyBundle
+from sdk.policy.bundle import PolicyBundle, load_bundle
 from sdk.policy.cedar import CedarEngine
 
+POLICIES = Path(__file__).resolve().parents[2] / "policies"
 Answer = Callable[[], httpx.Response]
 Change = Callable[[httpx.Request, Answer], httpx.Response]
 
@@ -27,16 +29,21 @@ def without_rules(*rules: str) -> Callable[[Runtime], Runtime]:
     """A change of a registry: its policies, less these rules."""
 
     def change(runtime: Runtime) -> Runtime:
-        files = dict(runtime.policy_bundle.files)
-        for rule in rules:
-            name = f"{rule.partition('.')[0]}/rules.cedar"
-            kept = re.sub(rf'@id\("{re.escape(rule)}"\).*?;\n(?=\n|\Z)', "", files[name], flags=re.DOTALL)
-            assert kept != files[name], f"no rule {rule} in {name}"
-            files[name] = kept
-        bundle = PolicyBundle(files=files)
+        bundle = without_rule(*rules, bundle=runtime.policy_bundle)
         return replace(runtime, policy=CedarEngine(bundle), policy_bundle=bundle)
 
     return change
+
+
+def without_rule(*rules: str, bundle: PolicyBundle | None = None) -> PolicyBundle:
+    """The policies of `bundle`, or the shipped ones, less these rules."""
+    files = dict((bundle or load_bundle(POLICIES)).files)
+    for rule in rules:
+        name = f"{rule.partition('.')[0]}/rules.cedar"
+        kept = re.sub(rf'@id\("{re.escape(rule)}"\).*?;\n(?=\n|\Z)', "", files[name], flags=re.DOTALL)
+        assert kept != files[name], f"no rule {rule} in {name}"
+        files[name] = kept
+    return PolicyBundle(files=files)
 
 
 def changed_json(change: Callable[[dict[str, Any]], None]) -> Change:

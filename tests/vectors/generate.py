@@ -12,27 +12,31 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent.parent), str(HERE.parent)]
 
-from support.governed import NOW, ORIGIN, World, fixed_signer, make_trust_root  # noqa: E402
+from support.governed import NOW, ORIGIN, World, fixed_signer, make_trust_root, record_id  # noqa: E402
 from support.merkle_oracle import consistency_proof, inclusion_proof  # noqa: E402
 
+from sdk.signing.grants import sign_grant  # noqa: E402
 from sdk.signing.signer import sign_envelope  # noqa: E402
 from sdk.signing.trust import TrustRole, sign_trust_root  # noqa: E402
 from sdk.spec.bundle import VersionStatus  # noqa: E402
 from sdk.spec.canonical import encode_canonical  # noqa: E402
 from sdk.spec.digest import Digest  # noqa: E402
 from sdk.spec.envelope import encode_envelope, pae  # noqa: E402
+from sdk.spec.grant import GrantedVersion, GrantPredicate  # noqa: E402
 from sdk.spec.ids import PrincipalId  # noqa: E402
 from sdk.spec.log_checkpoint import log_key  # noqa: E402
 from sdk.spec.log_entry import AuditEventType, LogEntry, encode_log_entry  # noqa: E402
 from sdk.spec.log_tiles import encode_entry_bundle  # noqa: E402
 from sdk.spec.manifest import encode_manifest  # noqa: E402
 from sdk.spec.merkle import leaf_hash, root_of  # noqa: E402
+from sdk.spec.policy import Use  # noqa: E402
 
 
 def approved_world() -> World:
@@ -82,17 +86,43 @@ def log_entry() -> bytes:
 
 def public_keys() -> bytes:
     """What a third party needs to check the other vectors."""
-    names = ("root", "log", "training-service", "reviewer", "app", "status")
+    names = ("root", "log", "training-service", "reviewer", "app", "status", "decision")
     keys = {name: fixed_signer(name).public_key.hex() for name in names}
     vkey = str(log_key(ORIGIN, fixed_signer("log").public_key))
     return pretty({"ed25519": keys, "log_vkey": vkey, "envelope_pae": pae("text/é", "狐 \x00".encode()).hex()})
 
 
-def first_trust_root() -> bytes:
-    """A trust root from before there were status lists."""
-    root = make_trust_root()
-    keys = {keyid: key for keyid, key in root.keys.items() if key.role is not TrustRole.STATUS}
+def trust_root(version: int, *later: TrustRole) -> bytes:
+    """A trust root from before the roles `later`."""
+    root = make_trust_root(version=version)
+    keys = {keyid: key for keyid, key in root.keys.items() if key.role not in later}
     return encode_envelope(sign_trust_root(root.model_copy(update={"keys": keys}), fixed_signer("root")))
+
+
+def compose_grant() -> bytes:
+    """Leave to make four images of the version, by a rendering service."""
+    world = approved_world()
+    granted = GrantedVersion(
+        concept=world.manifest.concept, number=world.number, manifest=world.manifest.digest, terms=world.terms
+    )
+    grant = GrantPredicate(
+        generation=record_id("gen"),
+        application=PrincipalId("demo/app"),
+        executor=PrincipalId("demo/renderer"),
+        intent=Digest.of(b"intent"),
+        versions=(granted,),
+        use=Use(purpose="advertising", territory="JP", channel="web"),
+        count=4,
+        scene=Digest.of("狐の写真".encode()),
+        sampling=Digest.of(b"sampling"),
+        base_model=world.manifest.base_model,
+        decision=Digest.of(b"decision"),
+        policy_bundle=Digest.of(b"bundle"),
+        issued_at=NOW,
+        expires_at=NOW + timedelta(minutes=10),
+        nonce="0123456789abcdef" * 2,
+    )
+    return encode_envelope(sign_grant(grant, fixed_signer("decision")))
 
 
 def pretty(value: Any) -> bytes:
@@ -110,8 +140,10 @@ VECTORS: dict[str, Callable[[], bytes]] = {
     "log-checkpoint.txt": lambda: approved_world().log.note(),
     "log-entry-bundle.bin": lambda: encode_entry_bundle(approved_world().log.contents),
     "merkle.json": merkle,
-    "trust-root.json": first_trust_root,
-    "trust-root-2.json": lambda: encode_envelope(sign_trust_root(make_trust_root(version=2), fixed_signer("root"))),
+    "trust-root.json": lambda: trust_root(1, TrustRole.STATUS, TrustRole.DECISION),
+    "trust-root-2.json": lambda: trust_root(2, TrustRole.DECISION),
+    "trust-root-3.json": lambda: trust_root(3),
+    "compose-grant.json": compose_grant,
     "status-list.jwt": lambda: approved_world().status_list(),
     "version-bundle.json": lambda: encode_canonical(approved_world().bundle(status=VersionStatus.APPROVED)),
 }

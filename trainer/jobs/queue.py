@@ -67,14 +67,14 @@ _SWEEP: Final = text(
 def enqueue(session: Session, job: RecordId, *, not_before: datetime | None = None) -> int:
     """Put an entry for `job` into the queue, in the session's transaction, and return its number."""
     connection = session.connection().connection.driver_connection
-    deferrer = _enqueuing_app().configure_task(
+    deferrer = enqueuing_app().configure_task(
         TRAIN_TASK, queue=TRAINING_QUEUE, schedule_at=not_before, connection=connection
     )
     return deferrer.defer(job=str(job))
 
 
 @functools.cache
-def _enqueuing_app() -> procrastinate.App:
+def enqueuing_app() -> procrastinate.App:
     """An application without connections of its own; every entry goes through a caller's."""
     return procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 

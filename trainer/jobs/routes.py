@@ -37,7 +37,7 @@ router = APIRouter(prefix="/v1")
 async def read_request(request: Request, caller: CallerDep, runtime: RuntimeDep) -> TrainingRequest:
     """The body as strict JSON, never more of it than `max_body_bytes`; nothing of it is read for a stranger."""
     content = bytearray()
-    async for block in _bounded(request, runtime.settings.max_body_bytes, "a training request"):
+    async for block in bounded(request, runtime.settings.max_body_bytes, "a training request"):
         content += block
     return parse_wire(TrainingRequest, bytes(content), "training request")
 
@@ -48,7 +48,7 @@ async def put_picture(digest: str, request: Request, caller: CallerDep, runtime:
     caller.require(*MAKERS)
     limit = runtime.settings.max_picture_bytes
     store = _pictures(runtime)
-    created = await store.receive(caller.tenant, Digest(digest), _bounded(request, limit, "a picture"))
+    created = await store.receive(caller.tenant, Digest(digest), bounded(request, limit, "a picture"))
     return Response(status_code=201 if created else 200)
 
 
@@ -137,7 +137,7 @@ def _pictures(runtime: Runtime) -> PictureStore:
     return PictureStore(root=runtime.settings.pictures, max_bytes=runtime.settings.max_picture_bytes)
 
 
-async def _bounded(request: Request, limit: int, what: str) -> AsyncIterator[bytes]:
+async def bounded(request: Request, limit: int, what: str) -> AsyncIterator[bytes]:
     """The body's blocks. Raises `PayloadTooLarge` as soon as it is known to be over `limit` bytes."""
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limit:

@@ -24,8 +24,9 @@ from support.versions import (
 from registry.approvals import service as approvals
 from registry.generations import service
 from registry.versions.withdrawal import withdraw_consent
+from sdk.signing.grants import verify_grant
 from sdk.spec.api import DecisionPage, GenerationGrant, GenerationList
-from sdk.spec.canonical import parse_wire
+from sdk.spec.canonical import encode_canonical, parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.log_entry import LogReceipt
@@ -201,6 +202,70 @@ class TestAtOnce:
         fox = steps.approved()
         one_after_the_other(registry, self.composing(registry, fox), self.revoking(registry, fox))
         assert [event for event, _ in steps.events()][-2:] == ["generation:permitted", "version:revoked"]
+
+
+class TestGrant:
+    def test_is_signed_logged_and_says_what_was_permitted(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        fox, shrine = steps.approved(), steps.approved(SHRINE, embedding=b"s")
+        opened = GenerationGrant.model_validate(accepted(steps.compose(fox, shrine)))
+        grant = verify_grant(opened.grant, registry.runtime.trust_root, now=registry.clock.now)
+        assert (grant.generation, grant.application, grant.executor) == (opened.id, "demo/app", "demo/app")
+        assert (grant.count, grant.expires_at) == (2, opened.expires_at)
+        assert grant.manifests == (fox.manifest.digest, shrine.manifest.digest)
+        assert [version.terms for version in grant.versions] == [fox.terms, shrine.terms]
+        assert grant.decision == Digest.of(encode_canonical(opened.decision))
+        entry = verify_receipt(opened.receipt, registry.runtime.trust_root)
+        assert entry.evidence["grant"] == opened.grant.digest
+
+    def test_a_retry_gets_the_same_and_another_intent_another(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        fox = steps.approved()
+        first, again = (GenerationGrant.model_validate(accepted(steps.compose(fox))) for _ in range(2))
+        other = GenerationGrant.model_validate(accepted(steps.compose(fox, key="o" * 16)))
+        assert first.grant == again.grant != other.grant
+        nonces = {
+            verify_grant(each.grant, registry.runtime.trust_root, now=registry.clock.now).nonce
+            for each in (first, again, other)
+        }
+        assert len(nonces) == 2
+
+    def test_the_context_comes_with_it(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        opened = GenerationGrant.model_validate(accepted(steps.compose(steps.approved())))
+        assert registry.runtime.policy.evaluate(opened.context) == opened.decision
+
+    @pytest.mark.parametrize("executor", ["demo/auditor", "demo/nobody", "other/app"])
+    def test_names_no_executor_that_is_no_rendering_service(self, registry: RegistryUnderTest, executor: str) -> None:
+        steps = Steps(registry)
+        fox = steps.approved()
+        answer = steps.compose(fox, executor=PrincipalId(executor))
+        refused(answer, 422, "input.invalid", "no rendering service")
+
+    def test_under_one_that_names_an_executor_the_application_is_handed_nothing(
+        self, registry: RegistryUnderTest
+    ) -> None:
+        steps = Steps(registry)
+        generation = accepted(steps.compose(steps.approved(), executor=PrincipalId("demo/renderer")))["id"]
+        path = f"/v1/generations/{generation}/artefacts/{Digest.of(b'e')}"
+        refused(registry.client("app").get(path), 404, "resource.not_found", "draws")
+        assert registry.client("renderer").get(path).content == b"e"
+        assert steps.events(generation)[-1][0] == "artefact:released"
+
+    def test_the_executor_records_no_result_and_reads_no_generation(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        fox = steps.approved()
+        generation = accepted(steps.compose(fox, executor=PrincipalId("demo/renderer")))["id"]
+        result = steps.result(generation, fox)
+        refused(steps.post("renderer", f"/v1/generations/{generation}/result", result), 404, "resource.not_found")
+        refused(registry.client("renderer").get(f"/v1/generations/{generation}"), 403, "policy.denied")
+        accepted(steps.post("app", f"/v1/generations/{generation}/result", result))
+
+    def test_a_renderer_is_handed_nothing_that_was_granted_to_an_application(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        generation = accepted(steps.compose(steps.approved()))["id"]
+        path = f"/v1/generations/{generation}/artefacts/{Digest.of(b'e')}"
+        refused(registry.client("renderer").get(path), 404, "resource.not_found")
 
 
 class TestArtefacts:

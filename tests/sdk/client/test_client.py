@@ -37,7 +37,7 @@ from sdk.errors import (
     ServiceError,
     ServiceUnavailable,
 )
-from sdk.spec import access, api, recall, review, training, webhooks
+from sdk.spec import access, api, recall, rendering, review, training, webhooks
 from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.consent_events import (
     ConsentAnswer,
@@ -48,11 +48,13 @@ from sdk.spec.consent_events import (
 )
 from sdk.spec.denials import DenialPage, DenialQuery
 from sdk.spec.digest import Digest
+from sdk.spec.envelope import Envelope
 from sdk.spec.erasure import ErasureAccepted, ErasureList
 from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
 from sdk.spec.ledger import LedgerPage, LedgerQuery
-from sdk.spec.policy import Decision, Effect, Reason, Use
+from sdk.spec.policy import Decision, Effect, PolicyContext, Reason, Use
 from sdk.spec.royalty_report import RoyaltyQuery, RoyaltyReport
+from sdk.spec.sampling import Sampling
 from sdk.spec.subjects import ConsentPage, SubjectAccepted, SubjectBinding, SubjectList, SubjectRelease
 from sdk.spec.usage import UsageCount, UsageDimension, UsageQuery, UsageReport
 
@@ -150,11 +152,26 @@ REQUEST = training.TrainingRequest(
     ),
     pictures=(training.PictureRequest(name="1.png", digest=DIGEST, concepts=(FOX,)),),
 )
+TO_DRAW = rendering.RenderRequest(
+    grant=Envelope(payload=b"{}", payload_type="x", signatures=()),
+    scene="{hero}",
+    names={"hero": FOX},
+    sampling=Sampling(seed=1, steps=1, guidance=1),
+    manifests=(b"{}",),
+)
+RENDER = rendering.RenderView(generation=record_id("gen"), status="queued", images=1, steps=1, created_at=NOW)
 JOB = training.JobView(
     id=record_id("job"), status="queued", requested_by="demo/trainer", request=REQUEST, created_at=NOW
 )
 ACCEPTED = api.RecordAccepted(id=record_id("con"), digest=DIGEST, receipt=RECEIPT)
-GRANT = api.GenerationGrant(id=record_id("gen"), decision=DECISION, receipt=RECEIPT, expires_at=NOW)
+GRANT = api.GenerationGrant(
+    id=record_id("gen"),
+    decision=DECISION,
+    context=PolicyContext(domain="composition", action="compose", principal={"id": "demo/app", "roles": ()}, at=NOW),
+    grant=TO_DRAW.grant,
+    receipt=RECEIPT,
+    expires_at=NOW,
+)
 VIEW = api.GenerationView(
     id=record_id("gen"),
     application="demo/app",
@@ -451,8 +468,22 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ("POST /v1/jobs/{id}/cancel", lambda c: c.cancel_job(record_id("job")), JOB),
     ("GET /v1/jobs/{id}/files", lambda c: c.job_files(record_id("job")), training.FileList(files=("a/b.png",))),
     ("GET /v1/jobs/{id}/files/{name}", lambda c: c.job_file(record_id("job"), "a/b.png"), RAW),
+    ("GET /v1/renderer", lambda c: c.renderer(), rendering.RendererView(principal="demo/renderer", base_model=DIGEST)),
+    ("POST /v1/renders", lambda c: c.create_render(TO_DRAW), RENDER),
+    ("GET /v1/renders/{generation}", lambda c: c.get_render(record_id("gen")), RENDER),
+    ("GET /v1/renders/{generation}/images/{position}", lambda c: c.render_image(record_id("gen"), 1), RAW),
+    ("POST /v1/renders/{generation}/end", lambda c: c.end_render(record_id("gen")), RENDER),
 ]
-PARTS = {"alias": "stable", "tenant": "demo", "name": "fox", "number": "1", "index": "1", "digest": str(DIGEST)}
+PARTS = {
+    "generation": str(record_id("gen")),
+    "position": "1",
+    "alias": "stable",
+    "tenant": "demo",
+    "name": "fox",
+    "number": "1",
+    "index": "1",
+    "digest": str(DIGEST),
+}
 
 
 def expected_target(route: str) -> str:
@@ -481,8 +512,8 @@ class TestRoutes:
         assert result in (b"content", DIGEST) if answer is RAW else result == answer
 
     def test_every_route_of_the_vocabulary_has_a_method(self) -> None:
-        trainers = re.findall(r"^    (GET|PUT|POST)\s+(/\S+?)(?:\?\S*)?\s", str(training.__doc__), re.MULTILINE)
-        mapped = registry_map() + trainers
+        trainers = f"{training.__doc__}\n{rendering.__doc__}"
+        mapped = registry_map() + re.findall(r"^    (GET|PUT|POST)\s+(/\S+?)(?:\?\S*)?\s", trainers, re.MULTILINE)
         called = {route.split("?")[0] for route, _, _ in CALLS}
         wanted = {
             f"{method} {path}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import itertools
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,3 +142,10 @@ class TestDistance:
     def test_refuses_what_is_no_fingerprint(self, text: str) -> None:
         with pytest.raises(FormatError, match="expected a fingerprint"):
             Fingerprint(text)
+
+
+def test_without_numpy_the_bits_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = Image.effect_noise((96, 80), 60).convert("RGB")
+    quick = fingerprints_of_output(picture)
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    assert fingerprints_of_output(picture) == quick

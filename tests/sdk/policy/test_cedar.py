@@ -12,7 +12,7 @@ import pytest
 
 from sdk.errors import ConfigurationError, PolicyDenied
 from sdk.policy.bundle import PolicyBundle, load_bundle
-from sdk.policy.cedar import DEFAULT_DENY, ENGINE_ERROR, CedarEngine
+from sdk.policy.cedar import DEFAULT_DENY, ENGINE_ERROR, CedarEngine, engine_of
 from sdk.policy.engine import enforce
 from sdk.spec.ids import ConceptId
 from sdk.spec.policy import ConceptFacts, Effect, PolicyContext, PolicyDomain, PolicyPrincipal, Role, Use
@@ -205,3 +205,17 @@ class TestEnforce:
         with pytest.raises(PolicyDenied, match=r"composition\.role.*administrator") as caught:
             enforce(ENGINE, asked(principal=trainer))
         assert caught.value.decision.effect is Effect.DENY
+
+
+class TestEngineOf:
+    def test_is_made_once_for_the_same_rules_wherever_they_came_from(self) -> None:
+        again = PolicyBundle(files=dict(reversed(SHIPPED.files.items())))
+        assert engine_of(SHIPPED) is engine_of(again)
+        assert engine_of(SHIPPED).bundle_digest == SHIPPED.digest
+
+    def test_is_another_for_other_rules(self) -> None:
+        files = dict(SHIPPED.files)
+        name = "composition/rules.cedar"
+        other = PolicyBundle(files=files | {name: files[name] + "\n// a note\n"})
+        assert engine_of(other) is not engine_of(SHIPPED)
+        assert engine_of(other).bundle_digest == other.digest

@@ -12,11 +12,14 @@ from support.database import DatabaseServer
 from support.training import ROOT, Bench
 
 from registry.db import downgrade, make_engine, upgrade
+from sdk.spec.rendering import RenderStatus
 from sdk.spec.training import JobStatus
 from trainer.jobs.lifecycle import JobEvent
 from trainer.jobs.tables import TrainerBase
+from trainer.rendering.tables import RenderImageRow, RenderRow
 
 OURS = frozenset(TrainerBase.metadata.tables)
+assert {RenderRow.__tablename__, RenderImageRow.__tablename__} < OURS
 
 
 class TestMigration:
@@ -51,6 +54,7 @@ class TestMigration:
         [
             ("ck_training_jobs_status", {status.value for status in JobStatus}),
             ("ck_training_events_event", {event.value for event in JobEvent}),
+            ("ck_renders_status", {status.value for status in RenderStatus}),
         ],
     )
     def test_checks_list_the_closed_sets(self, bench: Bench, constraint: str, values: set[str]) -> None:

@@ -1,0 +1,70 @@
+"""HTTP bodies of the rendering service: drawing, on its GPUs, what an application was granted. Served by the trainer.
+
+Authentication and errors are those of `sdk.spec.api`. A render is of one compose grant, and named by its generation.
+
+    GET    /v1/renderer                                      RendererView
+    POST   /v1/renders                                       RenderRequest -> RenderView
+    GET    /v1/renders/{generation}                          RenderView
+    GET    /v1/renders/{generation}/images/{position}        bytes: a PNG without credentials, to the application alone
+    POST   /v1/renders/{generation}/end                      RenderView; the scene and the images are erased
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from sdk.spec.canonical import WireModel
+from sdk.spec.digest import Digest
+from sdk.spec.envelope import Base64Bytes, Envelope
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId
+from sdk.spec.sampling import Sampling
+
+PlaceholderName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^{}\x00]+$")]
+
+
+class RenderStatus(StrEnum):
+    """Where a render stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"  # the images wait for the application
+    FAILED = "failed"  # `error` says why
+    ENDED = "ended"  # the application has them, or wants them no more; nothing of it is kept but that it was
+
+
+class RendererView(WireModel):
+    """Who draws here, for intents to name, and on which base model."""
+
+    principal: PrincipalId
+    base_model: Digest
+
+
+class RenderRequest(WireModel):
+    """What to draw. All of it is held to the grant: the service draws exactly what was granted."""
+
+    grant: Envelope
+    scene: str = Field(min_length=1, max_length=2_000)
+    names: dict[PlaceholderName, ConceptId] = Field(min_length=1, max_length=16)  # what stands in the scene's braces
+    sampling: Sampling
+    manifests: tuple[Base64Bytes, ...] = Field(min_length=1, max_length=16)  # canonical bytes, in the grant's order
+
+
+class RenderFault(WireModel):
+    """Why a render failed, as a code of `sdk.errors` and a message."""
+
+    code: str
+    message: str
+
+
+class RenderView(WireModel):
+    generation: RecordId
+    status: RenderStatus
+    image: int = 0  # being drawn, from 0
+    images: int  # to be drawn
+    step: int = 0  # of that image, from 0
+    steps: int
+    error: RenderFault | None = None
+    created_at: AwareDatetime

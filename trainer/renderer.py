@@ -1,0 +1,48 @@
+"""The rendering worker: a process with torch that draws what applications were granted. Start one for each GPU.
+
+It holds the credential that artefacts are released to; applications hold none of them. Embeddings stay in memory, for
+one render.
+
+    draw_with   the `Draw` port over `sdk.generate.pipeline`
+    run         the process: profile, base model and loop
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from sdk.credentials.mark import encode_png
+from sdk.generate.pipeline import LoadedPipeline, Watch, generate_images, load_pipeline
+from sdk.generate.tokens import parse_token
+from trainer.jobs.runtime import Runtime
+from trainer.rendering.loop import serve_renders
+from trainer.rendering.service_profile import renderer_profile
+from trainer.rendering.workflow import Draw, RenderOrder
+
+
+def run(runtime: Runtime) -> None:
+    """Load the base model, then draw until told to stop.
+
+    Raises:
+        NotFound: the workspace has no rendering service.
+        BackboneError: the base model cannot be loaded.
+    """
+    profile = renderer_profile(runtime.settings)
+    serve_renders(runtime, profile, draw=draw_with(load_pipeline(runtime.settings.base_model)))
+
+
+def draw_with(loaded: LoadedPipeline) -> Draw:
+    """Draw by this pipeline, exactly as an application with the same base model draws."""
+
+    def draw(order: RenderOrder, *, on_step: Callable[[int, int], None]) -> Iterator[bytes]:
+        tokens = {
+            concept: parse_token(content, order.manifests[concept].embedding, concept)
+            for concept, content in order.embeddings.items()
+        }
+        pictures = generate_images(
+            loaded, order.scene, tokens, order.sampling, count=order.count, watch=Watch(on_step=on_step)
+        )
+        for picture in pictures:
+            yield encode_png(picture)
+
+    return draw

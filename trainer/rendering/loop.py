@@ -1,0 +1,48 @@
+"""A rendering worker's loop: queue entries become attempts, lost renders are found in between. No torch."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+
+from sdk.client import Client
+from sdk.profile import Profile
+from sdk.spec.ids import RecordId
+from trainer.jobs.runtime import Runtime
+from trainer.rendering import queue, service
+from trainer.rendering.service_profile import current_trust_root, renderer_of
+from trainer.rendering.workflow import Draw, run_render
+
+_logger = logging.getLogger(__name__)
+
+
+def serve_renders(runtime: Runtime, profile: Profile, *, draw: Draw) -> None:
+    """Draw what is queued until SIGTERM or SIGINT, as the principal of `profile`."""
+    settings, renderer = runtime.settings, renderer_of(runtime.settings)
+
+    def run_entry(generation: RecordId, stopping: Callable[[], bool]) -> None:
+        with Client(settings.registry_url, profile.credential) as registry:
+            run_render(
+                runtime,
+                generation,
+                draw=draw,
+                registry=registry,
+                renderer=renderer,
+                trust=lambda: current_trust_root(settings, runtime.clock()),
+                stopping=stopping,
+            )
+
+    def upkeep() -> None:
+        with runtime.transaction() as session:
+            found = service.upkeep(
+                session,
+                at=runtime.clock(),
+                stalled_seconds=settings.stalled_seconds,
+                keep_seconds=settings.render_keep_seconds,
+            )
+        for generation in found:
+            _logger.warning("render %s: its worker stopped answering, or its application did", generation)
+
+    app = queue.make_worker_app(settings, run_entry=run_entry, upkeep=upkeep)
+    queue.run_worker(app, settings, name=socket.gethostname())
