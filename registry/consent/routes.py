@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
 
 from registry.auth import AnyCallerDep, CallerDep
 from registry.consent import query, service, subjects
@@ -14,7 +15,9 @@ from registry.runtime import RuntimeDep
 from sdk.spec.api import Moment, RecordAccepted
 from sdk.spec.consent_events import ConsentReceipt
 from sdk.spec.digest import Digest
+from sdk.spec.dpv import receipt_to_dpv
 from sdk.spec.ids import RecordId
+from sdk.spec.odrl import licence_to_odrl
 from sdk.spec.subjects import (
     ConsentPage,
     ConsentQuery,
@@ -24,6 +27,13 @@ from sdk.spec.subjects import (
     SubjectRelease,
 )
 from sdk.spec.terms import ConsentEvidence, ConsentRecord, LicenceEvidence, LicenceGrant
+
+
+class JsonLdResponse(JSONResponse):
+    """JSON-LD 1.1."""
+
+    media_type = "application/ld+json"
+
 
 router = APIRouter(prefix="/v1", tags=["consent"])
 
@@ -62,6 +72,13 @@ def get_receipt(consent: RecordId, runtime: RuntimeDep, caller: AnyCallerDep, re
         return receipt_of(session, runtime, caller, consent)
 
 
+@router.get("/consents/{consent}/export", response_class=JsonLdResponse)
+def export_consent(consent: RecordId, runtime: RuntimeDep, caller: AnyCallerDep) -> JsonLdResponse:
+    """A consent and what happened to it in the Data Privacy Vocabulary (ISO/IEC TS 27560), for other systems."""
+    with runtime.transaction(caller.tenant) as session:
+        return JsonLdResponse(receipt_to_dpv(receipt_of(session, runtime, caller, consent)))
+
+
 @router.post("/licences", status_code=201)
 def grant_licence(grant: LicenceGrant, runtime: RuntimeDep, caller: CallerDep) -> RecordAccepted:
     """Record a licence."""
@@ -75,6 +92,14 @@ def get_licence(licence: RecordId, runtime: RuntimeDep, caller: CallerDep) -> Li
     """A licence."""
     with runtime.transaction(caller.tenant) as session:
         return service.licences_of(session, caller.tenant, [licence])[0]
+
+
+@router.get("/licences/{licence}/export", response_class=JsonLdResponse)
+def export_licence(licence: RecordId, runtime: RuntimeDep, caller: CallerDep) -> JsonLdResponse:
+    """A licence as a W3C ODRL 2.2 agreement, for other systems."""
+    with runtime.transaction(caller.tenant) as session:
+        [held] = service.licences_of(session, caller.tenant, [licence])
+    return JsonLdResponse(licence_to_odrl(held, caller.tenant))
 
 
 @router.post("/subjects", status_code=201)

@@ -1,4 +1,4 @@
-"""Calls about the persons behind records: the consents about them, and who they are or who speaks for them."""
+"""Calls about the persons behind records: the consents about them, who they are or who speaks for them; exports."""
 
 from __future__ import annotations
 
@@ -40,6 +40,14 @@ class SubjectCalls:
     def consent_receipt(self, consent: RecordId) -> ConsentReceipt:
         """GET /v1/consents/{id}/receipt: for the person to keep; its proofs are still to be verified."""
         return self._registry.get(f"/v1/consents/{consent}/receipt", ConsentReceipt)
+
+    def export_consent(self, consent: RecordId) -> bytes:
+        """GET /v1/consents/{id}/export: JSON-LD in the Data Privacy Vocabulary."""
+        return self._registry.get_bytes(f"/v1/consents/{consent}/export")
+
+    def export_licence(self, licence: RecordId) -> bytes:
+        """GET /v1/licences/{id}/export: JSON-LD, an ODRL 2.2 agreement."""
+        return self._registry.get_bytes(f"/v1/licences/{licence}/export")
 
     def answer_consent(self, consent: RecordId, answer: ConsentAnswer) -> RecordAccepted:
         """POST /v1/consents/{id}/answers: confirm it anew, or refuse to."""

@@ -18,6 +18,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/consents?subject=&status=&as_of=&after=&limit= ConsentPage (of sdk.spec.subjects; a subject: about them)
     GET   /v1/consents/{id}?as_of=                           ConsentEvidence
     GET   /v1/consents/{id}/receipt                          ConsentReceipt (of sdk.spec.consent_events)
+    GET   /v1/consents/{id}/export                           JSON-LD (Data Privacy Vocabulary)
     POST  /v1/consents/{id}/answers                          ConsentAnswer -> RecordAccepted
     POST  /v1/consents/{id}/reinstatement                    nothing -> VersionList (of what is approved again)
     POST  /v1/consents/{id}/withdrawal                       Withdrawal -> RecordAccepted
@@ -29,6 +30,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/erasures                                       ErasureList
     POST  /v1/licences                                       LicenceGrant -> RecordAccepted
     GET   /v1/licences/{id}                                  LicenceEvidence
+    GET   /v1/licences/{id}/export                           JSON-LD (ODRL 2.2)
     POST  /v1/concepts                                       NewConcept -> ConceptView
     GET   /v1/concepts?as_of=                                ConceptList
     GET   /v1/concepts/{tenant}/{name}?as_of=                ConceptView

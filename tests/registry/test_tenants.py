@@ -276,6 +276,8 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("GET", "/v1/consents"): of_its_own("/v1/consents"),
     ("GET", "/v1/consents/{consent}"): hidden(lambda demo: f"/v1/consents/{demo.version.consent}"),
     ("GET", "/v1/consents/{consent}/receipt"): hidden(lambda demo: f"/v1/consents/{demo.version.consent}/receipt"),
+    ("GET", "/v1/consents/{consent}/export"): hidden(lambda demo: f"/v1/consents/{demo.version.consent}/export"),
+    ("GET", "/v1/licences/{licence}/export"): hidden(lambda demo: f"/v1/licences/{demo.licence}/export"),
     ("POST", "/v1/consents/{consent}/answers"): hidden(
         lambda demo: f"/v1/consents/{demo.version.consent}/answers", lambda demo: encode_canonical(ANSWER)
     ),

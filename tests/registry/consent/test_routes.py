@@ -10,8 +10,11 @@ from support.versions import FOX, Steps, accepted, assert_insert_only, refused, 
 from sdk.signing.trust import verify_checkpoint
 from sdk.spec.api import RecordAccepted, Withdrawal
 from sdk.spec.canonical import encode_canonical
+from sdk.spec.consent_events import ConsentReceipt
 from sdk.spec.digest import Digest
-from sdk.spec.ids import ConceptId
+from sdk.spec.dpv import receipt_to_dpv
+from sdk.spec.ids import ConceptId, TenantName
+from sdk.spec.odrl import licence_to_odrl
 from sdk.spec.terms import ConsentEvidence, LicenceEvidence
 from sdk.verify import verify_receipt
 
@@ -70,6 +73,21 @@ class TestRecords:
         path = f"/v1/consents/{steps.consent(FOX)['id']}"
         registry.clock.advance(days=100)
         assert steps.get("owner", path)["status"] == "expired"
+
+
+class TestExport:
+    def test_is_json_ld_of_the_very_record(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        consent, licence = steps.consent(FOX)["id"], steps.licence(FOX)["id"]
+        answers = [
+            registry.client("auditor").get(path)
+            for path in (f"/v1/consents/{consent}/export", f"/v1/licences/{licence}/export")
+        ]
+        assert [answer.headers["content-type"] for answer in answers] == ["application/ld+json"] * 2
+        receipt = ConsentReceipt.model_validate(steps.get("auditor", f"/v1/consents/{consent}/receipt"))
+        assert answers[0].json() == receipt_to_dpv(receipt)
+        held = LicenceEvidence.model_validate(steps.get("auditor", f"/v1/licences/{licence}"))
+        assert answers[1].json() == licence_to_odrl(held, TenantName("demo"))
 
 
 class TestWithdrawal:

@@ -128,7 +128,14 @@ class TestSubject:
     def test_is_let_in_nowhere_else(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)
         accepted(steps.post("owner", "/v1/subjects", MINE))
-        own = {"/v1/whoami", "/v1/subjects", "/v1/consents", "/v1/consents/{consent}", "/v1/consents/{consent}/receipt"}
+        own = {
+            "/v1/whoami",
+            "/v1/subjects",
+            "/v1/consents",
+            "/v1/consents/{consent}",
+            "/v1/consents/{consent}/receipt",
+            "/v1/consents/{consent}/export",
+        }
         names = {
             "consent": steps.consent(FOX)["id"],
             "licence": steps.licence(FOX)["id"],

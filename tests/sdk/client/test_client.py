@@ -286,6 +286,8 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         consent_evidence(),
     ),
     ("GET /v1/consents/{id}/receipt", lambda c: c.consent_receipt(record_id("con")), CONSENT_RECEIPT),
+    ("GET /v1/consents/{id}/export", lambda c: c.export_consent(record_id("con")), RAW),
+    ("GET /v1/licences/{id}/export", lambda c: c.export_licence(record_id("lic")), RAW),
     ("POST /v1/consents/{id}/answers", lambda c: c.answer_consent(record_id("con"), ANSWER), ACCEPTED),
     (
         "POST /v1/consents/{id}/reinstatement",
