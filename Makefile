@@ -8,7 +8,7 @@ DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format clean light-install crash fuzz-api royalties mini-train mini-eval \
-	bench-concepts bench-throughput bench-log bit-flips
+	bench-concepts bench-throughput bench-log bench-registry bit-flips
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -71,6 +71,12 @@ bit-flips: setup ## flip 10,000 bits of rows, blobs, vault and tiles; each is to
 
 bench-throughput: setup ## M-step and E-step against the arithmetic floor, on Stable Diffusion's shapes (BENCH="--device cuda")
 	$(BIN)/python -W ignore -m benchmarks.throughput $(BENCH)
+
+BENCH_MLFLOW ?= build/mlflow-venv
+bench-registry: setup ## resolve an alias against MLflow's registry, one PostgreSQL, one run; MLflow goes into build/mlflow-venv (BENCH="--rounds 1")
+	test -x $(BENCH_MLFLOW)/bin/mlflow || { $(PYTHON) -m venv $(BENCH_MLFLOW) && \
+		$(BENCH_MLFLOW)/bin/python -m pip install --quiet --disable-pip-version-check mlflow psycopg2-binary; }
+	PYTHONPATH=tests $(BIN)/python -W ignore -m benchmarks.registry --mlflow-python $(BENCH_MLFLOW)/bin/python $(BENCH)
 
 clean: ## remove the demo's workspace and output and what builds leave; .venv stays
 	rm -rf $(DEMO_WORKSPACE) $(DEMO_OUT) build dist

@@ -30,6 +30,7 @@ from registry.log import routes as log
 from registry.openapi import describe
 from registry.rate_limits import Rate, RateLimit
 from registry.recalls import routes as recalls
+from registry.resolve_cache import ResolveCache
 from registry.reviews import routes as reviews
 from registry.runtime import Runtime
 from registry.status import routes as status
@@ -73,6 +74,8 @@ def create_app(runtime: Runtime, *, tracer_provider: TracerProvider | None = Non
     app.add_middleware(ConditionalReads)
     app.add_middleware(IdempotencyKeys, runtime=runtime)  # inside the limit: what is added last is outermost
     app.add_middleware(BodyLimit, max_body_bytes=limits.max_body_bytes, max_blob_bytes=limits.max_blob_bytes)
+    if runtime.stamps:
+        app.add_middleware(ResolveCache, stamps=runtime.stamps)
     app.add_middleware(
         RateLimit,
         principals=Rate(per_second=limits.requests_per_second, burst=limits.requests_at_once),

@@ -21,6 +21,7 @@ from registry.oidc import TokenVerifier
 from registry.outbound import Addresses, PublicAddresses, resolve_by_system
 from registry.personal import sealed_by
 from registry.settings import Settings
+from registry.stamps import Stamps
 from registry.storage import BlobStore
 from registry.vault import VaultKeyWrapper
 from sdk.errors import ConfigurationError, InputError
@@ -74,6 +75,7 @@ class Runtime:
     webhook_signer: Signer | None = None  # of what is sent to subscribers
     addresses: Addresses = field(default_factory=lambda: PublicAddresses(resolve_by_system))  # that may be sent to
     tuf: TufFiles | None = None  # none: this registry distributes nothing over TUF
+    stamps: Stamps | None = None  # by which /v1/resolve is answered again as it was; none: it is made anew each time
     tokens: TokenVerifier | None = None  # of an OpenID Connect issuer, where one is trusted
     witnesses: LogPolicy = field(default_factory=LogPolicy)  # who cosigns the log's checkpoints, and where
     claim: Callable[[Session], None] | None = None  # of a request's idempotency key, in its tenant's first transaction

@@ -17,7 +17,7 @@ from sqlalchemy.orm import sessionmaker
 from registry.app import create_app
 from registry.auth import NewCredential
 from registry.cli.workspace import Workspace
-from registry.db import head_revision, make_engine, schema_revision
+from registry.db import head_revision, libpq_url, make_engine, schema_revision
 from registry.distribution.repository import FreshRepository, TufRepository
 from registry.erasure import service as erasure
 from registry.issuance import issue_credential, log_what_is_in_force
@@ -27,6 +27,7 @@ from registry.oidc import OidcVerifier, fetch_over_https
 from registry.runtime import APP_ROLE, Runtime, system_clock
 from registry.sealing import file_key_wrapper
 from registry.settings import Settings, read_settings
+from registry.stamps import PostgresStamps
 from registry.storage import open_blob_store
 from registry.telemetry.logs import set_up_logging
 from registry.vault import FolderKeyVault, VaultKeyWrapper
@@ -137,6 +138,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             policy=CedarEngine(bundle),
             policy_bundle=bundle,
             clock=system_clock,
+            stamps=PostgresStamps(libpq_url(settings.database_url), APP_ROLE, system_clock),
             webhook_signer=load_key_file(settings.webhook_key) if settings.webhook_key.exists() else None,
             tuf=_tuf_files(settings),
             tokens=OidcVerifier(settings.oidc, fetch_over_https) if settings.oidc else None,

@@ -130,28 +130,9 @@ def make_test_registry(
 ) -> Iterator[RegistryUnderTest]:
     """A registry on the empty migrated database at `database_url`; `change` replaces parts of its runtime."""
     clock = clock or SettableClock()
-    keys = {name: signer_of(name) for name in {*TRUSTED, *ROLES}}
-    trust_root = make_trust_root(keys, clock.now, authorities)
-    bundle = load_bundle(POLICIES)
-    engine = make_engine(database_url)
-    runtime = change(
-        Runtime(
-            settings=replace(settings or Settings(), database_url=database_url),
-            sessions=sessionmaker(engine, expire_on_commit=False),
-            blobs=ObjectBlobStore(MemoryStore()),
-            key_wrapper=VaultKeyWrapper(AesKeyWrapper(lambda: KEY_ENCRYPTION_KEY), MemoryKeyVault()),
-            log_signer=keys["log"],
-            status_signer=keys["status"],
-            webhook_signer=signer_of("webhook"),
-            addresses=PublicAddresses(lambda host, port: ["93.184.215.14"]),
-            decision_signer=keys["decision"],
-            trust_root=trust_root,
-            trust_root_envelope=sign_trust_root(trust_root, keys["root"]),
-            policy=CedarEngine(bundle),
-            policy_bundle=bundle,
-            clock=clock,
-        )
-    )
+    keys = make_keys()
+    runtime = change(make_test_runtime(database_url, clock=clock, settings=settings, authorities=authorities))
+    engine = runtime.sessions.kw["bind"]
     with ExitStack() as stack:
         stack.callback(engine.dispose)
         credentials = open_and_issue(runtime)
@@ -168,6 +149,40 @@ def make_test_registry(
         )
         stack.callback(lambda: [client.close() for client in made._clients.values()])
         yield made
+
+
+def make_test_runtime(
+    database_url: str,
+    *,
+    clock: SettableClock,
+    settings: Settings | None = None,
+    authorities: tuple[str, ...] = (),
+) -> Runtime:
+    """The runtime of a registry on the database at `database_url`, whether anything is in it or not."""
+    keys = make_keys()
+    trust_root = make_trust_root(keys, clock.now, authorities)
+    bundle = load_bundle(POLICIES)
+    return Runtime(
+        settings=replace(settings or Settings(), database_url=database_url),
+        sessions=sessionmaker(make_engine(database_url), expire_on_commit=False),
+        blobs=ObjectBlobStore(MemoryStore()),
+        key_wrapper=VaultKeyWrapper(AesKeyWrapper(lambda: KEY_ENCRYPTION_KEY), MemoryKeyVault()),
+        log_signer=keys["log"],
+        status_signer=keys["status"],
+        webhook_signer=signer_of("webhook"),
+        addresses=PublicAddresses(lambda host, port: ["93.184.215.14"]),
+        decision_signer=keys["decision"],
+        trust_root=trust_root,
+        trust_root_envelope=sign_trust_root(trust_root, keys["root"]),
+        policy=CedarEngine(bundle),
+        policy_bundle=bundle,
+        clock=clock,
+    )
+
+
+def make_keys() -> dict[str, Ed25519Signer]:
+    """Everybody's signing key, by name."""
+    return {name: signer_of(name) for name in {*TRUSTED, *ROLES}}
 
 
 def signer_of(name: str) -> Ed25519Signer:
