@@ -58,6 +58,8 @@ STATUS_OF: Final[Mapping[type[ImprimaturError], int]] = {
 }
 """By class; a class that is not listed has the status of its nearest listed ancestor."""
 
+DATABASE_AWAY: Final = (OperationalError, InterfaceError, PoolTimeout)
+"""What is raised while the database cannot serve: it is gone, full or locked, or no connection is left."""
 _CLASS_OF_STATUS: Final[Mapping[int, type[ImprimaturError]]] = {
     400: InputError,
     404: NotFound,
@@ -81,7 +83,7 @@ def install_error_handlers(app: FastAPI, answer: ErrorAnswer = problem_answer) -
     app.add_exception_handler(ImprimaturError, _handler(_on_known, answer))
     app.add_exception_handler(RequestValidationError, _handler(_on_invalid_request, answer))
     app.add_exception_handler(HTTPException, _handler(_on_http, answer))
-    for lost in (OperationalError, InterfaceError, PoolTimeout):
+    for lost in DATABASE_AWAY:
         app.add_exception_handler(lost, _handler(_on_database_away, answer))
     app.add_exception_handler(DBAPIError, _handler(_on_database_error, answer))
     app.add_exception_handler(Exception, _handler(_on_unforeseen, answer))
@@ -144,6 +146,11 @@ def _on_http(request: Request, exc: Exception) -> ImprimaturError:
 
 def _on_database_away(request: Request, exc: Exception) -> ImprimaturError:
     _logger.warning("%s %s: the database did not serve: %s", request.method, request.url.path, type(exc).__name__)
+    return database_away()
+
+
+def database_away() -> ServiceUnavailable:
+    """What `DATABASE_AWAY` amounts to, wherever it is caught."""
     return ServiceUnavailable("the registry's database cannot serve now; try again in a moment")
 
 

@@ -12,6 +12,7 @@ A credential is checked before anything is replayed. Bodies are bounded before t
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -27,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from registry.auth import Caller, identify
 from registry.db import Base
-from registry.errors import problem_response
+from registry.errors import DATABASE_AWAY, database_away, problem_response
 from registry.runtime import Runtime
 from registry.scopes import require_scope
 from sdk.errors import AuthenticationRequired, Conflict, ImprimaturError, InputError
@@ -35,6 +36,7 @@ from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, TenantName
 
 HEADER: Final = "Idempotency-Key"
+_logger = logging.getLogger(__name__)
 REPLAYED: Final = "Idempotent-Replayed"
 KEPT_FOR: Final = timedelta(hours=24)
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
@@ -103,6 +105,8 @@ class IdempotencyKeys:
             found = await run_in_threadpool(self._find, request, key, body)
         except ImprimaturError as exc:
             found = problem_response(exc)
+        except DATABASE_AWAY:  # out here nobody else translates it
+            found = problem_response(database_away())
         if isinstance(found, Response):
             await found(scope, receive, send)
         else:
@@ -122,7 +126,10 @@ class IdempotencyKeys:
             scope.setdefault("state", {})["runtime"] = replace(self._runtime, claim=claim)
         await self._app(scope, receive, collect)
         if claim and claim.made:
-            await run_in_threadpool(self._keep, claim, messages)
+            try:
+                await run_in_threadpool(self._keep, claim, messages)
+            except DATABASE_AWAY as exc:  # the act is done, so its answer is given; rule 4 holds for a repetition
+                _logger.warning("an answer could not be kept: %s", type(exc).__name__)
         for message in messages:
             await send(message)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -122,3 +123,16 @@ class TestCrash:
         refused(create(registry), 409, "resource.conflict", "see what stands")
         with registry.engine.connect() as connection:
             assert connection.scalar(text("SELECT count(*) FROM concepts")) == 1
+
+
+class TestEveryPost:
+    def test_is_documented_to_take_a_key_and_refuses_one_of_another_request(self, registry: RegistryUnderTest) -> None:
+        key = {"Idempotency-Key": "k" * 16}
+        body = {"id": "demo/fox", "kind": "subject", "title": "Fox"}
+        accepted(registry.client("owner").post("/v1/concepts", json=body, headers=key))
+        posts = {path: item["post"] for path, item in registry.app.openapi()["paths"].items() if "post" in item}
+        assert len(posts) > 15
+        for path, operation in posts.items():
+            assert "Idempotency-Key" in {parameter["name"] for parameter in operation["parameters"]}, path
+            answer = registry.client("owner").post(re.sub(r"{[a-z_]+}", "1", path), json={}, headers=key)
+            assert (answer.status_code, "another request" in answer.json()["detail"]) == (422, True), path

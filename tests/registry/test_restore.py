@@ -5,10 +5,12 @@ The commands are those of docs/operators.md, with the programs that come with th
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -21,10 +23,13 @@ from support.versions import FOX, Steps, accepted
 from registry.app import create_app
 from registry.cli.postgres import program
 from registry.db import make_engine
+from registry.storage import open_blob_store
 from sdk.audit import verify_log
 from sdk.client import Client
 from sdk.spec.api import AliasChange, AliasChanges
+from sdk.spec.digest import Digest
 from sdk.spec.ids import AliasName, TenantName, parse_version_ref
+from sdk.spec.manifest import ArtefactRole
 from sdk.verify import verify_version
 
 
@@ -69,4 +74,33 @@ class TestRestore:
                 assert session.scalar(text("SELECT count(*) FROM concepts")) == 0
             with pytest.raises(DBAPIError, match="evidence"), engine.begin() as connection:
                 connection.execute(text("DELETE FROM reviews"))
+            engine.dispose()
+
+    def test_brings_back_the_files_with_the_blob_folder(self, postgres_server: DatabaseServer, tmp_path: Path) -> None:
+        blobs, copied, dump = tmp_path / "blobs", tmp_path / "backup" / "blobs", str(tmp_path / "registry.dump")
+        with (
+            postgres_server.fresh_database() as url,
+            postgres_server.fresh_database(migrated=False) as empty,
+            make_test_registry(url, change=lambda r: replace(r, blobs=open_blob_store(str(blobs)))) as lost,
+        ):
+            steps = Steps(lost)
+            version = steps.submitted(files={ArtefactRole.MASK: b"a mask"})
+            run("pg_dump", "--format=custom", f"--file={dump}", url)  # the database first
+            shutil.copytree(blobs, copied)  # then the blobs: those that came later do no harm
+            shutil.rmtree(blobs)
+            run("pg_restore", "--exit-on-error", "--single-transaction", f"--dbname={empty}", dump)
+
+            engine = make_engine(empty)
+            restored = replace(
+                lost.runtime,
+                sessions=sessionmaker(engine, expire_on_commit=False),
+                blobs=open_blob_store(str(copied)),
+            )
+            bearer = {"Authorization": f"Bearer {lost.credentials['reviewer']}"}
+            with httpx.Client(
+                base_url=BASE_URL, headers=bearer, transport=AsgiTransport(create_app(restored))
+            ) as client:
+                assert client.get("/readyz").status_code == 200
+                answer = client.get(f"{version.path}/files/{Digest.of(b'a mask')}")
+            assert answer.content == b"a mask"
             engine.dispose()
