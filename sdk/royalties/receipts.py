@@ -136,7 +136,7 @@ def _result(
         raise VerificationError(f"entry {receipt.result.index} of the log is the result of another generation")
     if receipt.statement is None or result.evidence.get("statement") != receipt.statement.digest:
         raise VerificationError("the application's statement that its result names is missing")
-    if permit.actor not in verify_role(receipt.statement, trust, TrustRole.GENERATION):
+    if permit.actor not in verify_role(receipt.statement, trust, TrustRole.GENERATION, entry=receipt.result.index):
         raise SignatureInvalid(f"its statement is not signed by {permit.actor}")
     statement = parse_statement(receipt.statement.payload, receipt.statement.payload_type)
     predicate = parse_predicate(statement, GenerationPredicate)

@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 import sdk.verify
+from sdk.cache import MemoryLogMemory, StatusWatch
 from sdk.errors import ImprimaturError
 from sdk.signing.trust import verify_trust_root
 from sdk.spec.bundle import VersionBundle
@@ -31,7 +32,10 @@ def run(case: Path) -> None:
     asked = json.loads((case / "case.json").read_text())
     now = datetime.fromisoformat(asked["now"])
     envelope = parse_envelope((case / "trust-root.json").read_bytes().strip())
-    trust = verify_trust_root(envelope, now=min(now, datetime.fromisoformat("2026-11-24T12:00:00+00:00")))
+    at = min(now, datetime.fromisoformat("2026-11-24T12:00:00+00:00"))
+    known = case / "known-root.json"
+    previous = verify_trust_root(parse_envelope(known.read_bytes().strip()), now=at) if known.exists() else None
+    trust = verify_trust_root(envelope, now=at, previous=previous)
     version = verify_version(
         parse_wire(VersionBundle, (case / "bundle.json").read_bytes().strip(), "bundle"),
         ref=parse_version_ref(asked["ref"]),
@@ -39,6 +43,11 @@ def run(case: Path) -> None:
         now=now,
         status_list=(case / "status-list.jwt").read_bytes(),
     )
+    assert version.status_list
+    memory = MemoryLogMemory()
+    if "seen" in asked:
+        memory.remember_status(version.status_list.id, datetime.fromisoformat(asked["seen"]))
+    StatusWatch(memory).see(version.status_list)
     if (case / "artefact.bin").exists():
         verify_artefact(version.manifest.artefacts[0], (case / "artefact.bin").read_bytes(), about=version.name)
 

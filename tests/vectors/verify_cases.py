@@ -8,8 +8,9 @@ A case is a folder `NN-name` or `NN-name_fail`, NN being the step of `sdk.verify
     bundle.json        the VersionBundle, as a registry sends it
     status-list.jwt    the signed status list
     trust-root.json    the signed trust root
+    known-root.json    the trust root that the client knew before, where it knew one
     artefact.bin       the embedding, where step 11 is asked
-    case.json          the reference asked for, the moment, and, of a `_fail`, the code of the error and words in it
+    case.json          the reference asked for, the moment, the newest status list seen before, and, of a `_fail`, the code of the error and words in it
     README.md          one line: what is wrong with it
 
 A case that somebody adds by hand needs no code: `tests/sdk/test_verify_cases.py` runs whatever folder is there. This
@@ -40,13 +41,14 @@ from support.governed import (  # noqa: E402
 )
 from support.memory_log import MemoryLog  # noqa: E402
 
-from sdk.signing.trust import sign_trust_root  # noqa: E402
+from sdk.signing.trust import TrustRoot, sign_trust_root  # noqa: E402
 from sdk.spec.bundle import ApprovalEvidence, VersionStatus  # noqa: E402
 from sdk.spec.canonical import encode_canonical  # noqa: E402
 from sdk.spec.digest import Digest  # noqa: E402
 from sdk.spec.envelope import encode_envelope  # noqa: E402
 from sdk.spec.ids import PrincipalId  # noqa: E402
-from sdk.spec.manifest import ConceptKind, encode_manifest  # noqa: E402
+from sdk.spec.log_entry import AuditEventType  # noqa: E402
+from sdk.spec.manifest import ConceptKind, EmbeddingFacts, encode_manifest  # noqa: E402
 
 FOLDER = HERE / "verify"
 
@@ -63,10 +65,19 @@ class Case:
     now: datetime = NOW
     changes: dict[str, Any] = field(default_factory=dict)  # of the bundle
     listed: bytes = b""  # none: the version's own list
+    seen: datetime | None = None  # when the newest status list that was seen before is from
+    known: TrustRoot | None = None
     artefact: bytes = b""
 
     def files(self) -> dict[str, bytes]:
-        expected = {"ref": self.ref, "now": self.now.isoformat(), "error": self.error, "words": self.words}
+        seen = self.seen.isoformat() if self.seen else ""
+        expected = {
+            "ref": self.ref,
+            "now": self.now.isoformat(),
+            "seen": seen,
+            "error": self.error,
+            "words": self.words,
+        }
         files = {
             "bundle.json": encode_canonical(self.world.bundle(**self.changes)) + b"\n",
             "status-list.jwt": self.listed or self.world.status_list(),
@@ -74,6 +85,8 @@ class Case:
             "case.json": json.dumps({k: v for k, v in expected.items() if v}, indent=1).encode() + b"\n",
             "README.md": self.why.encode() + b"\n",
         }
+        if self.known:
+            files["known-root.json"] = encode_envelope(sign_trust_root(self.known, fixed_signer("root"))) + b"\n"
         return files | ({"artefact.bin": self.artefact} if self.artefact else {})
 
 
@@ -359,9 +372,136 @@ def cut_embedding() -> Case:
     )
 
 
+def non_ascii() -> Case:
+    facts = EmbeddingFacts(placeholder_token="<demo-fox>", vectors=2, dimensions=(16,), class_word="狐")
+    world = World(manifest=make_manifest().model_copy(update={"embedding": facts}))
+    world.approve(comment="マスクは正しい — ça va")
+    return Case(why="Words outside ASCII in what is signed and in what is hashed.", world=world)
+
+
+def rolled_back_trust_root() -> Case:
+    world = approved()
+    return Case(
+        why="The client knew version 2 of the trust root and is shown version 1.",
+        world=world,
+        error="verification.trust_root",
+        words="went back",
+        known=world.trust.model_copy(update={"version": 2}),
+    )
+
+
+def changed_attestation() -> Case:
+    world = approved()
+    attestation = world.attestation
+    changed = attestation.model_copy(update={"payload": attestation.payload.replace(b'"steps":400', b'"steps":401')})
+    return Case(
+        why="A number in the training attestation was changed after it was signed.",
+        world=world,
+        error="verification.signature",
+        words="training",
+        changes={"training_attestation": changed},
+    )
+
+
+def flipped_signature() -> Case:
+    world = approved()
+    (signature,) = world.attestation.signatures
+    flipped = signature.model_copy(update={"sig": bytes([signature.sig[0] ^ 1]) + signature.sig[1:]})
+    return Case(
+        why="One bit of the attestation's signature is another.",
+        world=world,
+        error="verification.signature",
+        words="training",
+        changes={"training_attestation": world.attestation.model_copy(update={"signatures": (flipped,)})},
+    )
+
+
+def submission_receipt(why: str, words: str, **changes: Any) -> Case:
+    world = approved()
+    receipt = world.log.receipt(world.submission_index).model_copy(update=changes)
+    return Case(
+        why=why, world=world, error="verification.log_proof", words=words, changes={"submission_receipt": receipt}
+    )
+
+
+def cut_inclusion() -> Case:
+    proof = approved().log.receipt(1).inclusion[:-1]
+    return submission_receipt("The inclusion proof of the submission lacks its last hash.", "proof", inclusion=proof)
+
+
+def revoke(world: World, name: str, last_entry: int) -> World:
+    """The world in which the key of `name` counts up to `last_entry` of the log."""
+    keyid = fixed_signer(name).keyid
+    key = world.trust.keys[keyid].model_copy(update={"last_entry": last_entry})
+    world.trust = world.trust.model_copy(update={"keys": world.trust.keys | {keyid: key}})
+    return world
+
+
+def key_revoked_before(name: str, last_entry: int, words: str, why: str) -> Case:
+    world = revoke(approved(), name, last_entry)
+    return Case(why=why, world=world, error="verification.signature", words=words)
+
+
+def backdated_approval() -> Case:
+    world = World()
+    world.log.append(AuditEventType.CONCEPT_CREATED, "demo/owl")
+    world.approve(signed_at=NOW - timedelta(days=300))
+    return Case(
+        why="Whoever stole the reviewer's key wrote a date from before it was revoked; the log's place says otherwise.",
+        world=revoke(world, "reviewer", 2),
+        error="verification.signature",
+        words="counts up to entry 2 of the log, not for entry 3",
+    )
+
+
+def status_list(why: str, words: str, **options: Any) -> Case:
+    world = approved()
+    listed = world.status_list(**options)
+    return Case(why=why, world=world, error="verification.status_list", words=words, listed=listed)
+
+
+def older_list_than_seen() -> Case:
+    return Case(
+        why="A status list from a second later was seen before.",
+        world=approved(),
+        error="verification.status_list",
+        words="shows an old one",
+        seen=NOW + timedelta(seconds=1),
+    )
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "00-genuine": lambda: Case(why="Nothing is wrong with it.", world=approved(), artefact=EMBEDDING),
+    "00-not-ascii": non_ascii,
     "01-trust-root-expired_fail": expired_trust_root,
+    "01-trust-root-rolled-back_fail": rolled_back_trust_root,
+    "02-log-key-revoked-before_fail": lambda: key_revoked_before(
+        "log", 1, "log key", "The log's key was revoked before the log came to the checkpoint's size."
+    ),
+    "04-attestation-changed_fail": changed_attestation,
+    "04-signature-changed_fail": flipped_signature,
+    "04-training-key-revoked-before_fail": lambda: key_revoked_before(
+        "training-service", 0, "not for entry 1", "The trainer's key was revoked before the submission."
+    ),
+    "05-receipt-at-another-index_fail": lambda: submission_receipt(
+        "The receipt of the submission names another index.", "does not lead", index=0
+    ),
+    "05-receipt-cut-short_fail": cut_inclusion,
+    "08-reviewer-key-revoked-after": lambda: Case(
+        why="The reviewer's key was revoked after the entry of the approval, which goes on counting.",
+        world=revoke(approved(), "reviewer", 2),
+    ),
+    "08-reviewer-key-revoked-before_fail": lambda: key_revoked_before(
+        "reviewer", 1, "not for entry 2", "The reviewer's key was revoked before the entry of the approval."
+    ),
+    "08-approval-backdated_fail": backdated_approval,
+    "10-list-of-another-registry_fail": lambda: status_list(
+        "The status list is another registry's, signed by the same key.", "needs the status list", origin="log.test/x"
+    ),
+    "10-list-from-the-future_fail": lambda: status_list(
+        "The status list begins later than clocks may differ.", "set this clock", at=NOW + timedelta(seconds=11)
+    ),
+    "10-list-older-than-seen_fail": older_list_than_seen,
     "02-checkpoint-forged_fail": forged_checkpoint,
     "02-checkpoint-of-another-log_fail": another_log,
     "02-two-roots-of-one-size_fail": two_roots,
