@@ -12,6 +12,8 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
 
 from sqlalchemy import text
 
@@ -20,8 +22,15 @@ from registry.log.service import file_receipt, receipt, tree_size
 from registry.runtime import Runtime
 from sdk.receipt import verify_log_proof
 from sdk.signing.cosign import policy_of
+from sdk.signing.trust import verify_trust_root
+from sdk.spec.bundle import VersionBundle
+from sdk.spec.canonical import parse_wire
+from sdk.spec.envelope import parse_envelope
+from sdk.spec.ids import parse_version_ref
 from sdk.spec.log_proof import encode_log_proof, proof_of_receipt
+from sdk.verify import verify_version
 
+VECTORS = Path(__file__).resolve().parents[2] / "tests" / "vectors"
 ROUNDS = 5  # the two that are compared take turns
 
 
@@ -31,6 +40,7 @@ def main() -> None:
     parser.add_argument("--writers", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--seconds", type=float, default=3.0)
     options = parser.parse_args()
+    say(measure="verify", version_ms=version_ms())
     with bench_runtime(max(options.writers)) as runtime:
         loaded = 0
         for size in sorted(options.sizes):
@@ -40,6 +50,15 @@ def main() -> None:
                 loaded = tree_size(session)
         for writers in options.writers:
             say(measure="append", entries=loaded, writers=writers, **rates(runtime, writers, options.seconds))
+
+
+def version_ms() -> float:
+    """Median milliseconds of verifying a version offline: signatures, proofs, status; the one of the test vectors."""
+    at = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+    trust = verify_trust_root(parse_envelope((VECTORS / "trust-root-2.json").read_bytes()), now=at)
+    bundle = parse_wire(VersionBundle, (VECTORS / "version-bundle.json").read_bytes(), "version")
+    signed, ref = (VECTORS / "status-list.jwt").read_bytes(), parse_version_ref("demo/fox@1")
+    return timed(lambda number: verify_version(bundle, ref=ref, trust=trust, now=at, status_list=signed))
 
 
 def costs(runtime: Runtime) -> dict[str, float]:

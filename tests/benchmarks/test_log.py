@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.log.__main__ import costs, rates
+from benchmarks.log.__main__ import costs, rates, version_ms
 from benchmarks.log.bench import append_one, bench_runtime, fill
 from registry.fsck.tree import faults_of_log
 
@@ -19,4 +19,5 @@ def test_loads_a_log_that_appending_goes_on_with_and_measures_it() -> None:
         with runtime.sessions() as session:
             assert list(faults_of_log(session, runtime)) == []
         assert all(figure > 0 for figure in costs(runtime).values())
+        assert version_ms() > 0
         assert rates(runtime, 2, 0.5)["ratio"] > 0

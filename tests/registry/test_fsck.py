@@ -161,6 +161,8 @@ class Place:
 
 
 def places(connection: Connection) -> list[Place]:
+    generated = "SELECT table_name, column_name FROM information_schema.columns WHERE is_generated = 'ALWAYS'"
+    derived = {tuple(row) for row in connection.execute(text(generated)).all()}  # by the database, from their row
     tables = connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).scalars().all()
     found = []
     for table in tables:
@@ -168,7 +170,7 @@ def places(connection: Connection) -> list[Place]:
             found += [
                 Place(table, column, row["place"], value)
                 for column, value in row.items()
-                if column != "place" and value is not None
+                if column != "place" and value is not None and (table, column) not in derived
             ]
     return found
 
@@ -177,6 +179,8 @@ def flipped(value: Any, rng: random.Random) -> Any:
     """The value with one bit another; none where its type cannot hold any such value."""
     if isinstance(value, bool):
         return not value
+    if isinstance(value, bytes | str | list) and not value:
+        return None
     if isinstance(value, int):
         return value ^ (1 << rng.randrange(16))
     if isinstance(value, bytes):

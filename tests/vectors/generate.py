@@ -22,6 +22,7 @@ sys.path[:0] = [str(HERE.parent.parent), str(HERE.parent)]
 from support.governed import NOW, ORIGIN, World, fixed_signer, make_trust_root, record_id  # noqa: E402
 from support.merkle_oracle import consistency_proof, inclusion_proof  # noqa: E402
 
+from sdk.signing.cosign import cosigner_key, sign_cosignature  # noqa: E402
 from sdk.signing.grants import sign_grant  # noqa: E402
 from sdk.signing.signer import sign_envelope  # noqa: E402
 from sdk.signing.trust import TrustRole, sign_trust_root  # noqa: E402
@@ -29,14 +30,18 @@ from sdk.spec.bundle import VersionStatus  # noqa: E402
 from sdk.spec.canonical import encode_canonical  # noqa: E402
 from sdk.spec.digest import Digest  # noqa: E402
 from sdk.spec.envelope import encode_envelope, pae  # noqa: E402
+from sdk.spec.erasure import ErasurePredicate, Kept  # noqa: E402
 from sdk.spec.grant import GrantedVersion, GrantPredicate  # noqa: E402
 from sdk.spec.ids import PrincipalId  # noqa: E402
-from sdk.spec.log_checkpoint import log_key  # noqa: E402
+from sdk.spec.log_checkpoint import encode_note_signatures, log_key  # noqa: E402
 from sdk.spec.log_entry import AuditEventType, LogEntry, encode_log_entry  # noqa: E402
+from sdk.spec.log_proof import encode_log_proof, proof_of_receipt  # noqa: E402
 from sdk.spec.log_tiles import encode_entry_bundle  # noqa: E402
 from sdk.spec.manifest import encode_manifest  # noqa: E402
 from sdk.spec.merkle import leaf_hash, root_of  # noqa: E402
 from sdk.spec.policy import Use  # noqa: E402
+from sdk.spec.statements import encode_statement  # noqa: E402
+from sdk.witness import AddCheckpoint, encode_add_checkpoint  # noqa: E402
 
 
 def approved_world() -> World:
@@ -125,6 +130,46 @@ def compose_grant() -> bytes:
     return encode_envelope(sign_grant(grant, fixed_signer("decision")))
 
 
+def cosigned() -> bytes:
+    """The checkpoint with the cosignature of a witness whose name is not ASCII."""
+    log = approved_world().log
+    line = sign_cosignature(log.checkpoint(), name="証人.test", signer=fixed_signer("witness"), at=NOW)
+    return log.note() + encode_note_signatures([line])
+
+
+def log_proof() -> bytes:
+    """A receipt of the approval in a file, under the cosigned checkpoint."""
+    receipt = approved_world().log.receipt(2)
+    return encode_log_proof(proof_of_receipt(receipt.model_copy(update={"checkpoint": cosigned().decode()})))
+
+
+def log_policy() -> bytes:
+    witness = cosigner_key("証人.test", fixed_signer("witness").public_key)
+    return f"log {log_key(ORIGIN, fixed_signer('log').public_key)}\nwitness w {witness}\nquorum w\n".encode()
+
+
+def add_checkpoint() -> bytes:
+    """What the log sends a witness that saw two entries."""
+    log = approved_world().log
+    return encode_add_checkpoint(AddCheckpoint(old_size=2, proof=tuple(log.consistency(2, 3)), note=log.note()))
+
+
+def erasure() -> bytes:
+    """A certificate of erasure, signed by the log's key."""
+    predicate = ErasurePredicate(
+        erasure=record_id("era"),
+        erased_by=PrincipalId("demo/owner"),
+        consents=(record_id("con"),),
+        versions=("demo/fox@1",),
+        documents=(Digest.of(b"document"),),
+        keys=3,
+        kept=(Kept(what="entries of the log", why="evidence"),),
+        erased_at=NOW,
+    )
+    statement = encode_statement(predicate, subjects={str(predicate.erasure): Digest.of(b"records")})
+    return encode_envelope(sign_envelope(statement, fixed_signer("log")))
+
+
 def pretty(value: Any) -> bytes:
     return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
 
@@ -138,6 +183,11 @@ VECTORS: dict[str, Callable[[], bytes]] = {
     "log-entry.json": log_entry,
     "log-receipt.json": lambda: encode_canonical(approved_world().log.receipt(1)),
     "log-checkpoint.txt": lambda: approved_world().log.note(),
+    "log-checkpoint-cosigned.txt": cosigned,
+    "log-policy.txt": log_policy,
+    "approval.tlog-proof": log_proof,
+    "add-checkpoint.txt": add_checkpoint,
+    "erasure-certificate.json": erasure,
     "log-entry-bundle.bin": lambda: encode_entry_bundle(approved_world().log.contents),
     "merkle.json": merkle,
     "trust-root.json": lambda: trust_root(1, TrustRole.STATUS, TrustRole.DECISION),

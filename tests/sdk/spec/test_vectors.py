@@ -10,20 +10,24 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from support.governed import NOW, ORIGIN
+from support.governed import NOW, ORIGIN, fixed_signer
 
 from sdk.errors import FormatError
+from sdk.receipt import require_about, verify_erasure, verify_log_proof
 from sdk.signing.signer import require_signer
 from sdk.signing.trust import verify_checkpoint, verify_trust_root
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.canonical import encode_canonical, parse_json, parse_wire
+from sdk.spec.digest import Digest
 from sdk.spec.envelope import pae, parse_envelope
 from sdk.spec.ids import parse_version_ref
-from sdk.spec.log_entry import LogReceipt, parse_log_entry
+from sdk.spec.log_entry import AuditEventType, LogReceipt, parse_log_entry
+from sdk.spec.log_policy import parse_log_policy
 from sdk.spec.log_tiles import parse_entry_bundle
 from sdk.spec.manifest import parse_manifest
 from sdk.spec.merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
 from sdk.verify import verify_receipt, verify_version
+from sdk.witness import Witness
 
 FOLDER = Path(__file__).resolve().parents[2] / "vectors"
 OFFICIAL = FOLDER / "official"
@@ -49,6 +53,28 @@ class TestOurVectors:
     @pytest.mark.parametrize("name", sorted(GENERATOR.VECTORS))
     def test_is_what_the_code_makes(self, name: str) -> None:
         assert read(name) == GENERATOR.VECTORS[name](), "a format changed; old signatures would not verify"
+
+    def test_receipt_in_a_file_verifies_under_its_policy(self) -> None:
+        proven = verify_log_proof(read("approval.tlog-proof"), parse_log_policy(read("log-policy.txt")))
+        require_about(proven, event=AuditEventType.APPROVAL_SIGNED, evidence=Digest.of(read("approval.json")))
+        assert proven.cosigned == {"w": NOW}
+
+    def test_request_to_a_witness_is_cosigned(self, tmp_path: Path) -> None:
+        log = GENERATOR.approved_world().log
+        witness = Witness(
+            name="証人.test",
+            signer=fixed_signer("witness"),
+            policy=parse_log_policy(read("log-policy.txt")),
+            folder=tmp_path,
+            clock=lambda: NOW,
+        )
+        assert witness.add_checkpoint(b"old 0\n\n" + log.note(2)).status == 200
+        answer = witness.add_checkpoint(read("add-checkpoint.txt"))
+        assert (answer.status, read("log-checkpoint.txt") + answer.body) == (200, read("log-checkpoint-cosigned.txt"))
+
+    def test_certificate_of_erasure_verifies(self) -> None:
+        root = verify_trust_root(parse_envelope(read("trust-root.json")), now=NOW)
+        assert verify_erasure(parse_envelope(read("erasure-certificate.json")), root).keys == 3
 
     def test_readme_names_every_vector(self) -> None:
         readme = (FOLDER / "README.md").read_text()
