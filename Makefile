@@ -9,6 +9,7 @@ DEMO_OUT ?= demo-out
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format clean light-install crash fuzz-api royalties mini-train mini-eval \
 	bench-concepts bench-throughput bench-log bench-registry bit-flips
+	bench-compose bench-concepts bench-throughput bench-log bit-flips
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -68,6 +69,9 @@ bench-log: setup ## the log beside the same PostgreSQL's bare insert, and its co
 
 bit-flips: setup ## flip 10,000 bits of rows, blobs, vault and tiles; each is told or shown not to matter (an hour or two)
 	BIT_FLIPS=$${BIT_FLIPS:-10000} $(BIN)/python -m pytest -s -p no:randomly tests/registry/test_fsck.py
+
+bench-compose: setup ## what governance costs a compose call, beside bare diffusers calls in one run (BENCH="--calls 5")
+	$(BIN)/python -W ignore -m benchmarks.compose $(BENCH)
 
 bench-throughput: setup ## M-step and E-step against the arithmetic floor, on Stable Diffusion's shapes (BENCH="--device cuda")
 	$(BIN)/python -W ignore -m benchmarks.throughput $(BENCH)

@@ -49,6 +49,7 @@ def settings_of(workspace: Workspace) -> Settings:
         blobs=str(workspace.root / "blobs"),
         log_key=workspace.key("log"),
         status_key=workspace.key("status"),
+        decision_key=workspace.key("decision"),
         key_encryption_key=workspace.key_encryption_key,
         trust_root=workspace.trust_root,
     )
@@ -62,20 +63,22 @@ class TestRenew:
         assert (after.version, after.keys, done.new_keys) == (before.version + 1, before.keys, ())
         assert after.expires_at > before.expires_at
 
-    def test_gives_a_workspace_from_before_status_lists_its_key(self, made: Workspace) -> None:
-        def without_status(root: TrustRoot) -> TrustRoot:
-            kept = {keyid: key for keyid, key in root.keys.items() if key.role is not TrustRole.STATUS}
+    @pytest.mark.parametrize("role", [TrustRole.STATUS, TrustRole.DECISION])
+    def test_gives_a_workspace_from_before_there_was_a_key_that_key(self, made: Workspace, role: TrustRole) -> None:
+        def without_it(root: TrustRoot) -> TrustRoot:
+            kept = {keyid: key for keyid, key in root.keys.items() if key.role is not role}
             return root.model_copy(update={"keys": kept})
 
-        old = replace_root(made, without_status)
-        made.key("status").unlink()
+        old = replace_root(made, without_it)
+        made.key(role.value).unlink()
         with pytest.raises(ConfigurationError, match="imprimatur trust renew"), open_runtime(settings_of(made)):
             pass
-        assert renew(made).new_keys == ("status",)
-        assert trusted(made, old).keys_for(TrustRole.STATUS)
-        assert made.key("status").stat().st_mode & 0o777 == 0o600
+        assert renew(made).new_keys == (role.value,)
+        assert trusted(made, old).keys_for(role)
+        assert made.key(role.value).stat().st_mode & 0o777 == 0o600
         with open_runtime(settings_of(made)) as runtime:
-            assert runtime.status_signer.keyid in runtime.trust_root.keys_for(TrustRole.STATUS)
+            signers = {TrustRole.STATUS: runtime.status_signer, TrustRole.DECISION: runtime.decision_signer}
+            assert signers[role].keyid in runtime.trust_root.keys_for(role)
 
     def test_mends_a_trust_root_whose_term_is_over(self, made: Workspace) -> None:
         def over(root: TrustRoot) -> TrustRoot:
