@@ -219,12 +219,19 @@ def _faults_of_views(log: VerifiedLog, generations: Sequence[GenerationView]) ->
 
 
 def _faults_of_use(log: VerifiedLog, view: GenerationView, version: str) -> Iterator[str]:
-    """The last thing that happened to `version` before the intent must be its approval."""
-    last = None
+    """The last thing that happened to `version` before the intent must be its approval, or its return from suspension."""
+    approved = usable = False
+    last: AuditEventType | None = None
     for entry in log.entries[: view.intent_index]:
-        if entry.subject == version and (entry.event in _ENDING or entry.event is AuditEventType.VERSION_APPROVED):
-            last = entry.event
-    if last is not AuditEventType.VERSION_APPROVED:
+        if entry.subject != version:
+            continue
+        if entry.event is AuditEventType.VERSION_APPROVED:
+            approved, usable, last = True, True, entry.event
+        elif entry.event is AuditEventType.VERSION_REINSTATED:  # what was never suspended cannot return
+            usable, last = last is AuditEventType.VERSION_SUSPENDED and approved, entry.event
+        elif entry.event in _ENDING:
+            usable, last = False, entry.event
+    if not usable:
         was = "never approved" if last is None else f"last {last.value}"
         yield f"{view.id}: permitted at entry {view.intent_index} with {version}, which was {was}"
 

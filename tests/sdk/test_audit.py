@@ -159,6 +159,21 @@ class TestFindings:
             f"{record_id('gen', 'a')}: permitted at entry 5 with demo/fox@1, which was last {ending.value}",
         )
 
+    def test_use_after_a_return_from_suspension_is_no_fault(self) -> None:
+        entries = (*GOOD[:3], (Event.VERSION_SUSPENDED, FOX), (Event.VERSION_REINSTATED, FOX), *GOOD[3:])
+        assert self.faults(entries, view("a", 6, 7)) == ()
+
+    @pytest.mark.parametrize("before", [Event.VERSION_REVOKED, Event.VERSION_SUPERSEDED])
+    def test_only_what_was_suspended_returns(self, before: Event) -> None:
+        entries = (*GOOD[:3], (before, FOX), (Event.VERSION_REINSTATED, FOX), *GOOD[3:])
+        (fault,) = self.faults(entries, view("a", 6, 7))
+        assert "last version:reinstated" in fault
+
+    def test_what_was_never_approved_does_not_return(self) -> None:
+        entries = (*GOOD[:2], (Event.VERSION_SUSPENDED, FOX), (Event.VERSION_REINSTATED, FOX), *GOOD[3:])
+        (fault,) = self.faults(entries, view("a", 5, 6))
+        assert "last version:reinstated" in fault
+
     def test_revocation_after_the_use_is_no_fault(self) -> None:
         assert self.faults((*GOOD, (Event.VERSION_REVOKED, FOX)), view("a", 4, 5)) == ()
 
