@@ -8,9 +8,10 @@ from functools import cache
 from fastapi import APIRouter, Response
 
 from registry.auth import AnyCallerDep, CallerDep
+from registry.policies import bundle_at
 from registry.readiness import require_ready
 from registry.runtime import RuntimeDep
-from sdk.spec.api import Health, PolicyBundleView, WhoAmI
+from sdk.spec.api import Health, Moment, PolicyBundleView, WhoAmI
 from sdk.spec.envelope import encode_envelope
 
 router = APIRouter(tags=["about"])
@@ -47,8 +48,11 @@ def whoami(caller: AnyCallerDep) -> WhoAmI:
 
 
 @router.get("/v1/policies")
-def policies(runtime: RuntimeDep, caller: CallerDep) -> PolicyBundleView:
-    """The policy bundle by which this registry decides."""
+def policies(runtime: RuntimeDep, caller: CallerDep, as_of: Moment | None = None) -> PolicyBundleView:
+    """The policy bundle by which this registry decides, or decided at a moment."""
+    if as_of:
+        with runtime.transaction(caller.tenant) as session:
+            return bundle_at(session, runtime, as_of)
     return runtime.policy_bundle.view()
 
 

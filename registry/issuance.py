@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from registry.auth import Grant, NewCredential, create_credential
 from registry.log.query import newest_evidence
 from registry.log.service import append, hold_end, tree_size
+from registry.policies import note_in_force
 from registry.runtime import Runtime
 from sdk.errors import Conflict
 from sdk.signing.trust import TrustRole
@@ -36,6 +37,7 @@ def open_log(session: Session, runtime: Runtime) -> int:
     )
     if index != 0:
         raise Conflict(f"the log {runtime.trust_root.log_origin} is open already; this database belongs to a workspace")
+    note_in_force(session, runtime)
     return index
 
 
@@ -80,7 +82,7 @@ def log_what_is_in_force(session: Session, runtime: Runtime) -> tuple[int, ...]:
         (_TRUST_ROOT, AuditEventType.TRUST_ROOT_CHANGED, runtime.trust_root_envelope.digest),
         (_POLICY_BUNDLE, AuditEventType.POLICY_CHANGED, runtime.policy_bundle.digest),
     )
-    return tuple(
+    logged = tuple(
         append(
             session,
             runtime,
@@ -92,6 +94,8 @@ def log_what_is_in_force(session: Session, runtime: Runtime) -> tuple[int, ...]:
         for name, event, digest in changes
         if newest_evidence(session, name, (AuditEventType.LOG_OPENED, event)) != digest
     )
+    note_in_force(session, runtime)
+    return logged
 
 
 def operator(runtime: Runtime) -> PrincipalId:

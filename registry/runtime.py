@@ -27,6 +27,7 @@ from registry.vault import VaultKeyWrapper
 from sdk.errors import ConfigurationError, InputError
 from sdk.policy.bundle import PolicyBundle
 from sdk.policy.engine import PolicyEngine
+from sdk.policy.risk import RiskClasses, risk_classes
 from sdk.signing.signer import Signer
 from sdk.signing.trust import TrustRole, TrustRoot
 from sdk.spec.envelope import Envelope
@@ -94,6 +95,12 @@ class Runtime:
                 )
         if self.policy.bundle_digest != self.policy_bundle.digest:
             raise ConfigurationError(f"the policy engine does not decide by the bundle {self.policy_bundle.digest}")
+        risk_classes(self.policy_bundle)
+
+    @property
+    def risk_classes(self) -> RiskClasses:
+        """How many must approve what."""
+        return risk_classes(self.policy_bundle)
 
     @contextmanager
     def transaction(self, tenant: TenantName | None = None) -> Iterator[Session]:

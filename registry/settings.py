@@ -108,7 +108,6 @@ class Settings:
     anonymous_at_once: int = 500  # requests in a burst from there
     trusted_proxies: str = "127.0.0.1"  # whose X-Forwarded-For tells the address; commas between
     oidc: OidcSettings | None = None
-    person_approvals: int = 2  # distinct reviewers a version of a person needs; anything else needs one
 
 
 def read_settings(path: Path, environ: Mapping[str, str]) -> Settings:

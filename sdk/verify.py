@@ -46,7 +46,7 @@ from sdk.spec.envelope import Envelope
 from sdk.spec.ids import PrincipalId, VersionRef
 from sdk.spec.log_checkpoint import LogCheckpoint
 from sdk.spec.log_entry import AuditEventType, LogEntry, LogReceipt, parse_log_entry
-from sdk.spec.manifest import ArtefactDescriptor, ConceptKind, ConceptManifest, parse_manifest
+from sdk.spec.manifest import ArtefactDescriptor, ConceptManifest, minimum_approvals, parse_manifest
 from sdk.spec.merkle import leaf_hash, verify_inclusion
 from sdk.spec.statements import (
     ApprovalPredicate,
@@ -57,9 +57,8 @@ from sdk.spec.statements import (
     terms_digest,
 )
 from sdk.spec.status_list import StatusList, StatusListName, StatusPurpose
+from sdk.spec.terms import AgeClass
 
-MINIMUM_APPROVALS: Final[Mapping[ConceptKind, int]] = {ConceptKind.PERSON: 2}
-"""Reviewers that a kind needs, whatever the registry says; one for every other kind."""
 CLOCK_SKEW: Final = timedelta(seconds=10)
 """By how much a client's clock may be behind the registry's; see docs/verify.md for the bound that follows."""
 _STATUS_OF: Final[Mapping[StatusPurpose, VersionStatus]] = {
@@ -117,7 +116,8 @@ def verify_version(
     _verify_status(bundle)  # 7
     approvals = [_verify_approval(approval, version, trust) for approval in bundle.approvals]  # 8, 9
     reviewers = tuple(sorted({reviewer for reviewer, _ in approvals}))
-    needed = max(bundle.approvals_required, MINIMUM_APPROVALS.get(version.manifest.kind, 1))
+    minor = any(consent.record.age_class is AgeClass.MINOR for consent in bundle.consents)
+    needed = max(bundle.approvals_required, minimum_approvals(version.manifest.kind, minor=minor))
     if len(reviewers) < needed:
         raise ThresholdNotMet(
             f"{version.name} has approvals of {len(reviewers)} of {needed} reviewers; another one must approve it"

@@ -93,6 +93,8 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "work.overdue": ("overdue", "期限切れ"),
     "work.assigned": ("Assigned to", "担当者"),
     "work.nobody": ("nobody", "なし"),
+    "work.risk": ("Risk class", "リスク区分"),
+    "work.risk-needs": ("{name}: {needed} must approve", "{name}：{needed} 人の承認が必要"),
     "work.may-review": ("Who may approve", "承認できる人"),
     "work.too-few": ("too few reviewers", "承認できる人が不足"),
     "work.assign": ("Assign", "担当を決める"),

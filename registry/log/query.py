@@ -130,6 +130,16 @@ def opened_origin(session: Session) -> str | None:
     return session.scalar(select(LogEntryRow.subject).where(LogEntryRow.leaf_index == 0))
 
 
+def newest_index(session: Session, events: Sequence[AuditEventType]) -> int:
+    """The place of the newest entry of one of these `events`. Raises `NotFound` when there is none."""
+    found = session.scalar(
+        select(func.max(LogEntryRow.leaf_index)).where(LogEntryRow.event.in_([event.value for event in events]))
+    )
+    if found is None:
+        raise NotFound(f"the log has no entry {' or '.join(event.value for event in events)} yet")
+    return found
+
+
 def newest_evidence(session: Session, name: str, events: Sequence[AuditEventType]) -> Digest | None:
     """What the newest entry of one of these `events` names as evidence `name`."""
     statement = select(LogEntryRow.content).where(LogEntryRow.event.in_([event.value for event in events]))

@@ -43,11 +43,14 @@ def task_of(session: Session, runtime: Runtime, version: Version) -> ReviewTask:
     now = runtime.clock()
     held = service.assignment_of(session, version)
     due_at = held.due_at if held else None
+    terms = versions.terms_of(session, version, now)
+    minor = version.facts(terms).has_minor
     return ReviewTask(
         concept=version.concept,
         number=version.number,
         kind=version.manifest.kind,
-        status=version.status(versions.terms_of(session, version, now)),
+        risk_class=runtime.risk_classes.of(version.manifest.kind, minor=minor).name,
+        status=version.status(terms),
         owner=version.owner,
         trainer_of_record=version.trainer_of_record,
         requested_by=version.requester,

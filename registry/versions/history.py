@@ -1,8 +1,7 @@
 """What stood at a moment: one query a question, over rows that are only ever inserted. Nothing is written here.
 
 A moment in the past answers the same for ever. The order of two rows is their `place`, given under a lock, so that a
-clock that was set back changes nothing that came before it. Which policies were in force is not here: every decision
-carries its bundle's digest.
+clock that was set back changes nothing that came before it. Which policies were in force is `registry.policies`.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from registry.consent.history import statuses_at
+from registry.policies import digest_at
 from registry.runtime import Runtime, require_past
 from registry.versions import history, service
 from registry.versions.lifecycle import status_at
@@ -43,6 +44,7 @@ def version_at(session: Session, runtime: Runtime, tenant: TenantName, ref: Vers
         status=status_at(VersionStatus(stood.status), term_is_over=terms.are_over, consent_is_due=due),
         since=stood.since,
         aliases=tuple(view.alias for view in named if view.number == version.number),
+        policies=digest_at(session, at),
         consents=dict(consents),
     )
 

@@ -29,13 +29,14 @@ from registry.versions.tables import VersionConsentRow, VersionRow, VersionState
 from registry.versions.version import Terms, Version
 from sdk.errors import InputError, VerificationError
 from sdk.policy.facts import concept_facts
+from sdk.policy.risk import RiskClass
 from sdk.signing.trust import TrustRole
 from sdk.spec.api import VersionSubmission
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.envelope import Envelope, encode_envelope
 from sdk.spec.ids import ConceptId
 from sdk.spec.log_entry import AuditEventType
-from sdk.spec.manifest import ConceptKind, ConceptManifest, minimum_approvals, parse_manifest
+from sdk.spec.manifest import ConceptManifest, parse_manifest
 from sdk.spec.policy import Role
 from sdk.spec.statements import TrainingPredicate
 
@@ -59,9 +60,9 @@ def submit(
         return known
     _verify_attestation(runtime, caller, submission.attestation, manifest)  # 3
     _require_artefacts(session, caller, manifest)  # 4
-    _require_terms(session, runtime, caller, concept, manifest)  # 5
+    risk = _require_terms(session, runtime, caller, concept, manifest)  # 5
     files = sealed.seal_uploads(session, runtime, caller, manifest)  # before the log is held
-    version = _store(session, runtime, caller, concept, manifest, submission)
+    version = _store(session, runtime, caller, concept, manifest, submission, risk)
     sealed.keep(session, version.concept, version.number, files)
     return version
 
@@ -86,7 +87,8 @@ def _require_artefacts(session: Session, caller: Caller, manifest: ConceptManife
 
 def _require_terms(
     session: Session, runtime: Runtime, caller: Caller, concept: Concept, manifest: ConceptManifest
-) -> None:
+) -> RiskClass:
+    """The risk class of what rests on these terms."""
     requester = manifest.training.requested_by
     if requester.tenant != concept.id.tenant:
         raise InputError(f"the training of {concept.id} was requested by {requester}, who is of another tenant")
@@ -114,6 +116,7 @@ def _require_terms(
     ):
         if not holds:
             raise InputError(f"{fault}; {concept.owner} can record one, and the concept is trained again under it")
+    return runtime.risk_classes.of(concept.kind, minor=facts.has_minor)
 
 
 def _store(
@@ -123,10 +126,10 @@ def _store(
     concept: Concept,
     manifest: ConceptManifest,
     submission: VersionSubmission,
+    risk: RiskClass,
 ) -> Version:
     newest = session.scalar(select(func.max(VersionRow.number)).where(VersionRow.concept_id == concept.id))
     number = (newest or 0) + 1
-    required = _approvals_required(runtime, concept.kind)
     index = log.append(
         session,
         runtime,
@@ -137,7 +140,8 @@ def _store(
         facts={
             "trainer_of_record": manifest.training.requested_by,
             "owner": concept.owner,
-            "approvals_required": str(required),
+            "approvals_required": str(risk.approvals),
+            "risk_class": risk.name,
         },
     )
     now = runtime.clock()
@@ -151,7 +155,7 @@ def _store(
             attestation=encode_envelope(submission.attestation),
             owner=concept.owner,
             trainer_of_record=manifest.training.requested_by,
-            approvals_required=required,
+            approvals_required=risk.approvals,
             submitted_by=caller.principal,
             submitted_at=now,
             log_index=index,
@@ -166,9 +170,3 @@ def _store(
     session.add(VersionStateRow(concept_id=concept.id, number=number, status=status.value, approvals=0, changed_at=now))
     session.flush()
     return service.load(session, caller.tenant, concept.id, number)
-
-
-def _approvals_required(runtime: Runtime, kind: ConceptKind) -> int:
-    """Settings may ask for more reviewers for a person than the vocabulary does, never for fewer."""
-    least = minimum_approvals(kind)
-    return max(least, runtime.settings.person_approvals) if kind is ConceptKind.PERSON else least

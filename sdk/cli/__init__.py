@@ -21,7 +21,7 @@ royalties     royalties report, export, verify, compute, statement
 identify      identify
 explain       explain
 export        export key, model-signing, oci
-policy        policy why, joint, test, diff, replay
+policy        policy show, why, joint, test, diff, replay
 audit         audit log, verify, generations, royalties
 erase         erase
 receipt       receipt get, verify, key

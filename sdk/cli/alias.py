@@ -84,6 +84,7 @@ def show_at(client: Client, reference: str, moment: datetime) -> None:
     say(f"{stood.concept}@{stood.number} was {stood.status.value} at {moment.isoformat()}, since {stood.since}")
     say(f"  manifest    {stood.manifest}")
     say(f"  aliases     {' '.join(stood.aliases) or '-'}")
+    say(f"  policies    {stood.policies or 'not recorded that early'}")
     for consent, status in stood.consents.items():
         say(f"  consent     {consent} {status.value}")
     say("This is what the registry says; 'imprimatur audit verify' checks its log, which has every change")

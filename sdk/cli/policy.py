@@ -1,6 +1,6 @@
 """`imprimatur policy`: why a use is refused, and what a change of the rules or of terms would do. Decides nothing.
 
-`why` and `replay` read the registry; `test` and `diff` read folders only.
+`show`, `why` and `replay` read the registry; `test` and `diff` read folders only.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
+from sdk.cli.alias import AsOf, parse_moment
 from sdk.cli.connection import ProfileOption, connected, console, named, now, read_document, say, show_table
 from sdk.cli.review import verified
 from sdk.client import Client
 from sdk.errors import InputError
-from sdk.policy.bundle import load_bundle, parse_bundle
+from sdk.policy.bundle import load_bundle, parse_bundle, write_bundle
 from sdk.policy.cases import failures, load_cases
 from sdk.policy.cedar import CedarEngine
 from sdk.policy.clauses import Clause, Finding
@@ -38,6 +39,28 @@ _policy = typer.Typer(no_args_is_help=True, help="Ask why, and try a change of r
 commands.add_typer(_policy, name="policy")
 
 Folder = Annotated[Path, typer.Argument(help="A folder of policies.", metavar="FOLDER")]
+
+
+@_policy.command("show")
+def show_policies(
+    as_of: AsOf = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the files into this new folder.", metavar="FOLDER", show_default=False)
+    ] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Show which policies are in force, or were at a moment; --out writes them, to be read or tried."""
+    moment = parse_moment(as_of) if as_of else None
+    with connected(profile) as (_, client):
+        view = client.policies(as_of=moment)
+    bundle = parse_bundle(view)
+    say(f"policies {bundle.digest}")
+    if view.since:
+        say(f"in force since {view.since:%Y-%m-%d %H:%M:%SZ}, log entry {view.log_index}")
+    show_table("Files", ("name", "lines"), [(n, str(len(t.splitlines()))) for n, t in sorted(bundle.files.items())])
+    if out:
+        write_bundle(bundle, out)
+        say(f"written to {out}")
 
 
 @_policy.command("why")

@@ -38,7 +38,7 @@ def show_queue(
     with connected(profile) as (chosen, client):
         query = ReviewQuery(reviewer=chosen.principal if mine else None, overdue=overdue)
         tasks = client.list_reviews(query).tasks
-    columns = ("version", "kind", "status", "approvals", "due", "assigned to", "may review", "asked by", "comments")
+    columns = ("version", "risk", "status", "approvals", "due", "assigned to", "may review", "asked by", "comments")
     show_table("Waiting for review", columns, [_row(task) for task in tasks])
 
 
@@ -112,7 +112,7 @@ def _row(task: ReviewTask) -> tuple[str, ...]:
     due = f"{task.due_at:%Y-%m-%d %H:%MZ}" if task.due_at else "-"
     return (
         task.name,
-        task.kind.value,
+        task.risk_class,
         task.status.value,
         f"{task.approvals} of {task.approvals_required}",
         f"OVERDUE {due}" if task.overdue else due,

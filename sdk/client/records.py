@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sdk.client.transport import Service
+from datetime import datetime
+
+from sdk.client.transport import Params, Service
 from sdk.spec.api import Health, PolicyBundleView, RecordAccepted, WhoAmI, Withdrawal
 from sdk.spec.digest import Digest, verify_digest
 from sdk.spec.envelope import Envelope
@@ -32,9 +34,10 @@ class RecordCalls:
         """GET /v1/whoami."""
         return self._registry.get("/v1/whoami", WhoAmI)
 
-    def policies(self) -> PolicyBundleView:
-        """GET /v1/policies: the bundle in force."""
-        return self._registry.get("/v1/policies", PolicyBundleView)
+    def policies(self, *, as_of: datetime | None = None) -> PolicyBundleView:
+        """GET /v1/policies: the bundle in force, now or at a moment."""
+        params: Params = {"as_of": as_of.isoformat()} if as_of else {}
+        return self._registry.get("/v1/policies", PolicyBundleView, params)
 
     def put_blob(self, content: bytes) -> Digest:
         """PUT /v1/blobs/{digest}: store `content` and return its digest."""

@@ -18,6 +18,7 @@ from sdk.spec.policy import ConceptFacts
 from sdk.spec.terms import (
     WORLD,
     AgeClass,
+    Capacity,
     ConsentEvidence,
     ConsentRecord,
     LicenceEvidence,
@@ -50,6 +51,7 @@ def concept_facts(
     """
     records = [consent.record for consent in consents]
     grants = [licence.grant for licence in licences]
+    minors = [record for record in records if record.age_class is AgeClass.MINOR]
     complete = bool(records) and bool(grants)
     held: list[ConsentRecord | LicenceGrant] = [*records, *grants]
     terms = [record.terms for record in held] if complete else []
@@ -64,7 +66,8 @@ def concept_facts(
         consent_live=bool(records) and all(consent.live_at(at) for consent in consents),
         licence_live=bool(grants) and all(grant.terms.live_at(at) for grant in grants),
         covers_concept=complete and all(concept in record.covers for record in held),
-        has_minor=any(record.age_class is AgeClass.MINOR for record in records),
+        has_minor=bool(minors),
+        guardian_consent=all(map(_by_who_may, minors)) if minors else None,
         purposes=_granted_by_all([term.purposes for term in terms]),
         territories=_territories(terms),
         channels=_granted_by_all([term.channels for term in terms]),
@@ -85,6 +88,12 @@ def concept_facts(
 
 def _describes_uses(grant: LicenceGrant) -> bool:
     return grant.intended_uses is not None or grant.represented_by is not None
+
+
+def _by_who_may(minor: ConsentRecord) -> bool:
+    """Whether the consent about a minor is a guardian's, the estate's, or of the time after they came of age."""
+    of_age = minor.of_age_on is not None and minor.expressed_on >= minor.of_age_on
+    return of_age or minor.expressed_as in (Capacity.GUARDIAN, Capacity.ESTATE)
 
 
 def _granted_by_all(grants: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/notices                                        NoticeList (of sdk.spec.recall; to applications)
     POST  /v1/notices/acknowledgements                       NoticeAcknowledgement -> LogReceipt
     GET   /v1/denials?concept=&since=&until=&cursor=&limit=  DenialPage (of sdk.spec.denials; a subject: about theirs)
-    GET   /v1/policies                                       PolicyBundleView
+    GET   /v1/policies?as_of=                                PolicyBundleView
     GET   /v1/tuf/metadata/{name}                            TUF metadata: the trust root and policies as targets
     GET   /v1/tuf/targets/{name}                             a TUF target, named by its digest
     GET   /v1/status/{tenant}/{number}                       signed status list (sdk.spec.status_list)
@@ -201,6 +201,7 @@ class VersionAt(WireModel):
     since: AwareDatetime  # when it came to that status, or was last changed
     aliases: tuple[AliasName, ...]  # that named it then
     consents: dict[RecordId, ConsentStatus]  # that it rests on, as they stood then
+    policies: Digest | None = None  # the bundle in force then; none: not recorded that early
 
 
 class AliasChange(WireModel):
@@ -330,10 +331,12 @@ class DecisionQuery(WireModel):
 
 
 class PolicyBundleView(WireModel):
-    """The files of the policy bundle in force; `digest` is over names and contents."""
+    """The files of a policy bundle; `digest` is over names and contents."""
 
     digest: Digest
     files: dict[str, str]
+    since: AwareDatetime | None = None  # when it came into force, if a moment was asked about
+    log_index: int | None = None  # of the entry that says so
 
 
 class LoggedEntry(WireModel):

@@ -33,9 +33,9 @@ class ConceptKind(StrEnum):
     BACKGROUND = "background"  # a place
 
 
-def minimum_approvals(kind: ConceptKind) -> int:
-    """How many reviewers must approve a version of this kind: two for an identifiable human being, one else."""
-    return 2 if kind is ConceptKind.PERSON else 1
+def minimum_approvals(kind: ConceptKind, *, minor: bool) -> int:
+    """How many reviewers must approve at the least: two for an identifiable human being or a minor, one else."""
+    return 2 if minor or kind is ConceptKind.PERSON else 1
 
 
 class ArtefactRole(StrEnum):

@@ -77,6 +77,7 @@ class ConceptFacts(WireModel):
     licence_live: bool  # every licence grant inside its term
     covers_concept: bool  # every record names this concept
     has_minor: bool = False
+    guardian_consent: bool | None = None  # each consent of a minor is by who may give it; none: no minor
     purposes: tuple[Vocabulary, ...] = ()
     territories: tuple[Territory, ...] = ()
     channels: tuple[Vocabulary, ...] = ()

@@ -43,6 +43,7 @@ class ReviewTask(WireModel):
     concept: ConceptId
     number: int
     kind: ConceptKind
+    risk_class: str
     status: VersionStatus
     owner: PrincipalId
     trainer_of_record: PrincipalId

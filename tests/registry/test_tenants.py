@@ -38,7 +38,7 @@ DEMO, OTHER = TenantName("demo"), TenantName("other")
 MASK: Final = b"a mask"
 WEBHOOK: Final = {"url": "https://hooks.example.com/in", "events": ["version.submitted"]}
 UNISOLATED: Final = {  # see migrations 0011, 0012, 0024
-    *("credentials", "console_sessions", "log_entries", "log_nodes", "log_cosignatures"),
+    *("credentials", "console_sessions", "log_entries", "log_nodes", "log_cosignatures", "policy_bundles"),
 }
 
 

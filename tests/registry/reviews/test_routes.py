@@ -93,6 +93,7 @@ class TestQueue:
             "concept": "demo/fox",
             "number": 1,
             "kind": "person",
+            "risk_class": "person",
             "status": "in-review",
             "owner": "demo/owner",
             "trainer_of_record": "demo/trainer",

@@ -218,6 +218,7 @@ TASK = review.ReviewTask(
     concept=FOX,
     number=1,
     kind="subject",
+    risk_class="standard",
     status="submitted",
     owner="demo/owner",
     trainer_of_record="demo/trainer",
