@@ -82,5 +82,9 @@ bench-registry: setup ## resolve an alias against MLflow's registry, one Postgre
 		$(BENCH_MLFLOW)/bin/python -m pip install --quiet --disable-pip-version-check mlflow psycopg2-binary; }
 	PYTHONPATH=tests $(BIN)/python -W ignore -m benchmarks.registry --mlflow-python $(BENCH_MLFLOW)/bin/python $(BENCH)
 
+.PHONY: bench-credentials
+bench-credentials: setup ## marking an image, finding among 1,000,000 fingerprints, attention kept (BENCH="--only marking")
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.credentials $(BENCH)
+
 clean: ## remove the demo's workspace and output and what builds leave; .venv stays
 	rm -rf $(DEMO_WORKSPACE) $(DEMO_OUT) build dist

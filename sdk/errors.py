@@ -8,6 +8,7 @@
     |-- BackboneError                    backbone.unusable          a base-model directory cannot be used
     |-- FormatError                      format.invalid             bytes are not what they claim to be
     |-- VerificationError                verification.failed        bytes parse, but do not prove what they must
+    |   |-- CredentialsMissing           verification.no_credentials   a picture without Content Credentials
     |   |-- DigestMismatch               verification.digest
     |   |-- SignatureInvalid             verification.signature
     |   |-- ThresholdNotMet              verification.threshold
@@ -89,6 +90,12 @@ class VerificationError(ImprimaturError):
     """Well-formed bytes that do not prove what they must prove."""
 
     code = "verification.failed"
+
+
+class CredentialsMissing(VerificationError):
+    """A picture that carries no Content Credentials."""
+
+    code = "verification.no_credentials"
 
 
 class DigestMismatch(VerificationError):

@@ -2,28 +2,32 @@
 
 1. Content Credentials, where the file still carries them, say it themselves, and can be verified without a registry.
 2. The file's digest finds the very file that was recorded.
-3. Its fingerprints find images that look like it: a lead to look at, and no proof.
+3. Its watermark, and its fingerprints, find images that it may be a copy of: leads to look at, and no proof.
+   First the picture itself is asked about, with what is inside its borders; if that finds nothing, crops of it.
 
 The picture never leaves the caller. Approvals are read from the versions' own proofs in the log.
 """
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
-from PIL import Image, UnidentifiedImageError
+from PIL import ImageOps
+from PIL.Image import Image
 
 from sdk.client import Client
-from sdk.credentials.fingerprint import fingerprints_of_query
-from sdk.credentials.read import ContentCredentials, read_credentials
-from sdk.errors import InputError, VerificationError
+from sdk.credentials.fingerprint import fingerprints_of_crops, fingerprints_of_query
+from sdk.credentials.framing import without_borders
+from sdk.credentials.picture import read_picture
+from sdk.credentials.read import ContentCredentials, CredentialState, read_credentials
+from sdk.credentials.watermark import extract
+from sdk.errors import CredentialsMissing, FormatError, VerificationError
 from sdk.signing.trust import TrustRoot
 from sdk.spec.digest import Digest
 from sdk.spec.explanation import TracedVersion
-from sdk.spec.identify import IdentifyQuery, Likeness
+from sdk.spec.identify import MAX_FINGERPRINTS, IdentifyQuery, Likeness
 from sdk.trace import trace
 
 
@@ -42,6 +46,7 @@ class Identification:
     digest: Digest
     credentials: ContentCredentials | None
     matches: tuple[Match, ...]
+    fault: str | None = None  # why the credentials that are there cannot be read
 
 
 def identify(content: bytes, client: Client, trust: TrustRoot) -> Identification:
@@ -51,12 +56,18 @@ def identify(content: bytes, client: Client, trust: TrustRoot) -> Identification
         InputError: the file is no picture that can be read.
         PolicyDenied: the caller may read no generations.
     """
-    query = make_query(content)
+    picture = read_picture(content)
+    query = make_query(content, picture)
     matches = client.identify(query).matches
+    if not matches:
+        crops = tuple(held for each in _candidates(picture) for held in fingerprints_of_crops(each))
+        matches = client.identify(query.model_copy(update={"fingerprints": crops[:MAX_FINGERPRINTS]})).matches
+    credentials, fault = _credentials(content, trust)
     traced = {name: trace(client, name, trust) for match in matches for name in match.generation.versions}
     return Identification(
         digest=query.digest,
-        credentials=_credentials(content, trust),
+        credentials=credentials,
+        fault=fault,
         matches=tuple(
             Match(likeness=match, versions=tuple(traced[name] for name in match.generation.versions))
             for match in matches
@@ -64,52 +75,74 @@ def identify(content: bytes, client: Client, trust: TrustRoot) -> Identification
     )
 
 
-def make_query(content: bytes) -> IdentifyQuery:
-    """What the registry is asked about a picture.
+def make_query(content: bytes, picture: Image) -> IdentifyQuery:
+    """What the registry is asked first about a picture: about all of it, its mirror image, and what borders leave."""
+    shown = list(_candidates(picture))
+    marks = [extract(each) for one in shown for each in (one, ImageOps.mirror(one))]
+    return IdentifyQuery(
+        digest=Digest.of(content),
+        fingerprints=tuple(dict.fromkeys(held for each in shown for held in fingerprints_of_query(each))),
+        watermarks=tuple(dict.fromkeys(mark for mark in marks if mark)),
+    )
 
-    Raises:
-        InputError: the file is no picture that can be read.
-    """
+
+def _candidates(picture: Image) -> Iterator[Image]:
+    yield picture
+    yield from without_borders(picture)
+
+
+def _credentials(content: bytes, trust: TrustRoot) -> tuple[ContentCredentials | None, str | None]:
+    """What the file says of itself, or why that cannot be read; neither when it says nothing."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as picture:
-                found = fingerprints_of_query(picture.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as exc:
-        raise InputError(f"this is no picture that can be read: {exc}; give a PNG, JPEG or WebP file") from exc
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as exc:
-        raise InputError(f"the picture is too large: {exc}; scale it down, what it shows is enough") from exc
-    return IdentifyQuery(digest=Digest.of(content), fingerprints=found)
-
-
-def _credentials(content: bytes, trust: TrustRoot) -> ContentCredentials | None:
-    try:
-        return read_credentials(content, trust.credential_authorities)
-    except VerificationError:
-        return None
+        return read_credentials(content, trust.credential_authorities), None
+    except CredentialsMissing:
+        return None, None
+    except (VerificationError, FormatError) as exc:
+        return None, exc.message
 
 
 def describe(found: Identification) -> Iterator[str]:
     """The finding in lines of text."""
     said = found.credentials
-    if said is None:
+    if found.fault:
+        yield f"Content Credentials: broken or forged, do not believe them: {found.fault}"
+    elif said is None:
         yield "the file carries no Content Credentials that can be read"
     else:
-        named = f", generation {said.use.generation}" if said.use else ""
-        yield f"Content Credentials: {said.state.value}, signed by {said.signer} of {said.issuer}{named}"
+        yield from _describe_credentials(said)
     if not found.matches:
         yield "the registry knows no image like it"
     for match in found.matches:
         yield from _describe_match(match)
 
 
+_BELIEF: Final = {
+    CredentialState.TRUSTED: "signed by an authority of the trust root",
+    CredentialState.VALID: "unchanged, but whoever signed is nobody that the trust root names",
+    CredentialState.INVALID: "changed or wrongly signed; do not believe what they say",
+}
+
+
+def _describe_credentials(said: ContentCredentials) -> Iterator[str]:
+    named = f", generation {said.use.generation}" if said.use else ""
+    yield f"Content Credentials: {said.state.value}, signed by {said.signer or 'nobody'} of {said.issuer or 'nobody'}{named}"
+    faults = f" ({', '.join(said.failures)})" if said.failures else ""
+    yield f"  {_BELIEF[said.state]}{faults}"
+    for edited in said.ingredients if not said.use else ():
+        yield f"  made with    {edited}"
+
+
+def _likeness(found: Likeness) -> str:
+    seen = "" if found.distance is None else f"looks like it, {found.distance} of 256 bits differ"
+    if found.watermark:
+        seen = f"the same watermark {found.watermark}{', ' if seen else ''}{seen}"
+    return f"{seen}; a lead, not a proof: compare the pictures" if seen else "the very file that was recorded"
+
+
 def _describe_match(match: Match) -> Iterator[str]:
-    view, distance = match.likeness.generation, match.likeness.distance
+    view = match.likeness.generation
     yield ""
-    if distance is None:
-        yield f"{view.id}: the very file that was recorded"
-    else:
-        yield f"{view.id}: looks like it, {distance} of 256 bits differ; a lead, not a proof: compare the pictures"
+    yield f"{view.id}: {_likeness(match.likeness)}"
     yield f"  generated by {view.application}, {view.permitted_at:%Y-%m-%d %H:%M:%S} UTC"
     use = view.intent.use
     yield f"  for          {use.purpose}, {use.territory}, {use.channel}"

@@ -67,6 +67,8 @@ def perform(demo: Demo, workspace: Path, base_model: Path | None) -> None:
         steps.compose(demo)
     with stage.step("Audit: who generated what; verify the log from outside"):
         steps.audit(demo)
+    with stage.step("Find the contracts of copies that lost their credentials"):
+        steps.find_copies(demo)
     with stage.step("Revoke the subject"):
         steps.revoke(demo)
 

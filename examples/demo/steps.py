@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import sdk
+from examples.demo import copies
 from examples.demo.demo import ComposedScene, Demo
 from examples.demo.stage import DemoFailed, require
 from examples.demo.story import (
@@ -156,6 +157,10 @@ def audit(demo: Demo) -> None:
             f"the images handed out as {made.generation_id} are not those on record",
         )
     demo.must("audit", "verify", role="auditor")
+
+
+def find_copies(demo: Demo) -> None:
+    copies.find_copies(demo, _trust(demo))
 
 
 def revoke(demo: Demo) -> None:

@@ -1,75 +1,87 @@
-"""Which image on record a picture is, or looks like: by the digest of its file, and by perceptual fingerprints.
+"""Which image on record a picture is, or looks like: by the digest of its file, its watermark, and its fingerprints.
 
-Every fingerprint of the tenant is compared, so a search costs time in proportion to their number, and misses nothing
-that is near. Fingerprints are the application's own statement, part of the result that it signed.
+Watermarks and fingerprints are the application's own statement, part of the result that it signed. Fingerprints are
+looked up exactly, in the database (`near_fingerprints`, migration 0032): two that differ in at most 31
+of 256 bits differ in at most one bit of one of their sixteen 16-bit parts, and those parts are indexed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, func, literal, select
+from sqlalchemy import Integer, Select, String, column, func, select
 from sqlalchemy import cast as sql_cast
-from sqlalchemy.dialects.postgresql import BIT
+from sqlalchemy.dialects.postgresql import ARRAY, BIT
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
 from registry.generations.query import readable_of, views_of
-from registry.generations.tables import GeneratedImageRow, GenerationRow, ImageFingerprintRow
+from registry.generations.tables import GeneratedImageRow, GenerationRow
 from registry.runtime import Runtime
 from sdk.spec.api import GenerationView
 from sdk.spec.digest import Digest
 from sdk.spec.fingerprint import FINGERPRINT_BITS, Fingerprint
 from sdk.spec.identify import MAX_MATCHES, NEAR, IdentifyAnswer, IdentifyQuery, Likeness
 from sdk.spec.ids import PrincipalId, RecordId
+from sdk.spec.watermark import WatermarkId
 
-_BITS = BIT(FINGERPRINT_BITS)
+_Image = tuple[RecordId, Digest]
+_IMAGE = (GeneratedImageRow.generation_id, GeneratedImageRow.digest)
 
 
 def identify(session: Session, runtime: Runtime, caller: Caller, query: IdentifyQuery) -> IdentifyAnswer:
-    """The image with this digest, then those with a fingerprint within `NEAR` bits, of what the caller may read.
+    """The image with this digest, those with one of the watermarks, then those with a fingerprint within `NEAR` bits.
 
     Raises:
         PolicyDenied: the caller may read none.
     """
     application = readable_of(runtime, caller)
-    found: dict[tuple[RecordId, Digest], int | None] = {}
-    for generation, image in session.execute(_readable(_by_digest(query.digest), caller, application)).all():
-        found[generation, image] = None
-    near: dict[tuple[RecordId, Digest], int] = {}
-    for asked in query.fingerprints:
-        statement = _readable(_by_fingerprint(asked), caller, application)
-        for generation, image, distance in session.execute(statement).all():
-            key = generation, image
-            near[key] = min(distance, near.get(key, distance))
-    for key in sorted(near, key=lambda each: near[each]):
-        found.setdefault(key, near[key])
-    views = _views(session, [generation for generation, _ in found][:MAX_MATCHES])
-    matches = [
-        Likeness(generation=views[generation], image=image, distance=distance)
-        for (generation, image), distance in list(found.items())[:MAX_MATCHES]
-    ]
-    return IdentifyAnswer(matches=tuple(matches))
+
+    def found_by(statement: Select[*tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in session.execute(_readable(statement, caller, application)).all()]
+
+    facts: dict[_Image, dict[str, Any]] = {}
+    for generation, image in found_by(_by_digest(query.digest)):
+        facts.setdefault((generation, image), {})
+    if query.watermarks:
+        for generation, image, watermark in found_by(_by_watermark(query.watermarks)):
+            facts.setdefault((generation, image), {"watermark": watermark})
+    if query.fingerprints:
+        for generation, image, distance in found_by(_by_fingerprint(query.fingerprints)):
+            known = facts.setdefault((generation, image), {"distance": distance})
+            if "watermark" in known:
+                known["distance"] = distance
+    first = list(facts.items())[:MAX_MATCHES]
+    views = _views(session, [generation for (generation, _), _ in first])
+    return IdentifyAnswer(
+        matches=tuple(Likeness(generation=views[at], image=image, **said) for (at, image), said in first)
+    )
 
 
 def _by_digest(digest: Digest) -> Select[*tuple[Any, ...]]:
-    return select(GeneratedImageRow.generation_id, GeneratedImageRow.digest).where(GeneratedImageRow.digest == digest)
+    return select(*_IMAGE).where(GeneratedImageRow.digest == digest)
 
 
-def _by_fingerprint(asked: Fingerprint) -> Select[*tuple[Any, ...]]:
+def _by_watermark(watermarks: Sequence[WatermarkId]) -> Select[*tuple[Any, ...]]:
+    marked = select(*_IMAGE, GeneratedImageRow.watermark).where(GeneratedImageRow.watermark.in_(watermarks))
+    return marked.order_by(GeneratedImageRow.generation_id).limit(MAX_MATCHES)
+
+
+def _by_fingerprint(asked: Sequence[Fingerprint]) -> Select[*tuple[Any, ...]]:
     """Images with the distance of their nearest fingerprint, nearest first."""
-    differing = ImageFingerprintRow.bits.op("#")(sql_cast(literal(asked.bits), _BITS))
-    distance = func.bit_count(differing)
-    nearest = func.min(distance)
+    bits = sql_cast([each.bits for each in asked], ARRAY(BIT(FINGERPRINT_BITS)))
+    near = func.near_fingerprints(bits, NEAR).table_valued(
+        column("generation_id", String), column("position", Integer), column("distance", Integer)
+    )
+    nearest = func.min(near.c.distance)
     return (
-        select(GeneratedImageRow.generation_id, GeneratedImageRow.digest, nearest)
+        select(*_IMAGE, nearest)
         .join(
-            ImageFingerprintRow,
-            (ImageFingerprintRow.generation_id == GeneratedImageRow.generation_id)
-            & (ImageFingerprintRow.position == GeneratedImageRow.position),
+            near,
+            (near.c.generation_id == GeneratedImageRow.generation_id) & (near.c.position == GeneratedImageRow.position),
         )
-        .where(distance <= NEAR)
-        .group_by(GeneratedImageRow.generation_id, GeneratedImageRow.digest)
+        .group_by(*_IMAGE)
         .order_by(nearest, GeneratedImageRow.generation_id)
         .limit(MAX_MATCHES)
     )

@@ -1,4 +1,4 @@
-"""Images of a result, put where they are found again: by digest, and by perceptual fingerprint."""
+"""Images of a result, put where they are found again: by digest, watermark and perceptual fingerprint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from sdk.spec.api import GenerationResult
 def note_images(session: Session, row: GenerationRow, result: GenerationResult) -> None:
     """Make the images of a result findable."""
     for position, image in enumerate(result.images):
-        session.add(GeneratedImageRow(generation_id=row.id, position=position, tenant=row.tenant, digest=image.digest))
+        session.add(
+            GeneratedImageRow(
+                generation_id=row.id,
+                position=position,
+                tenant=row.tenant,
+                digest=image.digest,
+                watermark=image.watermark,
+            )
+        )
     session.flush()
     for position, image in enumerate(result.images):
         for held in dict.fromkeys(image.fingerprints or ()):

@@ -13,11 +13,12 @@ from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Foreig
 from sqlalchemy.dialects.postgresql import BIT
 from sqlalchemy.orm import Mapped, mapped_column
 
-from registry.db import Base
+from registry.db import Base, TextOf
 from sdk.spec.digest import Digest
 from sdk.spec.fingerprint import FINGERPRINT_BITS
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
 from sdk.spec.policy import Effect
+from sdk.spec.watermark import WatermarkId
 
 EFFECTS = ", ".join(f"'{effect.value}'" for effect in Effect)
 
@@ -110,12 +111,16 @@ class GeneratedImageRow(Base):
     """An image of a result, to be found by its digest; made from the result, which is the evidence."""
 
     __tablename__ = "generated_images"
-    __table_args__ = (Index("ix_generated_images_digest", "digest"),)
+    __table_args__ = (
+        Index("ix_generated_images_digest", "digest"),
+        Index("ix_generated_images_watermark", "watermark"),
+    )
 
     generation_id: Mapped[RecordId] = mapped_column(ForeignKey("generations.id"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
     tenant: Mapped[TenantName]
     digest: Mapped[Digest]
+    watermark: Mapped[WatermarkId | None] = mapped_column(TextOf(WatermarkId))
 
 
 class ImageFingerprintRow(Base):
@@ -126,6 +131,7 @@ class ImageFingerprintRow(Base):
         ForeignKeyConstraint(
             ["generation_id", "position"], ["generated_images.generation_id", "generated_images.position"]
         ),
+        Index("ix_image_fingerprints_parts", text("fingerprint_parts(bits)"), postgresql_using="gin"),
     )
 
     generation_id: Mapped[RecordId] = mapped_column(primary_key=True)

@@ -26,10 +26,10 @@ from sdk.compose.explaining import explain_composition, keep_attention
 from sdk.compose.options import check_options, check_photo, check_run, check_use, check_whole
 from sdk.compose.steps import (
     concept_use,
-    credential_picture,
     enforce_policy,
     generate_pictures,
     make_intent,
+    mark_picture,
     open_generation,
     record_result,
     require_base_model,
@@ -38,7 +38,6 @@ from sdk.compose.steps import (
 )
 from sdk.compose.values import (
     Clock,
-    ComposedImage,
     ComposeProgress,
     Composer,
     ComposeStage,
@@ -200,10 +199,8 @@ def _compose(composer: Composer, references: tuple[str, ...], asked: Asked, watc
     pictures = generate_pictures(composer, grant, versions, scene, sampling, count, photo, watcher, on_attention)  # 5
 
     watcher.tell(ComposeProgress(stage=ComposeStage.CREDENTIAL, images=count))
-    facts = concept_use(grant, versions, intent, trust)
-    images = tuple(
-        ComposedImage(png=credential_picture(picture, facts, composer.credential_signer, photo)) for picture in pictures
-    )  # 6
+    facts = concept_use(composer, grant, versions, intent, trust)
+    images = tuple(mark_picture(picture, facts, composer.credential_signer, photo) for picture in pictures)  # 6
 
     watcher.tell(ComposeProgress(stage=ComposeStage.RESULT, images=count))
     attention = keep_attention(grant.id, images, attended) if asked.explain else None

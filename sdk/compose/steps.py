@@ -19,7 +19,15 @@ from sdk.compose.values import ComposedImage, ComposeProgress, Composer, Compose
 from sdk.credentials.authority import CredentialSigner
 from sdk.credentials.concept_use import ConceptUse, CountedApproval, UsedVersion
 from sdk.credentials.fingerprint import fingerprints_of_output
-from sdk.credentials.mark import COMPOSITE_SOURCE_TYPE, PNG_MEDIA_TYPE, ParentPhoto, encode_png, mark_image
+from sdk.credentials.mark import (
+    COMPOSITE_SOURCE_TYPE,
+    DIGITAL_SOURCE_TYPE,
+    PNG_MEDIA_TYPE,
+    ParentPhoto,
+    encode_png,
+    mark_image,
+)
+from sdk.credentials.watermark import embed, new_watermark_id
 from sdk.errors import BackboneError, VerificationError
 from sdk.generate.base_model import base_model_digest
 from sdk.generate.photo import Photo
@@ -169,7 +177,11 @@ def _fetch_token(client: Client, generation: RecordId, version: VerifiedVersion)
 
 
 def concept_use(
-    grant: GenerationGrant, versions: Sequence[VerifiedVersion], intent: GenerationIntent, trust: TrustRoot
+    composer: Composer,
+    grant: GenerationGrant,
+    versions: Sequence[VerifiedVersion],
+    intent: GenerationIntent,
+    trust: TrustRoot,
 ) -> ConceptUse:
     """What the credentials of every image will say."""
     return ConceptUse(
@@ -179,15 +191,23 @@ def concept_use(
         base_model=intent.base_model,
         log_origin=trust.log_origin,
         intent_index=grant.receipt.index,
+        decision=Digest.of(encode_canonical(grant.decision)),
+        receipt=f"{composer.profile.registry.rstrip('/')}/v1/log/receipts/{grant.receipt.index}",
     )
 
 
-def credential_picture(picture: Image, use: ConceptUse, signer: CredentialSigner, photo: Photo | None) -> bytes:
-    """The picture's file with its credentials; one that was drawn into a photo says so, and names it as its parent."""
-    if photo is None:
-        return mark_image(encode_png(picture), use, signer)
-    parent = ParentPhoto(content=photo.content, media_type=photo.media_type)
-    return mark_image(encode_png(picture, COMPOSITE_SOURCE_TYPE), use, signer, parent)
+def mark_picture(picture: Image, use: ConceptUse, signer: CredentialSigner, photo: Photo | None) -> ComposedImage:
+    """The picture as it is handed out: with a watermark where it carries one, and with its credentials.
+
+    One that was drawn into a photo says so, and names it as its parent.
+    """
+    watermark = new_watermark_id()
+    marked = embed(picture, watermark)
+    held = watermark if marked else None
+    source = COMPOSITE_SOURCE_TYPE if photo else DIGITAL_SOURCE_TYPE
+    parent = ParentPhoto(content=photo.content, media_type=photo.media_type) if photo else None
+    png = mark_image(encode_png(marked or picture, source), use, signer, parent, watermark=held)
+    return ComposedImage(png=png, watermark=held)
 
 
 def _used(version: VerifiedVersion) -> UsedVersion:
@@ -222,6 +242,7 @@ def record_result(
             media_type=PNG_MEDIA_TYPE,
             size=len(image.png),
             fingerprints=fingerprints_of_output(image.image),
+            watermark=image.watermark,
         )
         for image in images
     )

@@ -20,6 +20,7 @@ from sdk.spec.explanation import Explanation, GenerationAttention
 from sdk.spec.ids import RecordId
 from sdk.spec.log_entry import LogReceipt
 from sdk.spec.policy import Decision
+from sdk.spec.watermark import WatermarkId
 from sdk.verify import VerifiedVersion
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class ComposedImage:
     """A picture, and the very file that was recorded."""
 
     png: bytes  # credentials included
+    watermark: WatermarkId | None = None  # in its pixels; none in a picture too small to carry one
 
     @property
     def image(self) -> Image:

@@ -3,7 +3,9 @@
 authority     a local certificate authority and the application's signing certificate
 concept_use   the assertion that names versions, consents, approvals, policy bundle and generation
 mark          encode a picture as PNG and sign it
-fingerprint   256 bits that a recompressed or resized copy of a picture keeps
+fingerprint   256 bits that a recompressed, resized or cropped copy of a picture keeps
+watermark     a random id in the picture itself; `bch`, the code that mends it
+framing       a screenshot without what surrounds the picture in it
 read          read an image's credentials back and say how far they can be trusted
 
 png = mark_image(encode_png(image), use, load_credential_signer(folder))

@@ -11,15 +11,17 @@ import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sdk.errors import ConfigurationError
-from sdk.signing.signer import Signer, load_key_file
+from sdk.signing.signer import load_key_file
 
 AUTHORITY_FILE: Final = "ca.pem"
 AUTHORITY_KEY_FILE: Final = "ca-key.pem"
@@ -41,12 +43,39 @@ _KEY_USAGES: Final = (
 )
 
 
+class BytesSigner(Protocol):
+    """Signs bytes with one key."""
+
+    def sign(self, content: bytes) -> bytes: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class CredentialSigner:
-    """What signs Content Credentials: the certificate chain (PEM, leaf first) and its key."""
+    """What signs Content Credentials: the certificate chain (PEM, leaf first) and its key, wherever that lives.
+
+    `signer` is anything with `sign(bytes) -> bytes`: a file here, a KMS or HSM of the organisation elsewhere. The leaf says
+    which algorithm it is asked for: Ed25519, or ECDSA P-256 with SHA-256, whose DER signature is put as COSE has it.
+    """
 
     chain: str
-    signer: Signer
+    signer: BytesSigner
+
+    @property
+    def algorithm(self) -> str:
+        """C2PA's name of the algorithm. Raises `ConfigurationError`."""
+        key = x509.load_pem_x509_certificate(self.chain.encode()).public_key()
+        if isinstance(key, Ed25519PublicKey):
+            return "ED25519"
+        if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
+            return "ES256"
+        raise ConfigurationError("the signing certificate's key is neither Ed25519 nor ECDSA P-256; use one of these")
+
+    def sign(self, content: bytes) -> bytes:
+        """The signature as COSE has it."""
+        signature = self.signer.sign(content)
+        if self.algorithm == "ED25519":
+            return signature
+        return b"".join(number.to_bytes(32, "big") for number in decode_dss_signature(signature))
 
 
 def create_authority(folder: Path, *, organization: str, signer_name: str, now: datetime) -> str:

@@ -6,7 +6,7 @@ or a prompt.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -53,3 +53,5 @@ class ConceptUse(WireModel):
     base_model: Digest
     log_origin: str = Field(min_length=1, max_length=200)
     intent_index: int = Field(ge=0)  # position of the recorded intent in the log
+    decision: Digest | None = None  # of the decision of record, which that entry names
+    receipt: Annotated[str, Field(max_length=500)] | None = None  # where an auditor fetches the proof of that entry

@@ -16,8 +16,9 @@ from typing import Any
 import c2pa
 
 from sdk.credentials.concept_use import ASSERTION_LABEL, ConceptUse
-from sdk.credentials.mark import COMPOSITE_SOURCE_TYPE, DIGITAL_SOURCE_TYPE, PNG_MEDIA_TYPE
-from sdk.errors import VerificationError
+from sdk.credentials.mark import COMPOSITE_SOURCE_TYPE, DIGITAL_SOURCE_TYPE
+from sdk.credentials.picture import media_type
+from sdk.errors import CredentialsMissing, VerificationError
 from sdk.spec.canonical import validate_wire
 
 
@@ -44,34 +45,43 @@ class ContentCredentials:
     failures: tuple[str, ...]  # C2PA status codes
 
 
-def read_credentials(png: bytes, authorities: Sequence[str]) -> ContentCredentials:
-    """Read the credentials of a PNG; `authorities` are PEM certificates.
+def read_credentials(content: bytes, authorities: Sequence[str]) -> ContentCredentials:
+    """Read the credentials in the file of a picture; `authorities` are PEM certificates.
 
     Raises:
-        VerificationError: the image carries none, or they cannot be read.
+        CredentialsMissing: the image carries none.
+        VerificationError: they cannot be read.
         FormatError: the concept-use assertion is malformed.
     """
+    kind = media_type(content)
+    if kind is None:
+        raise CredentialsMissing("the file is no picture of a kind that carries Content Credentials")
     settings: dict[str, Any] = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
     if authorities:
         settings["trust"] = {"user_anchors": "\n".join(authorities)}
     try:
         with (
             c2pa.Context.from_dict(settings) as context,
-            c2pa.Reader(PNG_MEDIA_TYPE, io.BytesIO(png), context=context) as reader,
+            c2pa.Reader(kind, io.BytesIO(content), context=context) as reader,
         ):
             report = json.loads(reader.json())
+    except c2pa.C2paError.ManifestNotFound as exc:
+        raise CredentialsMissing("the image carries no Content Credentials") from exc
     except c2pa.C2paError as exc:
         raise VerificationError(f"the image carries no readable Content Credentials: {exc}") from exc
-    return _credentials(report)
+    try:
+        return _credentials(report)
+    except (KeyError, TypeError, AttributeError, ValueError) as exc:
+        raise VerificationError(f"the image's Content Credentials are not as C2PA has them: {exc!r}") from exc
 
 
-def verify_credentials(png: bytes, authorities: Sequence[str]) -> ContentCredentials:
-    """Return the credentials of a PNG if they are trusted, complete and of a generated image.
+def verify_credentials(content: bytes, authorities: Sequence[str]) -> ContentCredentials:
+    """Return the credentials of a picture if they are trusted, complete and of a generated image.
 
     Raises:
         VerificationError: the image has none, was changed, is signed by somebody else, or says something else.
     """
-    credentials = read_credentials(png, authorities)
+    credentials = read_credentials(content, authorities)
     if credentials.state is not CredentialState.TRUSTED:
         why = ", ".join(credentials.failures) or "no authority of the trust root issued the signer's certificate"
         raise VerificationError(f"Content Credentials are {credentials.state.value}, not Trusted: {why}")

@@ -98,6 +98,7 @@ from sdk.spec.paging import Page
 from sdk.spec.policy import Decision, PolicyContext, Role, Use
 from sdk.spec.scopes import Scope
 from sdk.spec.terms import ConsentStatus
+from sdk.spec.watermark import WatermarkId
 
 Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC))]
 """A moment that is asked about, with its zone."""
@@ -272,6 +273,7 @@ class GeneratedImage(WireModel):
     media_type: str = Field(max_length=100)
     size: int = Field(ge=1)
     fingerprints: tuple[Fingerprint, ...] | None = Field(default=None, max_length=32)  # of it and of crops of it
+    watermark: WatermarkId | None = None  # in its pixels, where it is large enough to carry one
 
 
 class GenerationResult(WireModel):

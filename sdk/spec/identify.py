@@ -1,8 +1,8 @@
 """Asking where a picture comes from: the question of POST /v1/generations/identify and its answer.
 
-The picture itself never leaves whoever asks; its digest and fingerprints do. An equal digest is the very file that was
-recorded. A near fingerprint is a lead to look at, and no proof: pictures that look alike have fingerprints that are
-near each other.
+The picture itself never leaves whoever asks; its digest, watermarks and fingerprints do. An equal digest is the very
+file that was recorded. A watermark or a near fingerprint is a lead to look at, and no proof: a watermark can be copied
+into another picture, and pictures that look alike have fingerprints that are near each other.
 """
 
 from __future__ import annotations
@@ -15,27 +15,34 @@ from sdk.spec.api import GenerationView
 from sdk.spec.canonical import WireModel
 from sdk.spec.digest import Digest
 from sdk.spec.fingerprint import FINGERPRINT_BITS, Fingerprint
+from sdk.spec.watermark import WatermarkId
 
 NEAR: Final = 31  # bits of 256, PDQ's published threshold
 MAX_MATCHES: Final = 10
+MAX_FINGERPRINTS: Final = 96  # of one query
 
 
 class IdentifyQuery(WireModel):
-    """The digest of the file as it was found, and the fingerprints of the picture in it, none of a flat one."""
+    """The digest of the file as it was found, and what was read out of the picture in it; a flat one says nothing.
+
+    Fingerprints are of the picture, its mirror image, and what is left of it when borders or edges are cut off.
+    """
 
     digest: Digest
-    fingerprints: tuple[Fingerprint, ...] = Field(default=(), max_length=4)
+    fingerprints: tuple[Fingerprint, ...] = Field(default=(), max_length=MAX_FINGERPRINTS)
+    watermarks: tuple[WatermarkId, ...] = Field(default=(), max_length=8)
 
 
 class Likeness(WireModel):
-    """An image on record. `distance` is in bits, absent for the very file."""
+    """An image on record: the very file, one with the same watermark, or one whose fingerprint differs in `distance` bits."""
 
     generation: GenerationView
     image: Digest
+    watermark: WatermarkId | None = None
     distance: int | None = Field(default=None, ge=0, le=FINGERPRINT_BITS)
 
 
 class IdentifyAnswer(WireModel):
-    """The very file if it is on record, then what looks like it, nearest first, at most ten."""
+    """The very file if it is on record, then images with its watermark, then what looks like it, nearest first; at most ten."""
 
     matches: tuple[Likeness, ...]

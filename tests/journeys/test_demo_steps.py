@@ -17,8 +17,10 @@ from sdk.errors import LogForked, ProofInvalid, SignatureInvalid, VerificationEr
 class TestNothingBroken:
     def test_every_step_does_what_it_should(self, submitted: OpenDemo) -> None:
         demo = submitted()
-        for step in (steps.compose_too_early, steps.approve, steps.compose, steps.audit, steps.revoke):
+        for step in (steps.compose_too_early, steps.approve, steps.compose, steps.audit):
             step(demo)
+        steps.find_copies(demo)
+        steps.revoke(demo)
         assert len(demo.refusals) == 6
         assert [len(made.credentials) for made in demo.composed] == [4]
         assert [account.approvals for account in demo.accounts] != [()]
@@ -118,6 +120,14 @@ class TestAudit:
         with composed.studio.wire.tampered(r"GET /v1/generations", change):
             with pytest.raises(DemoFailed, match="not those on record"):
                 steps.audit(composed)
+
+
+class TestFindCopies:
+    def test_fails_when_a_copy_leads_nowhere(self, composed: InProcess) -> None:
+        change = changed_json(lambda body: body["matches"].clear())
+        with composed.studio.wire.tampered(r"POST /v1/generations/identify", change):
+            with pytest.raises(DemoFailed, match="stripped of its metadata\\) should lead to it"):
+                steps.find_copies(composed)
 
 
 class TestRevoke:

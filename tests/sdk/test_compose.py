@@ -94,6 +94,8 @@ class TestWholeWay:
         assert [version.name for version in credentials.use.versions] == ["demo/fox@1"]
         assert credentials.use.versions[0].manifest == result.versions[0].digest
         assert [a.log_index for a in credentials.use.versions[0].approvals] == [2]
+        assert credentials.use.decision == Digest.of(encode_canonical(result.decision))
+        assert credentials.use.receipt == f"http://registry.test/v1/log/receipts/{credentials.use.intent_index}"
 
     def test_the_intent_says_what_is_generated_and_not_the_scene(self, workshop: Workshop) -> None:
         run(workshop, count=2, seed=7)

@@ -252,9 +252,12 @@ class FakeRegistry:
             for image in result.images:
                 pairs = [(asked, held) for asked in query.fingerprints for held in image.fingerprints or ()]
                 distance = min((asked.distance(held) for asked, held in pairs), default=NEAR + 1)
-                if image.digest == query.digest or distance <= NEAR:
-                    found = None if image.digest == query.digest else distance
-                    matches.append(Likeness(generation=self._view(number), image=image.digest, distance=found))
+                marked = image.watermark if image.watermark in query.watermarks else None
+                near = distance if distance <= NEAR else None
+                known = image.digest == query.digest
+                if known or marked or near is not None:
+                    said = {} if known else {"watermark": marked, "distance": near}
+                    matches.append(Likeness(generation=self._view(number), image=image.digest, **said))
         return IdentifyAnswer(matches=tuple(sorted(matches, key=lambda match: match.distance or -1)))
 
     def _result(self, generation: RecordId, result: GenerationResult) -> Answer:

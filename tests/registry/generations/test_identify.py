@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -12,9 +13,12 @@ from support.versions import Steps, accepted, stand_in_fingerprint
 from sdk.client import Client
 from sdk.errors import PolicyDenied
 from sdk.spec.digest import Digest
-from sdk.spec.fingerprint import Fingerprint
+from sdk.spec.fingerprint import FINGERPRINT_BITS, Fingerprint
 from sdk.spec.identify import MAX_MATCHES, NEAR, IdentifyAnswer, IdentifyQuery
+from sdk.spec.ids import TenantName
+from sdk.spec.watermark import WatermarkId
 
+MARK, OTHER_MARK = WatermarkId("wm61:0123456789abcdef"), WatermarkId("wm61:0000000000000001")
 ELSEWHERE = Digest.of(b"a copy")
 
 
@@ -78,6 +82,56 @@ class TestIdentify:
         four = tuple(stand_in_fingerprint(image) for image in images[:4])
         assert len(ask(registry, fingerprints=four).matches) == 8
         assert len(ask(registry, digest=Digest.of(images[0]), fingerprints=four).matches) == 8
+
+
+class TestWatermarks:
+    def test_a_copy_is_found_by_its_watermark_alone(self, registry: RegistryUnderTest) -> None:
+        generation = record_marked(registry)
+        (match,) = ask(registry, watermarks=(OTHER_MARK, MARK)).matches
+        assert (match.generation.id, match.image, match.watermark, match.distance) == (
+            generation,
+            Digest.of(b"one"),
+            MARK,
+            None,
+        )
+
+    def test_both_that_it_shows_are_told(self, registry: RegistryUnderTest) -> None:
+        record_marked(registry)
+        near = turned(stand_in_fingerprint(b"one"), 3)
+        (match,) = ask(registry, watermarks=(MARK,), fingerprints=(near,)).matches
+        assert (match.watermark, match.distance) == (MARK, 3)
+
+    def test_an_unknown_one_finds_nothing(self, registry: RegistryUnderTest) -> None:
+        record_marked(registry)
+        assert ask(registry, watermarks=(OTHER_MARK,)).matches == ()
+
+    def test_another_tenant_finds_nothing(self, registry: RegistryUnderTest) -> None:
+        record_marked(registry)
+        asked = "SELECT count(*) FROM near_fingerprints(ARRAY[CAST(:bits AS bit(256))], 31)"
+        for tenant, expected in (("demo", 1), ("other", 0)):
+            with registry.runtime.transaction(TenantName(tenant)) as session:
+                found = session.execute(text(asked), {"bits": stand_in_fingerprint(b"one").bits}).scalar_one()
+            assert found == expected
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_the_index_misses_nothing_that_is_near(self, registry: RegistryUnderTest, seed: int) -> None:
+        record_marked(registry)
+        places = random.Random(seed).sample(range(FINGERPRINT_BITS), NEAR)
+        number = int(stand_in_fingerprint(b"one").removeprefix("dct256:"), 16) ^ sum(1 << place for place in places)
+        (match,) = ask(registry, fingerprints=(Fingerprint(f"dct256:{number:064x}"),)).matches
+        assert match.distance == NEAR
+
+
+def record_marked(registry: RegistryUnderTest) -> str:
+    """A generation of two images, the first with a watermark."""
+    steps = Steps(registry)
+    fox = steps.approved()
+    grant = accepted(steps.compose(fox))
+    result = steps.result(grant["id"], fox)
+    first, *others = result.images
+    marked = (first.model_copy(update={"watermark": MARK}), *others)
+    accepted(steps.post("app", f"/v1/generations/{grant['id']}/result", result.model_copy(update={"images": marked})))
+    return str(grant["id"])
 
 
 class TestReaders:

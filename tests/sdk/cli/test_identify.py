@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from support.governed import record_id
+from support.governed import fixed_signer, record_id
 from support.workshop import AS_OPTIONS, SCENE, Workshop
 
 from sdk.cli.application import run
+from sdk.credentials.watermark import extract
+from sdk.signing.trust import sign_trust_root
+from sdk.spec.envelope import encode_envelope
 
 
 @pytest.fixture
@@ -45,6 +50,49 @@ def _encoded(image: Image.Image, kind: str, **options: int) -> bytes:
     return content.getvalue()
 
 
+def screenshot(image: Image.Image) -> bytes:
+    """In a window on a desktop, at another scale, as JPEG."""
+    shown = image.convert("RGB").resize((150, 150), Image.Resampling.BICUBIC)
+    desktop = Image.new("RGB", (400, 300), "#335577")
+    window = Image.new("RGB", (170, 190), "white")
+    window.paste(shown, (10, 30))
+    desktop.paste(window, (50, 60))
+    return _encoded(desktop, "PNG")
+
+
+def cut_unevenly(image: Image.Image) -> bytes:
+    width, height = image.size
+    part = (round(0.08 * width), round(0.02 * height), round(0.97 * width), round(0.92 * height))
+    return _encoded(image.convert("RGB").crop(part), "JPEG", quality=80)
+
+
+def chunks(png: bytes) -> list[tuple[bytes, bytes]]:
+    """The chunks of a PNG."""
+    found, at = [], 8
+    while at < len(png):
+        (length,) = struct.unpack(">I", png[at : at + 4])
+        found.append((png[at + 4 : at + 8], png[at + 8 : at + 8 + length]))
+        at += 12 + length
+    return found
+
+
+def from_chunks(parts: list[tuple[bytes, bytes]]) -> bytes:
+    """A PNG of these chunks, with checksums that hold."""
+    framed = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+
+
+def with_true_checksums(png: bytes) -> bytes:
+    return from_chunks(chunks(png))
+
+
+def write_trust_root(workshop: Workshop) -> None:
+    signed = sign_trust_root(workshop.registry.trust, fixed_signer("root"))
+    (workshop.folder / "trust-root.json").write_bytes(encode_envelope(signed))
+
+
 class TestIdentify:
     def test_the_very_file_says_so_itself_and_is_on_record(
         self, composed: Path, capsys: pytest.CaptureFixture[str]
@@ -62,7 +110,7 @@ class TestIdentify:
         ):
             assert expected in out
 
-    @pytest.mark.parametrize("copied", [stripped, recompressed, resized, mirrored])
+    @pytest.mark.parametrize("copied", [stripped, recompressed, resized, mirrored, screenshot, cut_unevenly])
     def test_a_copy_without_credentials_is_a_lead(
         self,
         composed: Path,
@@ -78,6 +126,64 @@ class TestIdentify:
         assert f"{record_id('gen')}: looks like it" in out
         assert "a lead, not a proof" in out
         assert "demo/reviewer" in out
+
+    def test_a_copy_that_is_large_enough_carries_a_watermark(
+        self, app: Workshop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "large"
+        assert run(["compose", "demo/fox", "--scene", SCENE, *AS_OPTIONS, "--size", "128x128", "--out", str(out)]) == 0
+        path = sorted(out.glob("*.png"))[0]
+        copy = tmp_path / "copy.jpg"
+        copy.write_bytes(stripped(Image.open(path)))
+        mark = extract(Image.open(path))
+        assert mark in {image.watermark for image in app.registry.results[0].images}
+        capsys.readouterr()
+        assert run(["identify", str(copy)]) == 0
+        assert f"{record_id('gen')}: the same watermark {mark}, looks like it" in capsys.readouterr().out
+
+    def test_an_edited_picture_is_told_not_to_be_believed(
+        self, composed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        content = bytearray(composed.read_bytes())
+        content[content.rindex(b"IDAT") + 40] ^= 1
+        edited = tmp_path / "edited.png"
+        edited.write_bytes(with_true_checksums(bytes(content)))
+        run(["identify", str(edited)])
+        shown = capsys.readouterr()
+        assert "Trusted" not in shown.out
+        assert "do not believe" in shown.out or "no picture that can be read" in shown.err
+
+    def test_credentials_moved_to_another_picture_are_told(
+        self, composed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        original = chunks(composed.read_bytes())
+        held = [chunk for chunk in original if chunk[0] == b"caBX"]
+        other = chunks(_encoded(Image.linear_gradient("L").convert("RGB"), "PNG"))
+        forged = tmp_path / "forged.png"
+        forged.write_bytes(from_chunks([other[0], *held, *other[1:]]))
+        assert run(["identify", str(forged)]) == 0
+        out = capsys.readouterr().out
+        assert "Content Credentials: Invalid" in out
+        assert "do not believe what they say (assertion.dataHash.mismatch)" in out
+
+    def test_credentials_of_a_stranger_are_told(
+        self, app: Workshop, composed: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        app.registry.trust = app.registry.trust.model_copy(update={"credential_authorities": ()})
+        write_trust_root(app)
+        assert run(["identify", str(composed)]) == 0
+        out = capsys.readouterr().out
+        assert "Content Credentials: Valid" in out
+        assert "nobody that the trust root names" in out
+
+    def test_a_spoilt_manifest_is_told(
+        self, composed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        spoilt = [(name, data[:60] if name == b"caBX" else data) for name, data in chunks(composed.read_bytes())]
+        path = tmp_path / "spoilt.png"
+        path.write_bytes(from_chunks(spoilt))
+        assert run(["identify", str(path)]) == 0
+        assert "broken or forged, do not believe them" in capsys.readouterr().out
 
     def test_another_picture_is_not_known(
         self, composed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

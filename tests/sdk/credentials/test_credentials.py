@@ -13,6 +13,10 @@ from pathlib import Path
 import c2pa
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
 from PIL import Image
 from support.governed import ORIGIN, fixed_signer, record_id
 
@@ -146,6 +150,42 @@ class TestMarking:
             mark_image(encode_png(PICTURE), concept_use(), wrong)
 
 
+class TestOrganisationsKey:
+    """A leaf under the organisation's own authority, its ECDSA key in a KMS that signs what it is sent."""
+
+    def test_signs_through_a_callback_and_is_trusted(self, tmp_path: Path) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        chain, authority = organisations_chain(key.public_key())
+        asked = []
+
+        class Kms:
+            def sign(self, content: bytes) -> bytes:
+                asked.append(content)
+                return key.sign(content, ec.ECDSA(hashes.SHA256()))
+
+        signer = CredentialSigner(chain=chain, signer=Kms())
+        image = mark_image(encode_png(PICTURE), concept_use(), signer)
+        assert verify_credentials(image, [authority]).use == concept_use()
+        assert len(asked) >= 1
+
+    def test_a_key_of_another_kind_is_refused(self) -> None:
+        chain, _ = organisations_chain(ec.generate_private_key(ec.SECP384R1()).public_key())
+        with pytest.raises(ConfigurationError, match="neither Ed25519 nor ECDSA P-256"):
+            mark_image(encode_png(PICTURE), concept_use(), CredentialSigner(chain=chain, signer=fixed_signer("app")))
+
+
+def organisations_chain(key: ec.EllipticCurvePublicKey) -> tuple[str, str]:
+    """A certificate for `key` under a fresh authority, as PEM: the chain, and the authority alone."""
+    from sdk.credentials import authority
+
+    root, now = Ed25519PrivateKey.generate(), datetime.now(UTC)
+    name = authority._name("Organisation", "Organisation root")
+    root_certificate = authority._authority_certificate(root, name, now)
+    leaf = authority._signer_certificate(key, authority._name("Organisation", "app"), root_certificate, root, now)
+    texts = [each.public_bytes(Encoding.PEM).decode() for each in (leaf, root_certificate)]
+    return "".join(texts), texts[1]
+
+
 class TestReading:
     def test_unknown_authority_is_valid_but_not_trusted(self, marked: bytes) -> None:
         assert read_credentials(marked, []).state is CredentialState.VALID
@@ -162,7 +202,7 @@ class TestReading:
             verify_credentials(changed_pixels(marked), [authority])
 
     def test_an_image_without_credentials_is_refused(self, authority: str) -> None:
-        with pytest.raises(VerificationError, match="no readable Content Credentials"):
+        with pytest.raises(VerificationError, match="carries no Content Credentials"):
             read_credentials(encode_png(PICTURE), [authority])
 
     def test_expired_certificate_is_not_trusted(self, tmp_path: Path) -> None:

@@ -1,0 +1,8 @@
+"""What marking, finding and explaining an image cost, apart from the tests that they are right.
+
+marking      one picture of 512 pixels: watermark, fingerprints, credentials; encoding it as PNG
+looking_up   near fingerprints among many, in a real PostgreSQL
+attention    what it costs to keep attention while drawing on the base model that ships
+
+python -m benchmarks.credentials [--fingerprints 1000000] [--repeat 15]
+"""

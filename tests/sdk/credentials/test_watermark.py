@@ -1,0 +1,103 @@
+"""The invisible watermark: what it survives at which size, what it costs the picture, and that nothing else has one.
+
+The counts below are what was measured on 21 pictures, with a little room; docs/credentials.md has the table.
+"""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.pictures import Change, drawings, jpeg, photographs, scaled
+
+from sdk.credentials.watermark import SMALLEST_SIDE, embed, extract, new_watermark_id
+from sdk.spec.watermark import WatermarkId
+
+MARK = WatermarkId("wm61:0123456789abcdef")
+
+
+def pictures(side: int) -> list[Image.Image]:
+    """The example pictures and half of what the small base model draws, at one size."""
+    found = [*photographs(), *drawings()[:8]]
+    return [picture.resize((side, side), Image.Resampling.LANCZOS) for picture in found]
+
+
+CHANGES = {f"jpeg {quality}": jpeg(quality) for quality in (50, 75, 95)}
+CHANGES |= {f"scaled {factor}": scaled(factor) for factor in (0.75, 1.5, 2.0)} | {"none": lambda picture: picture}
+
+
+@pytest.fixture(scope="module", params=[128, 256, 512])
+def marked(request: pytest.FixtureRequest) -> list[tuple[Image.Image, Image.Image]]:
+    """Pictures of one size, without and with the mark."""
+    return [(picture, embed(picture, MARK)) for picture in pictures(request.param)]  # type: ignore[misc]
+
+
+class TestMark:
+    @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+    def test_survives(self, marked: list[tuple[Image.Image, Image.Image]], change: Change) -> None:
+        assert [extract(change(with_it)) for _, with_it in marked] == [MARK] * len(marked)
+
+    def test_is_hard_to_see(self, marked: list[tuple[Image.Image, Image.Image]]) -> None:
+        for without, with_it in marked:
+            error = (np.asarray(without, dtype=float) - np.asarray(with_it, dtype=float)) ** 2
+            decibels = 10 * np.log10(255**2 / error.mean())
+            assert decibels > (45 if without.width >= 256 else 38)
+
+    def test_halving_is_survived_from_256_pixels_on(self) -> None:
+        halved = [extract(scaled(0.5)(embed(picture, MARK))) for picture in pictures(256)]  # type: ignore[arg-type]
+        assert halved == [MARK] * len(halved)
+
+    def test_is_lost_in_a_crop(self) -> None:
+        picture = embed(pictures(512)[0], MARK)
+        assert picture is not None
+        assert extract(picture.crop((20, 20, 500, 490))) is None
+
+    @pytest.mark.parametrize("size", [(640, 256), (256, 640), (131, 517)])
+    def test_fits_pictures_that_are_not_square(self, size: tuple[int, int]) -> None:
+        picture = embed(pictures(512)[1].resize(size), MARK)
+        assert picture is not None
+        assert picture.size == size
+        assert extract(jpeg(75)(picture)) == MARK
+
+    def test_small_pictures_carry_none(self) -> None:
+        assert embed(pictures(SMALLEST_SIDE - 1)[0], MARK) is None
+
+    @pytest.mark.parametrize("colour", ["white", "black", "#808080"])
+    def test_a_flat_picture_reads_as_nothing(self, colour: str) -> None:
+        flat = Image.new("RGB", (256, 256), colour)
+        assert extract(flat) is None
+        marked = embed(flat, MARK)
+        assert marked is None or extract(marked) == MARK
+
+    def test_is_not_claimed_of_a_picture_that_does_not_keep_it(self) -> None:
+        noise = np.random.default_rng(2).integers(0, 2, (128, 128, 3), dtype=np.uint8) * 255
+        marked = embed(Image.fromarray(noise), MARK)
+        assert marked is None or extract(marked) == MARK
+
+    def test_pictures_without_one_have_none(self) -> None:
+        assert [extract(picture) for side in (128, 512) for picture in pictures(side)] == [None] * 26
+        noise = np.random.default_rng(1).integers(0, 256, (40, 128, 128, 3), dtype=np.uint8)
+        assert [extract(Image.fromarray(each)) for each in noise] == [None] * 40
+
+    def test_every_id_can_be_carried(self) -> None:
+        chosen, picture = random.Random(3), pictures(256)[2]
+        for number in (1, 2**61 - 1, *(chosen.getrandbits(61) for _ in range(8))):
+            mark = WatermarkId(f"wm61:{number:016x}")
+            assert extract(embed(picture, mark)) == mark  # type: ignore[arg-type]
+
+    def test_is_read_where_it_was_always_read(self) -> None:
+        """Places and signs come from a fixed key: another key would orphan every mark on record."""
+        from sdk.credentials.watermark import _places
+
+        order, signs = _places(256)
+        assert order[0, :4].tolist() == [4396, 854, 1825, 2685]
+        assert signs[0, :4].tolist() == [1, -1, -1, -1]
+
+
+class TestIds:
+    def test_are_random(self) -> None:
+        made = {new_watermark_id() for _ in range(100)}
+        assert len(made) == 100
+        assert all(mark.number < 2**61 for mark in made)

@@ -1,0 +1,38 @@
+"""Pictures to mark and find again, and what happens to copies of them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+Change = Callable[[Image.Image], Image.Image]
+
+
+def photographs() -> list[Image.Image]:
+    """The five example pictures."""
+    return [Image.open(path).convert("RGB") for path in sorted((ROOT / "examples/pictures").glob("*.png"))]
+
+
+def drawings() -> list[Image.Image]:
+    """What the small base model draws, sixteen tiles of 128 pixels."""
+    sheet = Image.open(ROOT / "trainer/mini/contact-sheet.png").convert("RGB")
+    return [sheet.crop((x, y, x + 128, y + 128)) for y in (0, 128) for x in range(0, 1024, 128)]
+
+
+def jpeg(quality: int) -> Change:
+    def change(picture: Image.Image) -> Image.Image:
+        content = io.BytesIO()
+        picture.save(content, "JPEG", quality=quality)
+        return Image.open(content).convert("RGB")
+
+    return change
+
+
+def scaled(factor: float) -> Change:
+    return lambda picture: picture.resize(
+        (round(picture.width * factor), round(picture.height * factor)), Image.Resampling.LANCZOS
+    )
