@@ -8,7 +8,6 @@ this: its backbone is frozen. The model card shows it beside tokens alone, to te
 
 import copy
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,9 +28,10 @@ from trainer.em.rearrange import with_rearranged
 from trainer.em.state import EMState
 from trainer.mini.corpus.pool import CaptionedPictures
 
-STEPS, WARM_UP, LEARNING_RATE, CLIP = 60, 5, 1e-3, 1.0
+STEPS, WARM_UP, COOL_DOWN, LEARNING_RATE, CLIP = 60, 5, 15, 1e-3, 1.0
 BATCH, REPLAYED = 16, 8  # samples of the concept, and of the corpus, a step
-COPIES = 8  # rearranged copies of each picture: four pictures alone would be learned by heart
+COPIES = 3  # rearranged copies of each picture: four pictures alone would be learned by heart
+LEAST_NOISE = 0.15  # of the noise levels: below, pictures differ in texture, and a shape is what is missing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ def tuned(backbone: Backbone, training: TrainingSet, state: EMState, replay: Rep
     """A copy of the U-Net, tuned; `backbone` stays as it was."""
     generator = torch.Generator().manual_seed(seed)
     unet = copy.deepcopy(backbone.unet).requires_grad_(True)
-    config = EMConfig(seed=seed, m_step=MStepConfig(batch_size=BATCH))
+    config = EMConfig(seed=seed, m_step=MStepConfig(batch_size=BATCH, timestep_low=LEAST_NOISE))
     problem = prepare(dataclasses.replace(backbone, unet=unet), training, config)
     scene, observed, masks = with_rearranged(
         problem.backbone, problem.scene, problem.observed, harden(state.posterior), COPIES, generator
@@ -79,8 +79,8 @@ def tuned(backbone: Backbone, training: TrainingSet, state: EMState, replay: Rep
 
 
 def rate(step: int) -> float:
-    """The learning rate of a step: a short warm-up, then a cosine to nothing."""
-    return LEARNING_RATE * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / STEPS))
+    """The learning rate of a step: up in `WARM_UP` steps, flat, down in the last `COOL_DOWN`."""
+    return LEARNING_RATE * min(1.0, (step + 1) / WARM_UP, (STEPS - step) / COOL_DOWN)
 
 
 def _replay_loss(backbone: Backbone, replay: Replay, generator: torch.Generator) -> Tensor:
