@@ -79,7 +79,7 @@ bench-throughput: setup ## M-step and E-step against the arithmetic floor, on St
 BENCH_MLFLOW ?= build/mlflow-venv
 bench-registry: setup ## resolve an alias against MLflow's registry, one PostgreSQL, one run; MLflow goes into build/mlflow-venv (BENCH="--rounds 1")
 	test -x $(BENCH_MLFLOW)/bin/mlflow || { $(PYTHON) -m venv $(BENCH_MLFLOW) && \
-		$(BENCH_MLFLOW)/bin/python -m pip install --quiet --disable-pip-version-check mlflow psycopg2-binary; }
+		$(BENCH_MLFLOW)/bin/python -m pip install --quiet --disable-pip-version-check mlflow 'psycopg[binary]'; }
 	PYTHONPATH=tests $(BIN)/python -W ignore -m benchmarks.registry --mlflow-python $(BENCH_MLFLOW)/bin/python $(BENCH)
 
 .PHONY: bench-credentials

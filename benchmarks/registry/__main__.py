@@ -31,7 +31,7 @@ MODEL, ALIAS = "fox", "stable"
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mlflow-python", type=Path, help="Python of an environment with mlflow and psycopg2")
+    parser.add_argument("--mlflow-python", type=Path, help="Python of an environment with mlflow and psycopg")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10.0)
     given = parser.parse_args()

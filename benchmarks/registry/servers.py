@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-START_SECONDS = 120.0
+START_SECONDS = 300.0  # MLflow migrates its database first
 PLENTY = 1_000_000
 
 
@@ -48,7 +48,7 @@ def ours(database_url: str, ports: list[int], log: Path) -> Iterator[list[int]]:
     commands = [[sys.executable, "-m", "benchmarks.registry.servers", database_url, str(port)] for port in ports]
     with _running(commands, log) as processes:
         for port in ports:
-            _wait(f"http://127.0.0.1:{port}/readyz")
+            _wait(f"http://127.0.0.1:{port}/readyz", log)
         yield processes
 
 
@@ -61,7 +61,7 @@ def mlflows(python: Path, database_url: str, port: int, log: Path) -> Iterator[l
         *("--host", "127.0.0.1", "--port", str(port), "--default-artifact-root", str(artefacts)),
     ]
     with _running([command], log) as processes:
-        _wait(f"http://127.0.0.1:{port}/health")
+        _wait(f"http://127.0.0.1:{port}/health", log)
         yield processes
 
 
@@ -88,7 +88,7 @@ def _running(commands: list[list[str]], log: Path) -> Iterator[list[int]]:
                 process.wait(30)
 
 
-def _wait(address: str) -> None:
+def _wait(address: str, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -96,7 +96,7 @@ def _wait(address: str) -> None:
                 return
         except (urllib.error.URLError, OSError):
             if time.monotonic() > deadline:
-                raise
+                raise SystemExit(f"{address} did not answer; see {log}:\n{log.read_text()[-2000:]}") from None
             time.sleep(0.2)
 
 
