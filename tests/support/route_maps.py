@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 SPEC = Path(__file__).resolve().parents[2] / "sdk" / "spec"
-OF_THE_TRAINER = {"training.py"}
+OF_THE_TRAINER = {"training.py", "rendering.py"}
 
 
 def registry_map() -> list[tuple[str, str]]:
