@@ -80,15 +80,22 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 
 class TestUp:
-    def test_brings_up_registry_trainer_and_worker(self, up: Workspace) -> None:
+    def test_brings_up_both_services_and_both_workers(self, up: Workspace) -> None:
         assert whoami(up) == "demo/app"
         trainer = load_profile(up.profile("app")).trainer
         assert httpx.get(f"{trainer}/healthz").json()["service"] == "trainer"
         assert sorted(" ".join(child.cmdline()[-3:-1]) for child in children_of(up)) == [
+            "registry deliver",
             "registry serve",
             "trainer serve",
             "trainer worker",
         ]
+
+    def test_delivers_webhooks_with_a_key_of_its_own(self, up: Workspace) -> None:
+        log = up.logs / "webhooks.log"
+        assert eventually(lambda: "Starting worker" in log.read_text())
+        assert "Traceback" not in log.read_text()
+        assert (up.root / "keys" / "webhook.pem").stat().st_mode & 0o077 == 0
 
     @pytest.mark.parametrize("start", [supervisor.up, supervisor.up_detached])
     def test_twice_is_refused(self, up: Workspace, start: Callable[[Workspace, Callable[[str], None]], None]) -> None:
@@ -121,7 +128,7 @@ class TestUp:
         pid = supervisor.running_pid(up)
         assert pid is not None
         children = children_of(up)
-        assert len(children) == 3
+        assert len(children) == 4
         os.kill(pid, signal.SIGKILL)
         assert eventually(lambda: gone(children))
         assert postgres.running(up.database) is not None
