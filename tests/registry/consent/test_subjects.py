@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from support.governed import EVIDENCE
 from support.registry import RegistryUnderTest
@@ -128,33 +130,12 @@ class TestSubject:
     def test_is_let_in_nowhere_else(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)
         accepted(steps.post("owner", "/v1/subjects", MINE))
-        own = {
-            "/v1/whoami",
-            "/v1/subjects",
-            "/v1/consents",
-            "/v1/consents/{consent}",
-            "/v1/consents/{consent}/receipt",
-            "/v1/consents/{consent}/export",
-        }
-        names = {
-            "consent": steps.consent(FOX)["id"],
-            "licence": steps.licence(FOX)["id"],
-            "tenant": "demo",
-            "name": "fox",
-        }
-        names |= {"generation": "gen_aaaaaaaaaaaaaaaaaaaaaaaaaa", "digest": f"sha256:{'0' * 64}"}
-        names |= {"number": "1", "alias": "stable", "index": "1"}
+        one = "/v1/consents/{consent}"
+        own = {"/v1/whoami", "/v1/subjects", "/v1/denials", "/v1/consents", one, f"{one}/receipt", f"{one}/export"}
         for path, item in registry.app.openapi()["paths"].items():
             if "get" in item and path not in own and not is_public(path):
-                query = {
-                    "ref": "demo/fox",
-                    "at": "2026-06-01T12:00Z",
-                    "concept": "demo/fox",
-                    "old_size": "1",
-                    "new_size": "1",
-                }
-                answer = registry.client("subject").get(path.format(**names), params=query)
-                assert answer.status_code == 403, (path, answer.text)
+                answer = registry.client("subject").get(re.sub(r"\{\w+\}", "x", path))
+                assert answer.status_code == 403, (path, answer.text)  # before anything else about it is looked at
 
     def test_of_another_tenant_with_the_same_pseudonym_finds_nothing(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)
