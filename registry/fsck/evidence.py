@@ -92,8 +92,18 @@ def _review(session: Session, row: ReviewRow) -> Iterator[str]:
     if envelope.digest != row.envelope_digest:
         yield "its envelope has another digest"
     kind = parse_statement(envelope.payload, envelope.payload_type).predicate_type
-    if (kind == ApprovalPredicate.predicate_type) is not (row.verdict == Verdict.APPROVE.value):
+    if (kind == ApprovalPredicate.predicate_type) is not (Verdict(row.verdict) is Verdict.APPROVE):
         yield f"its envelope does not say {row.verdict}"
+
+
+def _revocation(session: Session, row: RevocationRow) -> Iterator[str]:
+    if _envelope(row.envelope).digest != row.envelope_digest:
+        yield "its envelope has another digest"
+
+
+def _comment(session: Session, row: CommentRow) -> Iterator[str]:
+    if Digest.of(row.content) != row.digest:
+        yield "its content has another digest"
 
 
 def _generation(session: Session, row: GenerationRow) -> Iterator[str]:
@@ -226,6 +236,7 @@ EVIDENCE: Final[Sequence[Evidence]] = (
         actor=lambda row: row.revoked_by,
         at=lambda row: row.revoked_at,
         digests=lambda row: {"envelope": _envelope(row.envelope).digest},
+        inside=_revocation,
         has_every_entry=False,  # an erasure revokes without a statement
     ),
     Evidence(
@@ -235,6 +246,7 @@ EVIDENCE: Final[Sequence[Evidence]] = (
         actor=lambda row: row.author,
         at=lambda row: row.written_at,
         digests=lambda row: {"comment": Digest.of(row.content)},
+        inside=_comment,
     ),
     Evidence(
         table=AliasRow,
