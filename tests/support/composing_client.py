@@ -21,6 +21,7 @@ from PIL import Image
 import sdk.verify
 from sdk.compose import ComposeProgress, ComposeStage, call, compose
 from sdk.errors import ImprimaturError
+from sdk.spec.api import GenerationGrant
 from sdk.spec.manifest import ArtefactRole
 
 
@@ -38,10 +39,10 @@ def main() -> None:
     asked = parser.parse_args()
     sdk.verify.CLOCK_SKEW = timedelta(seconds=asked.skew)  # type: ignore[misc]
 
-    def draw(composer: Any, generation: Any, versions: Any, *_: Any) -> list[Image.Image]:
+    def draw(composer: Any, opened: GenerationGrant, versions: Any, *_: Any) -> list[Image.Image]:
         for version in versions:
             (embedding,) = version.manifest.by_role(ArtefactRole.EMBEDDING)
-            composer.client.fetch_artefact(generation, embedding.digest)
+            composer.client.fetch_artefact(opened.id, embedding.digest)
         tell("drawing")
         time.sleep(asked.drawing)
         return [Image.effect_noise((64, 64), 80).convert("RGB")]
