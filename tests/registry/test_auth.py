@@ -16,7 +16,7 @@ from sdk.spec.ids import PrincipalId, TenantName
 from sdk.spec.policy import Role
 
 PUBLIC = {"/healthz", "/readyz", "/v1/trust-root", "/v1/log/checkpoint"}
-PUBLIC_PREFIX = "/v1/log/tile/"
+PUBLIC_PREFIXES = ("/v1/log/tile/", "/v1/log/checkpoint/", "/v1/status/", "/v1/tuf/")
 
 
 def whoami(registry: RegistryUnderTest, header: str | None) -> tuple[int, str]:
@@ -94,7 +94,7 @@ class TestRoutes:
         assert {path for _, path in operations} >= PUBLIC
         for method, path in operations:
             status = registry.client(None).request(method, re.sub(r"{[a-z_]+}", "1", path)).status_code
-            public = path in PUBLIC or path.startswith(PUBLIC_PREFIX)
+            public = path in PUBLIC or path.startswith(PUBLIC_PREFIXES)
             assert (status == 401) != public, f"{method} {path} answered {status} to nobody"
 
 
