@@ -8,8 +8,7 @@ DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format clean light-install crash fuzz-api royalties mini-train mini-eval \
-	bench-concepts bench-throughput bench-log bench-registry bit-flips
-	bench-compose bench-concepts bench-throughput bench-log bit-flips
+	bench-compose bench-concepts bench-throughput bench-log bench-registry bench-accounting bit-flips
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -85,6 +84,9 @@ bench-registry: setup ## resolve an alias against MLflow's registry, one Postgre
 .PHONY: bench-credentials
 bench-credentials: setup ## marking an image, finding among 1,000,000 fingerprints, attention kept (BENCH="--only marking")
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.credentials $(BENCH)
+
+bench-accounting: setup ## usage and royalties over GENERATIONS (100,000) in a real database: milliseconds a question
+	GENERATIONS=$${GENERATIONS:-100000} $(BIN)/python -m pytest -s -p no:randomly --timeout 1800 tests/registry/generations/test_accounting_size.py
 
 clean: ## remove the demo's workspace and output and what builds leave; .venv stays
 	rm -rf $(DEMO_WORKSPACE) $(DEMO_OUT) build dist

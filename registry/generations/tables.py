@@ -98,6 +98,7 @@ class GenerationResultRow(Base):
     digest: Mapped[Digest]
     recorded_at: Mapped[datetime]
     log_index: Mapped[int] = mapped_column(BigInteger)
+    tenant: Mapped[TenantName | None] = mapped_column(Computed("tenant_of_result(content)", persisted=True))
     images: Mapped[int | None] = mapped_column(
         Computed("jsonb_array_length(json_of(content) -> 'images')", persisted=True)
     )

@@ -6,9 +6,10 @@ version. Territory and images are columns that the database generates from the r
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, String, cast, func, select
+from sqlalchemy import ColumnElement, Row, Select, String, cast, func, select
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
@@ -42,10 +43,9 @@ def usage(session: Session, runtime: Runtime, caller: Caller, query: UsageQuery)
         PolicyDenied: the caller may read none.
         InputError: the answer would have more than `MAX_ROWS` rows.
     """
-    attempts = select(GenerationRow.id).where(GenerationRow.tenant == caller.tenant)
+    attempts = [GenerationRow.tenant == caller.tenant, *_matching(query)]
     if (application := readable_of(runtime, caller)) is not None:
-        attempts = attempts.where(GenerationRow.application == application)
-    attempts = _matching(attempts, query)
+        attempts.append(GenerationRow.application == application)
     rows = session.execute(_counted(attempts, query.by, query).limit(MAX_ROWS + 1)).all()
     if len(rows) > MAX_ROWS:
         raise InputError(f"the usage has more than {MAX_ROWS} rows; ask for a shorter period or by less")
@@ -57,22 +57,21 @@ def usage(session: Session, runtime: Runtime, caller: Caller, query: UsageQuery)
     )
 
 
-def _matching(attempts: Select[Any], query: UsageQuery) -> Select[Any]:
+def _matching(query: UsageQuery) -> Iterator[ColumnElement[bool]]:
     if query.concept:
         named = select(GenerationVersionRow.generation_id).where(GenerationVersionRow.concept_id == query.concept)
-        attempts = attempts.where(GenerationRow.id.in_(named))
+        yield GenerationRow.id.in_(named)
     if query.application:
-        attempts = attempts.where(GenerationRow.application == query.application)
+        yield GenerationRow.application == query.application
     if query.territory:
-        attempts = attempts.where(GenerationRow.territory == query.territory)
+        yield GenerationRow.territory == query.territory
     if query.since:
-        attempts = attempts.where(GenerationRow.decided_at >= query.since)
+        yield GenerationRow.decided_at >= query.since
     if query.until:
-        attempts = attempts.where(GenerationRow.decided_at < query.until)
-    return attempts
+        yield GenerationRow.decided_at < query.until
 
 
-def _counted(attempts: Select[Any], by: tuple[UsageDimension, ...], query: UsageQuery) -> Select[Any]:
+def _counted(attempts: Sequence[ColumnElement[bool]], by: tuple[UsageDimension, ...], query: UsageQuery) -> Select[Any]:
     """Rows of the values of `by`, then the four numbers of a `UsageCount`."""
     each = _each(attempts, by, query).subquery()
     keys = [each.c[dimension.value] for dimension in by]
@@ -90,7 +89,7 @@ def _counted(attempts: Select[Any], by: tuple[UsageDimension, ...], query: Usage
     )
 
 
-def _each(attempts: Select[Any], by: tuple[UsageDimension, ...], query: UsageQuery) -> Select[Any]:
+def _each(attempts: Sequence[ColumnElement[bool]], by: tuple[UsageDimension, ...], query: UsageQuery) -> Select[Any]:
     statement = (
         select(
             *(_DIMENSIONS[dimension].label(dimension.value) for dimension in by),
@@ -100,7 +99,7 @@ def _each(attempts: Select[Any], by: tuple[UsageDimension, ...], query: UsageQue
         )
         .select_from(GenerationRow)
         .outerjoin(GenerationResultRow, GenerationResultRow.generation_id == GenerationRow.id)
-        .where(GenerationRow.id.in_(attempts))
+        .where(*attempts)
     )
     if _OF_A_CONCEPT & set(by):
         statement = statement.join(GenerationVersionRow, GenerationVersionRow.generation_id == GenerationRow.id)
