@@ -82,7 +82,7 @@ def first_of_month(moment: datetime) -> datetime:
 
 
 def rows_of(months: UsageReport) -> list[tuple[str, int, int]]:
-    """Label, images recorded, and images granted without a result so far, of each month."""
+    """Label, images recorded, and images granted beyond those, of each month."""
     return [
         (row.key[0], row.count.images_recorded, max(row.count.images_granted - row.count.images_recorded, 0))
         for row in months.rows

@@ -305,7 +305,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "accounts.denied": ("Refused", "拒否"),
     "accounts.granted": ("Images granted", "許可された画像"),
     "accounts.recorded": ("Images recorded", "記録された画像"),
-    "accounts.open": ("Granted, without a result", "許可済み・結果未記録"),
+    "accounts.open": ("Granted, not recorded", "許可済み・未記録"),
     "accounts.total": ("Total", "合計"),
     "accounts.by-version": ("By version", "バージョンごと"),
     "accounts.no-usage": ("Nothing was used in this time.", "この期間の利用はありません。"),
