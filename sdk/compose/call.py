@@ -23,7 +23,7 @@ from pathlib import Path
 from sdk.client import Client
 from sdk.compose.bar import progress_bar
 from sdk.compose.explaining import explain_composition, keep_attention
-from sdk.compose.options import check_options, check_photo, check_run, check_use, check_whole
+from sdk.compose.options import check_fee, check_options, check_photo, check_run, check_use, check_whole
 from sdk.compose.steps import (
     concept_use,
     enforce_policy,
@@ -63,6 +63,7 @@ from sdk.resolve import (
     witness_policy,
 )
 from sdk.signing.signer import load_key_file
+from sdk.spec.money import Money
 from sdk.spec.policy import Use
 from sdk.spec.sampling import MAX_STEPS, Sampling
 from sdk.verify import verify_version
@@ -96,6 +97,7 @@ def compose(
     progress: bool = False,
     preview_every: int = 0,
     explain: bool = False,
+    fee: tuple[str, str] | None = None,
     run: str | None = None,
     profile: Profile | Path | None = None,
     client: Client | None = None,
@@ -110,7 +112,8 @@ def compose(
     (left, top, right, bottom) in fractions of the canvas, or a mask; `leakage` says how much placed concepts see of
     each other. `photo` is drawn into, where `photo_mask` is white, as far as `strength` lets it change. `progress` shows
     a bar; `on_progress` is told every step, with a small preview every `preview_every` steps; `explain` keeps what each
-    image attended to (`Composition.explain`). `run` says where images are drawn: "local" or "service"; by default here,
+    image attended to (`Composition.explain`). `fee` is what is charged for the generation, such as ("JPY", "4000"): where a
+    licence has a share of it, it is stated with the result. `run` says where images are drawn: "local" or "service"; by default here,
     if the profile has a base model. `profile` is who composes; `client` replaces the connection that it describes;
     `clock` the time.
 
@@ -139,7 +142,7 @@ def compose(
     place = check_run(run, preview_every or explain)
     parent, sampling = check_photo(photo, photo_mask, strength, sampling, place)
     preview_every = check_whole("preview_every", preview_every, 0, MAX_STEPS)
-    use = check_use(purpose, territory, channel)
+    use, charged = check_use(purpose, territory, channel), check_fee(fee)
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
     if place is None and parent is None and chosen.base_model is None and chosen.trainer is not None:
         place = check_run(Run.SERVICE, preview_every or explain)
@@ -150,7 +153,7 @@ def compose(
         told = [opened.enter_context(progress_bar())] if progress else []
         watcher = Watcher((*told, *((on_progress,) if on_progress else ())), preview_every)
         composer = _composer(chosen, connection, clock, place or Run.LOCAL)
-        asked = Asked(scene=parsed, use=use, sampling=sampling, count=count, photo=parent, explain=explain)
+        asked = Asked(scene=parsed, use=use, sampling=sampling, count=count, photo=parent, explain=explain, fee=charged)
         return _compose(composer, tuple(names.values()), asked, watcher)
 
 
@@ -164,6 +167,7 @@ class Asked:
     count: int
     photo: Photo | None
     explain: bool
+    fee: Money | None
 
 
 def _compose(composer: Composer, references: tuple[str, ...], asked: Asked, watcher: Watcher) -> Composition:
@@ -204,7 +208,7 @@ def _compose(composer: Composer, references: tuple[str, ...], asked: Asked, watc
 
     watcher.tell(ComposeProgress(stage=ComposeStage.RESULT, images=count))
     attention = keep_attention(grant.id, images, attended) if asked.explain else None
-    receipt = record_result(composer, grant.id, versions, images, attention, trust)  # 7
+    receipt = record_result(composer, grant.id, versions, images, attention, asked.fee, trust)  # 7
     log.see(receipt.checkpoint.encode())
     require_live(composer, versions, trust)  # 8
     return Composition(

@@ -14,6 +14,7 @@ from sdk.generate.places import GivenPlace, parse_layout
 from sdk.generate.scene import plain_text
 from sdk.spec.canonical import validate_wire
 from sdk.spec.ids import ConceptId
+from sdk.spec.money import Money
 from sdk.spec.policy import Use
 from sdk.spec.sampling import MAX_COUNT, MAX_SEED, MAX_SIDE, MAX_STEPS, SIDE_UNIT, Sampling, Scheduler
 
@@ -21,6 +22,14 @@ from sdk.spec.sampling import MAX_COUNT, MAX_SEED, MAX_SIDE, MAX_STEPS, SIDE_UNI
 def check_use(purpose: str, territory: str, channel: str) -> Use:
     """The use that is asked for. Raises `FormatError`."""
     return validate_wire(Use, {"purpose": purpose, "territory": territory, "channel": channel}, "use")
+
+
+def check_fee(fee: tuple[str, str] | None) -> Money | None:
+    """What is charged for the generation, a currency and an amount, if that is said. Raises `FormatError`."""
+    if fee is None:
+        return None
+    currency, amount = fee
+    return validate_wire(Money, {"currency": currency, "amount": amount}, "fee")
 
 
 def check_options(

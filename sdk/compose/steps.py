@@ -47,6 +47,7 @@ from sdk.spec.explanation import GenerationAttention
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.log_entry import AuditEventType, LogReceipt
 from sdk.spec.manifest import ArtefactRole
+from sdk.spec.money import Money
 from sdk.spec.policy import PolicyPrincipal, Use
 from sdk.spec.sampling import Sampling
 from sdk.spec.statements import GenerationPredicate, encode_statement
@@ -226,14 +227,16 @@ def record_result(
     versions: Sequence[VerifiedVersion],
     images: Sequence[ComposedImage],
     attention: GenerationAttention | None,
+    fee: Money | None,
     trust: TrustRoot,
 ) -> LogReceipt:
-    """Record the digests of the images with the application's signature; return the proof that it is logged."""
+    """Record the digests of the images, and the fee if one is charged, with the application's signature; return the proof that it is logged."""
     predicate = GenerationPredicate(
         generation=generation,
         application=composer.profile.principal,
         manifests=tuple(version.digest for version in versions),
         finished_at=composer.clock(),
+        fee=fee,
     )
     subjects = {f"{index}.png": image.digest for index, image in enumerate(images)}
     listed = tuple(

@@ -51,6 +51,7 @@ from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import encode_envelope
 from sdk.spec.log_entry import AuditEventType
+from sdk.spec.money import Money
 from sdk.spec.policy import Effect, Role
 from sdk.spec.statements import GenerationPredicate, parse_predicate, parse_statement
 from sdk.verify import verify_receipt
@@ -111,6 +112,15 @@ class TestWholeWay:
         parsed = parse_statement(statement.payload, statement.payload_type)
         assert [subject.content for subject in parsed.subject] == [image.digest for image in result.images]
         assert parse_predicate(parsed, GenerationPredicate).generation == result.generation_id
+
+    def test_states_the_fee_that_is_charged_and_none_unasked(self, workshop: Workshop) -> None:
+        run(workshop)
+        run(workshop, fee=("JPY", "4000"))
+        for result, fee in zip(workshop.registry.results, (None, Money(currency="JPY", amount="4000")), strict=True):
+            parsed = parse_statement(result.statement.payload, result.statement.payload_type)
+            assert parse_predicate(parsed, GenerationPredicate).fee == fee
+        with pytest.raises(FormatError, match="fee"):
+            run(workshop, fee=("JPY", "much"))
 
     def test_the_receipt_proves_the_record(self, workshop: Workshop) -> None:
         entry = verify_receipt(run(workshop).receipt, workshop.registry.trust)
