@@ -61,3 +61,11 @@ class TestFileMap:
         named = re.findall(r"^\| `([a-z_/0-9-]+/)`", section, flags=re.MULTILINE)
         assert named
         assert [name for name in named if not (ROOT / name).is_dir()] == []
+
+
+class TestDecisions:
+    def test_each_has_a_number_of_its_own_and_says_it(self) -> None:
+        records = sorted((ROOT / "docs" / "adr").glob("*.md"))
+        numbers = [path.name[:4] for path in records]
+        assert len(set(numbers)) == len(numbers), "two decisions have one number"
+        assert [path.name for path in records if not path.read_text().startswith(f"# {path.name[:4]}. ")] == []

@@ -1,4 +1,4 @@
-"""The rendering service: drawing what applications were granted, on GPU workers. No torch here; ADR 0023.
+"""The rendering service: drawing what applications were granted, on GPU workers. No torch here; ADR 0034.
 
     lifecycle    the statuses of a render and the only ways between them
     tables       rows, erased once the application has its images
