@@ -170,7 +170,7 @@ class TestDiff:
         assert 'contains("WORLD")' in shown
         assert "case: composition: A fox granted for the whole world may be used in Japan" in shown
         assert "permit -> deny composition.territory" in shown
-        assert "1 rules differ; 1 cases are answered otherwise" in shown
+        assert "1 rules differ; 2 cases are answered otherwise" in shown
 
     def test_added_and_removed_rules(self, command: Command, proposed: Path) -> None:
         edit(proposed, "composition.minor", "composition.children")

@@ -30,7 +30,7 @@ import json, sys
 
 class NoTorch:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "diffusers", "transformers", "numpy", "safetensors"):
+        if name.partition(".")[0] in ("torch", "diffusers", "transformers", "safetensors"):
             raise ImportError(f"{name} is not installed here")
 
 sys.meta_path.insert(0, NoTorch())
