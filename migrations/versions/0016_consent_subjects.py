@@ -13,10 +13,15 @@ down_revision = "0015"
 branch_labels = None
 depends_on = None
 
-# Immutable in truth, which PostgreSQL cannot know of convert_from: nobody redefines UTF-8.
+# Immutable in truth, which PostgreSQL cannot know of convert_from: nobody redefines UTF-8. A record that a later schema
+# has sealed is no JSON, and says nothing here: it is about nobody.
 _SUBJECT_OF_RECORD = """
-CREATE FUNCTION subject_of_record(content bytea) RETURNS varchar LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT pg_catalog.convert_from(content, 'UTF8')::pg_catalog.jsonb ->> 'subject'
+CREATE FUNCTION subject_of_record(content bytea) RETURNS varchar LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    RETURN pg_catalog.convert_from(content, 'UTF8')::pg_catalog.jsonb ->> 'subject';
+EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character OR invalid_text_representation THEN
+    RETURN NULL;
+END
 $$
 """
 

@@ -13,14 +13,6 @@ down_revision = "0024"
 branch_labels = None
 depends_on = None
 
-# A sealed record says nothing to the schema of before: it is about nobody there.
-_SUBJECT_OF_RECORD = """
-CREATE OR REPLACE FUNCTION subject_of_record(content bytea) RETURNS varchar LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT CASE WHEN pg_catalog.get_byte(content, 0) = 123
-        THEN pg_catalog.convert_from(content, 'UTF8')::pg_catalog.jsonb ->> 'subject' END
-$$
-"""
-
 
 def upgrade() -> None:
     op.execute("ALTER TABLE consents ALTER COLUMN subject DROP EXPRESSION")
@@ -53,7 +45,6 @@ def downgrade() -> None:
     op.drop_table("erasures")
     op.drop_index("ix_consents_tenant_subject", table_name="consents")
     op.drop_column("consents", "subject")
-    op.execute(_SUBJECT_OF_RECORD)
     op.execute(
         "ALTER TABLE consents ADD COLUMN subject varchar GENERATED ALWAYS AS (subject_of_record(content)) STORED"
     )

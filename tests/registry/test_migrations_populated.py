@@ -29,8 +29,7 @@ def populate(steps: Steps) -> None:
 
 
 class TestPopulated:
-    # Below, migration 0016 reads personal data in SQL, which migration 0025 sealed: what is sealed stays sealed.
-    OLDEST = 17
+    OLDEST = 2
 
     def test_every_step_goes_down_and_up_again(self, postgres_server: DatabaseServer) -> None:
         with postgres_server.fresh_database() as url, make_test_registry(url) as registry:
@@ -64,3 +63,13 @@ class TestPopulated:
                 statement = "SELECT revoked_at FROM credentials WHERE principal = 'demo/shop'"
                 ((revoked_at,),) = connection.execute(statement).fetchall()
         assert revoked_at is not None
+
+    def test_what_is_sealed_is_about_nobody_in_the_schema_of_before(self, postgres_server: DatabaseServer) -> None:
+        with postgres_server.fresh_database() as url:
+            upgrade(url, "0016")
+            with psycopg.connect(url) as connection:
+                for sealed in (b"{\xff\x00 begins like JSON", b"\x9c\x01\x02", b"{'not': json", b"{}"):
+                    ((found,),) = connection.execute("SELECT subject_of_record(%b)", (sealed,)).fetchall()
+                    assert found is None
+                ((found,),) = connection.execute("SELECT subject_of_record(%b)", (b'{"subject": "s-1"}',)).fetchall()
+        assert found == "s-1"
