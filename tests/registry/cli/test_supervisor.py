@@ -94,8 +94,8 @@ class TestUp:
     def test_delivers_webhooks_with_a_key_of_its_own(self, up: Workspace) -> None:
         log = up.logs / "webhooks.log"
         assert eventually(lambda: "Starting worker" in log.read_text())
-        working = lambda: any("deliver" in child.cmdline() for child in children_of(up))  # noqa: E731
-        assert eventually(working)  # the log may tell of a database that another test killed
+        # The log may tell of a database that another test killed.
+        assert eventually(lambda: any("deliver" in child.cmdline() for child in children_of(up)))
         assert (up.root / "keys" / "webhook.pem").stat().st_mode & 0o077 == 0
 
     @pytest.mark.parametrize("start", [supervisor.up, supervisor.up_detached])
