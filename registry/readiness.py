@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from registry.db import head_revision, schema_revision
 from registry.runtime import Runtime
 from sdk.errors import ImprimaturError, ServiceUnavailable
-from sdk.signing.signer import verify_signature
+from sdk.signing.public_keys import verify_signature
 from sdk.spec.digest import Digest
 
 _PROBE: Final = b"imprimatur readiness probe\n"

@@ -24,7 +24,7 @@ from sdk.errors import ConfigurationError, ServiceError
 
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
-_KEY_ID_DOMAIN: Final = b"imprimatur key-encryption key\n"
+KEY_ID_DOMAIN: Final = b"imprimatur key-encryption key\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +49,23 @@ class KeyWrapper(Protocol):
         """
 
 
+class NamedKeyWrapper(KeyWrapper, Protocol):
+    """A `KeyWrapper` over one key-encryption key."""
+
+    @property
+    def keyid(self) -> str:
+        """The public name of the key-encryption key: what its wrapped keys carry as `wrapped_by`."""
+
+
 class AesKeyWrapper:
     """A `KeyWrapper` over 32 bytes that `read_key` gives anew each time, so that a rotation counts at once."""
 
     def __init__(self, read_key: Callable[[], bytes]) -> None:
         self._read_key = read_key
+
+    @property
+    def keyid(self) -> str:
+        return key_id(self._read_key())
 
     def wrap(self, data_key: bytes, about: bytes) -> WrappedKey:
         key = self._read_key()
@@ -64,7 +76,7 @@ class AesKeyWrapper:
         if key.wrapped_by != key_id(held):
             raise ServiceError(
                 f"a data key is wrapped by key-encryption key {key.wrapped_by[:12]}, but {key_id(held)[:12]} is here; "
-                "a database from before a rotation cannot be opened any more, a wrong key file has to be put right"
+                "run 'imprimatur registry rewrap' for the new one, or put the setting or the file right"
             )
         return unseal(key.wrapped, held, about)
 
@@ -82,7 +94,7 @@ def new_key() -> bytes:
 
 def key_id(key: bytes) -> str:
     """The public name of a key-encryption key."""
-    return hashlib.sha256(_KEY_ID_DOMAIN + key).hexdigest()
+    return hashlib.sha256(KEY_ID_DOMAIN + key).hexdigest()
 
 
 def write_key_file(path: Path) -> None:

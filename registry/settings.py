@@ -16,6 +16,7 @@ Relative paths are relative to the file. `DATABASE_URL` in the environment wins 
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -29,7 +30,7 @@ from sdk.spec.ids import TenantName
 from sdk.spec.policy import Role
 
 SHIPPED_POLICIES: Final = Path(__file__).resolve().parent.parent / "policies"
-_TEXTS: Final = frozenset({"host", "database_url", "blobs", "trusted_proxies", "witness_policy"})
+_TEXTS: Final = frozenset({"host", "database_url", "blobs", "trusted_proxies", "witness_policy", "key_encryption_key"})
 _PATHS: Final = frozenset(
     {
         "log_key",
@@ -38,7 +39,6 @@ _PATHS: Final = frozenset(
         "tuf_key",
         "decision_key",
         "webhook_key",
-        "key_encryption_key",
         "key_vault",
         "trust_root",
         "policies",
@@ -85,7 +85,7 @@ class Settings:
     status_key: Path = Path("keys/status.pem")
     webhook_key: Path = Path("keys/webhook.pem")  # made by whoever delivers first, where there is none
     decision_key: Path = Path("keys/decision.pem")
-    key_encryption_key: Path = Path("keys/key-encryption.key")  # wraps the data keys of uploads and versions
+    key_encryption_key: str = "keys/key-encryption.key"  # a file, or hv:KEY; wraps the data keys (`key_services`)
     key_vault: Path = Path("keys/vault")  # the other half of each data key; what is erased is destroyed here
     trust_root: Path = Path("trust-root.json")
     policies: Path = SHIPPED_POLICIES
@@ -123,9 +123,16 @@ def read_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     settings = replace(settings, **{name: path.parent / getattr(settings, name) for name in _PATHS})
     if "://" not in settings.blobs:
         settings = replace(settings, blobs=str((path.parent / settings.blobs).absolute()))
+    if not is_uri(settings.key_encryption_key):
+        settings = replace(settings, key_encryption_key=str(path.parent / settings.key_encryption_key))
     if settings.witness_policy:
         settings = replace(settings, witness_policy=str(path.parent / settings.witness_policy))
     return replace(settings, oidc=oidc, database_url=environ.get("DATABASE_URL") or settings.database_url)
+
+
+def is_uri(text: str) -> bool:
+    """Whether a setting names something by URI, not a file; a drive letter is no scheme."""
+    return re.match(r"[a-z][a-z0-9+.-]+:", text) is not None
 
 
 def _registry_table(path: Path) -> Mapping[str, Any]:

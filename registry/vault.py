@@ -12,11 +12,13 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
-from registry.sealing import KeyWrapper, WrappedKey, new_key, seal, unseal
+from registry.sealing import KeyWrapper, NamedKeyWrapper, WrappedKey, new_key, seal, unseal
 from sdk.errors import ConfigurationError, Erased, ServiceError, ServiceUnavailable
 
 KeyName = str
@@ -25,6 +27,9 @@ _NAME = re.compile(r"[0-9a-f]{32}")
 _VAULTED: Final = b"\x02"  # before the name of the vault's key; a key from before there was a vault is wrapped alone
 _NAME_BYTES: Final = 16
 _WRAPPED_BYTES: Final = 1 + _NAME_BYTES + 12 + 32 + 16
+_HELD: Final = b"\x01"  # before the id of the key-encryption key that wraps a half
+_NAMELESS_BYTES: Final = 12 + 32 + 16  # a half from before they said so: the row's own `wrapped_by` holds
+_KEY_ID_BYTES: Final = 32
 
 
 class KeyVault(Protocol):
@@ -79,6 +84,21 @@ class FolderKeyVault:
             path.unlink()
             _flush_folder(path.parent)
 
+    def names(self) -> Iterator[KeyName]:
+        """Every key that it holds."""
+        return (path.name for path in sorted(self._folder.glob("??/*")) if _NAME.fullmatch(path.name))
+
+    def replace(self, name: KeyName, content: bytes) -> None:
+        """Put a key in the place of one, whole: whoever reads meets the old one or the new."""
+        path = self._path(name)
+        handle, beside = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(beside).replace(path)
+        _flush_folder(path.parent)
+
     def _path(self, name: KeyName) -> Path:
         if not _NAME.fullmatch(name):
             raise ServiceError(f"no key of the vault is named {name!r}")
@@ -111,7 +131,7 @@ class VaultKeyWrapper:
     def wrap(self, data_key: bytes, about: bytes) -> WrappedKey:
         name, half = secrets.token_hex(_NAME_BYTES), new_key()
         held = self._inner.wrap(half, _about(name))
-        self._vault.put(name, held.wrapped)
+        self._vault.put(name, _encode_held(held))
         return WrappedKey(
             wrapped=_VAULTED + bytes.fromhex(name) + seal(data_key, half, about), wrapped_by=held.wrapped_by
         )
@@ -125,7 +145,7 @@ class VaultKeyWrapper:
             raise Erased(
                 f"what is sealed about {about.decode(errors='replace').splitlines()[0]} was erased: its key is destroyed"
             )
-        half = self._inner.unwrap(WrappedKey(wrapped=held, wrapped_by=key.wrapped_by), _about(name))
+        half = self._inner.unwrap(_parse_held(held, key.wrapped_by), _about(name))
         return unseal(key.wrapped[1 + _NAME_BYTES :], half, about)
 
     def destroy(self, name: KeyName) -> None:
@@ -135,6 +155,35 @@ class VaultKeyWrapper:
     def has(self, name: KeyName) -> bool:
         """Whether the vault still has its half."""
         return self._vault.get(name) is not None
+
+
+def rewrap(vault: FolderKeyVault, old: NamedKeyWrapper, new: NamedKeyWrapper) -> int:
+    """Wrap every half with `new`; returns how many were not yet. Stopped at any moment, it can be run again.
+
+    Raises:
+        ServiceError: one is wrapped by neither, or damaged; those before it are wrapped by `new`.
+    """
+    count = 0
+    for name in vault.names():
+        content = vault.get(name)
+        if content is None or (held := _parse_held(content, old.keyid)).wrapped_by == new.keyid:
+            continue
+        vault.replace(name, _encode_held(new.wrap(old.unwrap(held, _about(name)), _about(name))))
+        count += 1
+    return count
+
+
+def _encode_held(key: WrappedKey) -> bytes:
+    return _HELD + bytes.fromhex(key.wrapped_by) + key.wrapped
+
+
+def _parse_held(content: bytes, nameless_by: str) -> WrappedKey:
+    if len(content) == _NAMELESS_BYTES:
+        return WrappedKey(wrapped=content, wrapped_by=nameless_by)
+    if not content.startswith(_HELD):
+        raise ServiceError("a key of the vault is damaged; put it back from its mirror")
+    start = 1 + _KEY_ID_BYTES
+    return WrappedKey(wrapped=content[start:], wrapped_by=content[1:start].hex())
 
 
 def vault_name(wrapped: bytes) -> KeyName | None:

@@ -1,4 +1,4 @@
-"""The Typer app with `init`, `up`, `down`, `registry serve | deliver | seal | issue`, `trust` and `log fsck`. What they do is in the modules beside this one.
+"""The Typer app with `init`, `up`, `down`, `registry serve | deliver | seal | rewrap | issue`, `trust` and `log fsck`. What they do is in the modules beside this one.
 
 Loaded for every `imprimatur` command, so the service itself is imported by the command that needs it.
 """
@@ -115,6 +115,22 @@ def seal(directory: Directory) -> None:
         from registry.cli.workspace import open_workspace
     count = seal_workspace(open_workspace(directory))
     say(f"sealed {count} version{'' if count == 1 else 's'}; nothing in {directory}/blobs lies open")
+
+
+@_registry.command()
+def rewrap(
+    directory: Directory,
+    new: Annotated[
+        str,
+        typer.Argument(metavar="KEY", help="The new key-encryption key: a file, made if it is not there, or hv:KEY."),
+    ],
+) -> None:
+    """Wrap every key of the vault by another key-encryption key. The registry must be down; safe to run again."""
+    with server_extra():
+        from registry.cli.rewrap import rewrap_workspace
+        from registry.cli.workspace import open_workspace
+    count = rewrap_workspace(open_workspace(directory), new)
+    say(f'wrapped {count} keys; now set key_encryption_key = "{new}" under [registry] in imprimatur.toml')
 
 
 def _host(text: str) -> str:

@@ -10,7 +10,7 @@ from registry.distribution.repository import TufRepository
 from registry.runtime import system_clock
 from registry.settings import SHIPPED_POLICIES
 from sdk.policy.bundle import load_bundle
-from sdk.signing.signer import Ed25519Signer, Signer, generate_key_file, load_key_file
+from sdk.signing.signer import Signer, generate_key_file, load_key_file
 from sdk.signing.trust import TrustRoot
 from sdk.signing.tuf_client import POLICIES_TARGET, TRUST_ROOT_TARGET
 from sdk.spec.canonical import encode_canonical
@@ -45,7 +45,7 @@ def targets_of(workspace: Workspace, policies: Path) -> dict[str, bytes]:
     }
 
 
-def online_signer(workspace: Workspace) -> Ed25519Signer:
+def online_signer(workspace: Workspace) -> Signer:
     """The key of snapshot and timestamp, made if a workspace from before has none."""
     path = workspace.key("tuf-online")
     return load_key_file(path) if path.exists() else generate_key_file(path)

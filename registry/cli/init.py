@@ -149,7 +149,7 @@ def _settings(workspace: Workspace, database_url: str) -> Settings:
         tuf=workspace.tuf,
         tuf_key=workspace.key("tuf-online"),
         decision_key=workspace.key("decision"),
-        key_encryption_key=workspace.key_encryption_key,
+        key_encryption_key=str(workspace.key_encryption_key),
         key_vault=workspace.key_vault,
         trust_root=workspace.trust_root,
     )

@@ -7,6 +7,7 @@ on all tenants, as the database's owner.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from sqlalchemy import LargeBinary, select, text, type_coerce
 from sqlalchemy.orm import Session
@@ -20,6 +21,7 @@ from registry.consent.tables import ConsentRow
 from registry.personal import is_sealed, seal_record, sealed_by
 from registry.runtime import Runtime
 from registry.sealing import write_key_file
+from registry.settings import is_uri
 from registry.vault import vault_name
 from registry.versions import sealed
 from registry.versions.tables import VersionKeyRow, VersionRow
@@ -37,14 +39,15 @@ def seal_workspace(workspace: Workspace) -> int:
     """
     with database_alone(workspace):
         settings = workspace_settings(workspace)
-        made = not settings.key_encryption_key.exists()
+        key = settings.key_encryption_key
+        made = not is_uri(key) and not Path(key).exists()
         if made:
-            write_key_file(settings.key_encryption_key)
+            write_key_file(Path(key))
         with open_runtime(settings) as runtime:
             if made and _has_wrapped_keys(runtime):
-                settings.key_encryption_key.unlink()
+                Path(key).unlink()
                 raise ConfigurationError(
-                    f"data keys are wrapped already, so {settings.key_encryption_key} is lost; put it back from its backup"
+                    f"data keys are wrapped already, so {key} is lost; put it back from its backup"
                 )
             return seal_what_lies_open(runtime)
 

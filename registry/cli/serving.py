@@ -21,11 +21,11 @@ from registry.db import head_revision, libpq_url, make_engine, schema_revision
 from registry.distribution.repository import FreshRepository, TufRepository
 from registry.erasure import service as erasure
 from registry.issuance import issue_credential, log_what_is_in_force
+from registry.key_services import open_key_wrapper
 from registry.log.query import opened_origin
 from registry.log.witnesses import kept_cosigned
 from registry.oidc import OidcVerifier, fetch_over_https
 from registry.runtime import APP_ROLE, Runtime, system_clock
-from registry.sealing import file_key_wrapper
 from registry.settings import Settings, read_settings
 from registry.stamps import PostgresStamps
 from registry.storage import open_blob_store
@@ -128,7 +128,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             sessions=sessionmaker(engine, expire_on_commit=False),
             blobs=open_blob_store(settings.blobs),
             key_wrapper=VaultKeyWrapper(
-                file_key_wrapper(settings.key_encryption_key), FolderKeyVault(settings.key_vault)
+                open_key_wrapper(settings.key_encryption_key), FolderKeyVault(settings.key_vault)
             ),
             log_signer=load_key_file(settings.log_key),
             status_signer=_signer_of(TrustRole.STATUS, settings.status_key),

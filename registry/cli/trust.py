@@ -23,7 +23,8 @@ from registry.distribution.repository import TufRepository
 from registry.runtime import system_clock
 from registry.settings import read_settings
 from sdk.errors import ConfigurationError, Conflict, InputError
-from sdk.signing.signer import Ed25519Signer, Signer, generate_key_file, key_id, load_key_file
+from sdk.signing.public_keys import key_id
+from sdk.signing.signer import Signer, generate_key_file, load_key_file
 from sdk.signing.trust import (
     TrustedKey,
     TrustRole,
@@ -110,7 +111,7 @@ def revoke_key(workspace: Workspace, key: str, last_entry: int | None, root_keys
 def add_key(
     workspace: Workspace, public_key: bytes, role: TrustRole, holder: PrincipalId, root_keys: Sequence[Path] = ()
 ) -> TrustRoot:
-    """Trust `holder` with `public_key` (32 raw bytes) for `role`. Raises `Conflict` for a key that is known already."""
+    """Trust `holder` with `public_key` (raw bytes) for `role`. Raises `Conflict` for a key that is known already."""
     before = _trusted(workspace)
     if key_id(public_key) in before.keys:
         raise Conflict(
@@ -185,7 +186,7 @@ def _sign_next(
     return after
 
 
-def _root_signers(workspace: Workspace, root: TrustRoot, paths: Sequence[Path]) -> list[Ed25519Signer]:
+def _root_signers(workspace: Workspace, root: TrustRoot, paths: Sequence[Path]) -> list[Signer]:
     """The root keys at `paths`, or the one in the workspace; as many as the threshold asks for."""
     signers = [load_key_file(path) for path in paths or [workspace.key("root")]]
     for signer in signers:
@@ -233,7 +234,7 @@ def _newest_entry(workspace: Workspace, trust: TrustRoot) -> int:
     return verify_checkpoint(note, trust).tree_size - 1
 
 
-def _key_of(workspace: Workspace, name: str) -> Ed25519Signer:
+def _key_of(workspace: Workspace, name: str) -> Signer:
     path = workspace.key(name)
     return load_key_file(path) if path.exists() else generate_key_file(path)
 

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from registry.cli.options import Directory, say, server_extra
-from sdk.signing.signer import encode_public_key, generate_key_file, load_public_key
+from sdk.signing.public_keys import encode_public_key, load_public_key
+from sdk.signing.remote import import_key as import_remote_key
+from sdk.signing.signer import generate_key_file
 from sdk.signing.trust import TrustRole
 from sdk.spec.ids import PrincipalId
 
@@ -84,10 +86,24 @@ def make_key(
     say(f"key {signer.keyid[:16]}: {path} stays with its holder, {public} goes to who keeps the trust root")
 
 
+@trust.command("import-key")
+def import_key(
+    uri: Annotated[
+        str, typer.Argument(help="Where the key is kept: hv:, awskms:, gcpkms:, azurekms: or hsm:.", metavar="URI")
+    ],
+    path: Annotated[Path, typer.Argument(help="Where its key file goes; it is for 'add-key' as well.")],
+) -> None:
+    """Use a signing key that a key service or hardware module keeps: write a key file that names it."""
+    signer = import_remote_key(uri, path)
+    say(f"key {signer.keyid[:16]}: {path} names {signer.uri} and holds its public key, which is for 'add-key'")
+
+
 @trust.command("add-key")
 def add_key(
     directory: Directory,
-    public: Annotated[Path, typer.Argument(help="The public key, as 'make-key' wrote it.", metavar="PATH.pub")],
+    public: Annotated[
+        Path, typer.Argument(help="The public key, as 'make-key' or 'import-key' wrote it.", metavar="PATH.pub")
+    ],
     role: Annotated[TrustRole, typer.Option(help="What it signs.")],
     holder: Annotated[str, typer.Option(help="Whose it is, such as demo/aiko.")],
     root_key: RootKey = None,

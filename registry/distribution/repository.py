@@ -28,6 +28,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from sdk.errors import ConfigurationError
+from sdk.signing.remote import sslib_key
 from sdk.signing.signer import Signer
 
 SNAPSHOT_LIFE: Final = timedelta(days=7)
@@ -41,7 +42,7 @@ class TufSigner(SslibSigner):
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
-        self._public_key = SSlibKey(signer.keyid, "ed25519", "ed25519", {"public": signer.public_key.hex()})
+        self._public_key = sslib_key(signer.public_key)
 
     @property
     def public_key(self) -> SSlibKey:

@@ -1,6 +1,8 @@
 """Keys and who is trusted with them.
 
-signer   the Signer port, Ed25519 key files, DSSE signing
+public_keys   raw keys, their ids and PEM form, verification
+remote   keys that are kept elsewhere: key services, Vault, PKCS#11
+signer   the Signer port, key files, DSSE signing
 trust    the trust root: roles, thresholds, expiry; signed checkpoints
 status   status lists as JWTs
 tuf_client   what a registry distributes over TUF, by ngclient

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from sdk.errors import FormatError, ProofInvalid, SignatureInvalid, ThresholdNotMet
-from sdk.signing.signer import Signer, verify_signature
+from sdk.signing.public_keys import verify_signature
+from sdk.signing.signer import Signer
 from sdk.signing.trust import TrustRole, TrustRoot
 from sdk.spec.log_checkpoint import (
     LogCheckpoint,

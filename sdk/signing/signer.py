@@ -1,22 +1,23 @@
 """Signing: the `Signer` port, the Ed25519 file signer, DSSE signing and verification.
 
-Keys are PEM files (PKCS#8 private, SubjectPublicKeyInfo public). A key id is the lower-case hex SHA-256 of the
-32 raw public-key bytes. Which keys count for what is `sdk.signing.trust`.
+A key file holds a private key (PEM, PKCS#8), or says where the key is kept (`sdk.signing.remote`). Public keys are
+`sdk.signing.public_keys`; which keys count for what is `sdk.signing.trust`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sdk.errors import ConfigurationError, SignatureInvalid
+from sdk.signing.public_keys import key_id, verify_signature
+from sdk.signing.remote import parse_key_reference
 from sdk.spec.envelope import PAYLOAD_TYPE_IN_TOTO, Envelope, Signature, pae
 
 
@@ -28,10 +29,10 @@ class Signer(Protocol):
 
     @property
     def public_key(self) -> bytes:
-        """32 raw bytes."""
+        """Raw bytes, of one of the two kinds of `sdk.signing.public_keys`."""
 
     def sign(self, content: bytes) -> bytes:
-        """A 64-byte Ed25519 signature."""
+        """A signature that `verify_signature` accepts."""
 
 
 class Ed25519Signer:
@@ -44,11 +45,6 @@ class Ed25519Signer:
 
     def sign(self, content: bytes) -> bytes:
         return self._private_key.sign(content)
-
-
-def key_id(public_key: bytes) -> str:
-    """The key id of 32 raw Ed25519 public-key bytes."""
-    return hashlib.sha256(public_key).hexdigest()
 
 
 def generate_key_file(path: Path) -> Ed25519Signer:
@@ -66,12 +62,16 @@ def generate_key_file(path: Path) -> Ed25519Signer:
     return Ed25519Signer(private_key)
 
 
-def load_key_file(path: Path) -> Ed25519Signer:
-    """Read a signing key. Raises `ConfigurationError` naming the path and the mend."""
+def load_key_file(path: Path) -> Signer:
+    """The signer of a key file. Raises `ConfigurationError` naming the path and the mend."""
     try:
-        private_key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        content = path.read_bytes()
     except OSError as exc:
         raise ConfigurationError(f"no signing key can be read at {path}: {exc.strerror}") from exc
+    if not content.startswith(b"-----BEGIN"):
+        return parse_key_reference(content, str(path))
+    try:
+        private_key = serialization.load_pem_private_key(content, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as exc:  # TypeError: it is encrypted
         raise ConfigurationError(f"{path} is not an unencrypted PEM private key") from exc
     if not isinstance(private_key, Ed25519PrivateKey):
@@ -79,38 +79,10 @@ def load_key_file(path: Path) -> Ed25519Signer:
     return Ed25519Signer(private_key)
 
 
-def encode_public_key(public_key: bytes) -> bytes:
-    """32 raw public-key bytes as PEM."""
-    key = Ed25519PublicKey.from_public_bytes(public_key)
-    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def load_public_key(path: Path) -> bytes:
-    """The 32 raw bytes of the Ed25519 public key in the PEM file at `path`. Raises `ConfigurationError`."""
-    try:
-        key = serialization.load_pem_public_key(path.read_bytes())
-    except OSError as exc:
-        raise ConfigurationError(f"no public key can be read at {path}: {exc.strerror}") from exc
-    except (ValueError, UnsupportedAlgorithm) as exc:
-        raise ConfigurationError(f"{path} is not a PEM public key") from exc
-    if not isinstance(key, Ed25519PublicKey):
-        raise ConfigurationError(f"{path} holds no Ed25519 public key")
-    return key.public_bytes_raw()
-
-
 def sign_envelope(payload: bytes, signer: Signer, *, payload_type: str = PAYLOAD_TYPE_IN_TOTO) -> Envelope:
     """Sign `payload` as a DSSE envelope with one signature."""
     signature = Signature(keyid=signer.keyid, sig=signer.sign(pae(payload_type, payload)))
     return Envelope(payload=payload, payload_type=payload_type, signatures=(signature,))
-
-
-def verify_signature(public_key: bytes, signature: bytes, content: bytes) -> bool:
-    """Whether `signature` over `content` is by `public_key` (raw bytes). The one place that returns a flag."""
-    try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, content)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
 
 
 def verified_keyids(envelope: Envelope, keys: Mapping[str, bytes]) -> frozenset[str]:

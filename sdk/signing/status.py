@@ -11,7 +11,8 @@ import binascii
 from typing import Final, Literal
 
 from sdk.errors import FormatError, SignatureInvalid
-from sdk.signing.signer import Signer, verify_signature
+from sdk.signing.public_keys import verify_signature
+from sdk.signing.signer import Signer
 from sdk.signing.trust import TrustRole, TrustRoot
 from sdk.spec.canonical import WireModel, encode_canonical, parse_wire
 from sdk.spec.status_list import StatusList, StatusListCredential, read_credential

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 
 from sdk.errors import FormatError, ProofInvalid, SignatureInvalid, ThresholdNotMet, TrustRootInvalid
-from sdk.signing.signer import Signer, key_id, sign_envelope, verified_keyids, verify_signature
+from sdk.signing.public_keys import is_ed25519, key_id, parse_public_key, verify_signature
+from sdk.signing.signer import Signer, sign_envelope, verified_keyids
 from sdk.spec.canonical import WireModel, encode_canonical, parse_wire
 from sdk.spec.envelope import Base64Bytes, Envelope
 from sdk.spec.ids import PrincipalId
@@ -49,13 +50,24 @@ class TrustRole(StrEnum):
     DECISION = "decision"  # the registry on what it permits: compose grants, the policies in force
 
 
+ED25519_ROLES: Final = frozenset({TrustRole.LOG, TrustRole.STATUS, TrustRole.TRAINING})
+"""Checkpoints and status lists have Ed25519 in their formats; a training job that goes on signs the same bytes again."""
+
+
 class TrustedKey(WireModel):
-    """A verification key and whose it is."""
+    """A verification key, raw bytes of one of the two kinds of `sdk.signing.public_keys`, and whose it is."""
 
     public_key: Base64Bytes
     role: TrustRole
     holder: PrincipalId
     last_entry: int | None = Field(default=None, ge=-1)  # of the log, that it counts for; none: it is not revoked
+
+    @model_validator(mode="after")
+    def _is_a_key_for_its_role(self) -> TrustedKey:
+        parse_public_key(self.public_key)
+        if self.role in ED25519_ROLES and not is_ed25519(self.public_key):
+            raise ValueError(f"a {self.role.value} key must be Ed25519")
+        return self
 
     def counts_at(self, entry: int | None) -> bool:
         """Whether it counts for what entry `entry` of the log holds; with none, for what is signed now."""

@@ -21,7 +21,8 @@ from registry.cli.workspace import Address, Workspace
 from registry.settings import SHIPPED_POLICIES, Settings
 from sdk.errors import ConfigurationError, Conflict, InputError, NotFound, TrustRootInvalid
 from sdk.policy.bundle import load_bundle
-from sdk.signing.signer import encode_public_key, generate_key_file, load_key_file
+from sdk.signing.public_keys import encode_public_key
+from sdk.signing.signer import generate_key_file, load_key_file
 from sdk.signing.trust import TrustRole, TrustRoot, verify_trust_root
 from sdk.signing.tuf_client import POLICIES_TARGET, TRUST_ROOT_TARGET, fetch_target
 from sdk.spec.api import PolicyBundleView
@@ -50,7 +51,7 @@ def settings_of(workspace: Workspace) -> Settings:
         log_key=workspace.key("log"),
         status_key=workspace.key("status"),
         decision_key=workspace.key("decision"),
-        key_encryption_key=workspace.key_encryption_key,
+        key_encryption_key=str(workspace.key_encryption_key),
         trust_root=workspace.trust_root,
     )
 

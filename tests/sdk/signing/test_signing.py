@@ -21,14 +21,13 @@ from sdk.errors import (
     ThresholdNotMet,
     TrustRootInvalid,
 )
+from sdk.signing.public_keys import key_id, verify_signature
 from sdk.signing.signer import (
     generate_key_file,
-    key_id,
     load_key_file,
     require_signer,
     sign_envelope,
     verified_keyids,
-    verify_signature,
 )
 from sdk.signing.trust import (
     TrustedKey,
