@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from sdk.credentials.mark import encode_png
-from sdk.generate.pipeline import LoadedPipeline, Watch, generate_images, load_pipeline
+from sdk.generate.drawing import Watch, generate_images
+from sdk.generate.pipeline import LoadedPipeline, load_pipeline
 from sdk.generate.tokens import parse_token
 from trainer.jobs.runtime import Runtime
 from trainer.rendering.loop import serve_renders
@@ -34,7 +35,7 @@ def run(runtime: Runtime) -> None:
 def draw_with(loaded: LoadedPipeline) -> Draw:
     """Draw by this pipeline, exactly as an application with the same base model draws."""
 
-    def draw(order: RenderOrder, *, on_step: Callable[[int, int], None]) -> Iterator[bytes]:
+    def draw(order: RenderOrder, *, on_step: Callable[[range, int], None]) -> Iterator[bytes]:
         tokens = {
             concept: parse_token(content, order.manifests[concept].embedding, concept)
             for concept, content in order.embeddings.items()

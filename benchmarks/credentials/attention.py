@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from sdk.generate.pipeline import Watch, generate_images, load_pipeline
+from sdk.generate.drawing import Watch, generate_images
+from sdk.generate.pipeline import load_pipeline
 from sdk.generate.scene import parse_scene
 from sdk.generate.tokens import LearnedToken
 from sdk.spec.ids import ConceptId

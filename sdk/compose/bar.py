@@ -18,7 +18,7 @@ def progress_bar(console: Console | None = None) -> Iterator[OnProgress]:
         bar = progress.add_task("resolve", total=None)
 
         def show(at: ComposeProgress) -> None:
-            done = at.image * at.steps + at.step + 1 if at.steps else 0
-            progress.update(bar, description=at.stage.value, total=at.images * at.steps or None, completed=done)
+            if at.preview is None:
+                progress.update(bar, description=at.stage.value, total=1.0 if at.steps else None, completed=at.done)
 
         yield show

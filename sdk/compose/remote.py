@@ -76,7 +76,12 @@ def _wait(client: Client, view: RenderView, watcher: Watcher, sleep: Callable[[f
         waited = 0 if view != seen else waited + 1
         watcher.tell(
             ComposeProgress(
-                stage=ComposeStage.GENERATE, image=view.image, images=view.images, step=view.step, steps=view.steps
+                stage=ComposeStage.GENERATE,
+                image=view.image,
+                together=view.together,
+                images=view.images,
+                step=view.step,
+                steps=view.steps,
             )
         )
     return view

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,9 @@ from sdk.credentials.mark import (
 from sdk.credentials.watermark import embed, new_watermark_id
 from sdk.errors import BackboneError, VerificationError
 from sdk.generate.base_model import base_model_digest
+from sdk.generate.drawing import OnAttention, Watch, generate_images
 from sdk.generate.photo import Photo
-from sdk.generate.pipeline import OnAttention, Watch, generate_images, load_pipeline
+from sdk.generate.pipeline import load_pipeline
 from sdk.generate.scene import Scene
 from sdk.generate.tokens import LearnedToken, parse_token
 from sdk.policy.bundle import parse_bundle
@@ -151,19 +153,13 @@ def generate_pictures(
         return draw_remotely(composer.client, opened, versions, scene, sampling, count, watcher)
     tokens = {version.bundle.concept: _fetch_token(composer.client, opened.id, version) for version in versions}
 
-    def report(image: int, step: int, preview: Image | None = None) -> None:
-        watcher.tell(
-            ComposeProgress(
-                stage=ComposeStage.GENERATE,
-                image=image,
-                images=count,
-                step=step,
-                steps=sampling.steps,
-                preview=preview,
-            )
-        )
-
-    watch = Watch(on_step=report, on_preview=report, preview_every=watcher.preview_every, on_attention=on_attention)
+    at = ComposeProgress(stage=ComposeStage.GENERATE, images=count, steps=sampling.steps)
+    watch = Watch(
+        on_step=lambda images, step: watcher.tell(replace(at, image=images.start, together=len(images), step=step)),
+        on_preview=lambda image, step, preview: watcher.tell(replace(at, image=image, step=step, preview=preview)),
+        preview_every=watcher.preview_every,
+        on_attention=on_attention,
+    )
     loaded = load_pipeline(composer.base_model)
     return list(generate_images(loaded, scene, tokens, sampling, count=count, watch=watch, photo=photo))
 

@@ -50,15 +50,23 @@ class ComposeStage(StrEnum):
 class ComposeProgress:
     """How far a compose call is; `image` and `step` count from 0 and only while generating.
 
-    `preview` is how the picture looks so far, an eighth of its size: nothing that was recorded, and no result.
+    `together` images, from `image` on, are at the same `step`: they are drawn at once. `preview` is how the one `image`
+    looks so far, an eighth of its size: nothing that was recorded, and no result.
     """
 
     stage: ComposeStage
     image: int = 0
+    together: int = 1
     images: int = 0
     step: int = 0
     steps: int = 0
     preview: Image | None = None
+
+    @property
+    def done(self) -> float:
+        """How much of the drawing is done, between 0 and 1."""
+        whole = self.images * self.steps
+        return (self.image * self.steps + (self.step + 1) * self.together) / whole if whole else 0.0
 
 
 OnProgress = Callable[[ComposeProgress], None]

@@ -9,5 +9,6 @@ photo        a photo that is drawn into, as people give it; no torch
 layout       regional prompts in cross-attention, and less attention between places
 schedulers   diffusers' schedulers by name
 editing      drawing into a photo: image to image, inpainting
-pipeline     loading a base model once, generating under a seed
+pipeline     loading a base model once
+drawing      generating under seeds, in batches
 """

@@ -32,7 +32,7 @@ Owners = Sequence[ConceptId | None]
 
 @dataclass(frozen=True, kw_only=True)
 class AttendedPrompts:
-    """The conditioned prompts of one forward pass, which are the last of its batch: one, or one for each region."""
+    """The conditioned prompts of a picture: one, or one for each region."""
 
     owners: tuple[Owners, ...]
     weights: Callable[[int], Tensor] | None = None  # of a layer of so many places, [regions, places, 1]; none for one
@@ -49,16 +49,16 @@ class AttentionMap:
 
 @dataclass
 class AttentionRecorder:
-    """Attention of one picture, added up over the passes made since `start`."""
+    """Attention of pictures that are drawn together, added up over all passes.
+
+    Of each batch the last ones are read: of every picture, one after another, each of its prompts.
+    """
 
     prompts: AttendedPrompts
     latent: tuple[int, int]
-    sums: dict[tuple[int, int], Tensor] = field(default_factory=dict)  # of a grid: [labels, rows, columns]
+    pictures: int = 1
+    sums: dict[tuple[int, int], Tensor] = field(default_factory=dict)  # of a grid: [pictures, labels, rows, columns]
     _owned_columns: Tensor | None = None
-
-    def start(self) -> None:
-        """Forget what was recorded: another picture begins."""
-        self.sums.clear()
 
     @property
     def labels(self) -> tuple[ConceptId | None, ...]:
@@ -66,30 +66,29 @@ class AttentionRecorder:
 
     def add(self, heads: int, query: Tensor, key: Tensor) -> None:
         """Add one layer's attention; `query` [B, N, H * d] and `key` [B, L, H * d] as the layer computed them."""
-
         regions, places = len(self.prompts.owners), query.shape[1]
-        grid = latent_grid(self.latent, places)
-        asked, known = (flat[-regions:].unflatten(-1, (heads, -1)).transpose(1, 2) for flat in (query, key))
+        grid, read = latent_grid(self.latent, places), self.pictures * regions
+        asked, known = (flat[-read:].unflatten(-1, (heads, -1)).transpose(1, 2) for flat in (query, key))
         scores = asked @ known.transpose(-1, -2) / math.sqrt(asked.shape[-1])
-        attention = scores.float().softmax(dim=-1).mean(dim=1)  # [regions, N, L]
+        attention = scores.float().softmax(dim=-1).mean(dim=1).unflatten(0, (-1, regions))  # [pictures, regions, N, L]
         if self.prompts.weights is not None:
             attention = attention * self.prompts.weights(places).to(attention)
-        owned = self._owned(attention)
-        paid = (attention @ owned).sum(0).T.unflatten(-1, grid)  # [labels, rows, columns]
+        paid = (attention @ self._owned(attention)).sum(1)  # [pictures, N, labels]
+        paid = paid.transpose(1, 2).unflatten(-1, grid)
         self.sums[grid] = self.sums[grid] + paid if grid in self.sums else paid
 
     def _owned(self, attention: Tensor) -> Tensor:
         """Which columns of each region's prompt are each label's, as ones [regions, L, labels]."""
         if self._owned_columns is None:
-            owned = attention.new_zeros(len(attention), attention.shape[-1], len(self.labels))
+            owned = attention.new_zeros(len(self.prompts.owners), attention.shape[-1], len(self.labels))
             for region, owners in enumerate(self.prompts.owners):
                 for column, owner in enumerate(owners, 1):
                     owned[region, column, self.labels.index(owner)] = 1
             self._owned_columns = owned
         return self._owned_columns
 
-    def maps(self) -> tuple[AttentionMap, ...]:
-        """The maps of the picture, concepts first, in the order of the scene.
+    def maps(self) -> tuple[tuple[AttentionMap, ...], ...]:
+        """The maps of every picture, concepts first, in the order of the scene.
 
         Raises:
             BackboneError: nothing was recorded.
@@ -100,22 +99,26 @@ class AttentionRecorder:
         if not self.sums:
             raise BackboneError("the base model has no cross-attention that was read; it cannot say where a concept is")
         finest = max(self.sums, key=math.prod)
-        grids = [interpolate(each[None], finest, mode="bilinear")[0] for each in self.sums.values()]
-        paid = torch.stack(grids).sum(0).cpu()  # [labels, rows, columns]
-        cells = paid / paid.sum(0, keepdim=True)
-        shares = cells.mean(dim=(1, 2))
-        found = zip(self.labels, shares.tolist(), cells, strict=True)
+        grids = [interpolate(each, finest, mode="bilinear") for each in self.sums.values()]
+        paid = torch.stack(grids).sum(0).cpu()  # [pictures, labels, rows, columns]
+        return tuple(self._maps_of(each) for each in paid / paid.sum(1, keepdim=True))
+
+    def _maps_of(self, cells: Tensor) -> tuple[AttentionMap, ...]:
+        """`cells` [labels, rows, columns] of one picture."""
+        found = zip(self.labels, cells.mean(dim=(1, 2)).tolist(), cells, strict=True)
         maps = [AttentionMap(concept=label, share=share, cells=held) for label, share, held in found]
         return tuple(sorted(maps, key=lambda each: each.concept is None))
 
 
 @contextmanager
-def recorded_attention(unet: Any, prompts: AttendedPrompts, latent: tuple[int, int]) -> Iterator[AttentionRecorder]:
+def recorded_attention(
+    unet: Any, prompts: AttendedPrompts, latent: tuple[int, int], *, pictures: int = 1
+) -> Iterator[AttentionRecorder]:
     """While open, every pass of `unet` adds its attention to the recorder. The hooks are removed on leaving, always.
 
-    `latent` is (rows, columns) of the latent picture.
+    `latent` is (rows, columns) of the latent picture; so many `pictures` are drawn together.
     """
-    recorder = AttentionRecorder(prompts=prompts, latent=latent)
+    recorder = AttentionRecorder(prompts=prompts, latent=latent, pictures=pictures)
     handles = []
     try:
         for name, module in unet.named_modules():

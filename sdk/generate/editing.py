@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def drawing_into(pipeline: Any, photo: Photo, steps: int) -> Callable[..., Any]:
-    """What to call in the place of `pipeline`, without its width and height, to draw into `photo`.
+def drawing_into(pipeline: Any, photo: Photo, steps: int, pictures: int) -> Callable[..., Any]:
+    """What to call in the place of `pipeline`, without its width and height, to draw `pictures` into `photo`.
 
     Raises:
         InputError: so little of the photo is to change that not one of the `steps` would be taken.
@@ -36,10 +36,11 @@ def drawing_into(pipeline: Any, photo: Photo, steps: int) -> Callable[..., Any]:
         parts["requires_safety_checker"] = False
     editor = cls(**parts)
     editor.set_progress_bar_config(disable=True)
-    given: dict[str, Any] = {"image": photo.picture, "strength": photo.strength}
+    # One copy for each picture: of a single one, the inpainting pipeline would encode by the first generator alone.
+    given: dict[str, Any] = {"image": [photo.picture] * pictures, "strength": photo.strength}
     if photo.mask:
         width, height = photo.picture.size
-        given |= {"mask_image": photo.mask, "width": width, "height": height}
+        given |= {"mask_image": [photo.mask] * pictures, "width": width, "height": height}
     return partial(editor, **given)
 
 

@@ -11,6 +11,7 @@ Importing this module needs no torch.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,16 +76,19 @@ def _overlap(first: float, last: float, cells: int) -> Tensor:
 
 
 @contextmanager
-def coupled_regions(unet: Any, prompts: Tensor, layout: Layout, latent: tuple[int, int]) -> Iterator[None]:
-    """While open, the conditioned half of a batch of `unet` attends to `prompts` [1 + places, L, D] by region.
+def coupled_regions(
+    unet: Any, prompts: Tensor, layout: Layout, latent: tuple[int, int], *, pictures: int = 1
+) -> Iterator[None]:
+    """While open, the last `pictures` of each batch of `unet` attend to `prompts` [1 + places, L, D] by region.
 
-    `latent` is (rows, columns) of the latent picture. The layers are as before on leaving, always.
+    Those are the conditioned ones. `latent` is (rows, columns) of the latent picture. The layers are as before on
+    leaving, always.
     """
     weights = latent_weights(layout, latent)
     before = dict(unet.attn_processors)
     unet.set_attn_processor(
         {
-            name: _Coupled(processor, prompts, weights) if name.endswith(_CROSS_ATTENTION) else processor
+            name: _Coupled(processor, prompts, weights, pictures) if name.endswith(_CROSS_ATTENTION) else processor
             for name, processor in before.items()
         }
     )
@@ -102,6 +106,7 @@ def separated_regions(unet: Any, layout: Layout, latent: tuple[int, int], leakag
     cells that places share, are seen as before.
     """
 
+    @functools.cache
     def bias(cells: int) -> Tensor | None:
         if cells > MAX_SEPARATED_CELLS:
             return None
@@ -155,6 +160,7 @@ class _Separated:
 def latent_weights(layout: Layout, latent: tuple[int, int]) -> Callable[[int], Tensor]:
     """The regions' weights in a layer of so many cells [1 + places, cells, 1]; `latent` is (rows, columns)."""
 
+    @functools.cache
     def weights(cells: int) -> Tensor:
         return region_weights(layout, *latent_grid(latent, cells)).reshape(len(layout) + 1, cells, 1)
 
@@ -164,8 +170,8 @@ def latent_weights(layout: Layout, latent: tuple[int, int]) -> Callable[[int], T
 class _Coupled:
     """A cross-attention processor that blends the answers to every region's prompt."""
 
-    def __init__(self, inner: Any, prompts: Tensor, weights: Callable[[int], Tensor]) -> None:
-        self._inner, self._prompts, self._weights = inner, prompts, weights
+    def __init__(self, inner: Any, prompts: Tensor, weights: Callable[[int], Tensor], pictures: int) -> None:
+        self._inner, self._prompts, self._weights, self._pictures = inner, prompts, weights, pictures
 
     def __call__(
         self,
@@ -175,19 +181,20 @@ class _Coupled:
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
     ) -> Tensor:
-        """`hidden_states` [B, N, C]; the last of the batch is the conditioned one, before it the negative prompt's."""
+        """`hidden_states` [B, N, C]; the last P of the batch are the conditioned ones, before them the negative prompt's."""
         import torch
 
         if encoder_hidden_states is None:
             raise BackboneError("a cross-attention layer of the base model has no prompt to attend to")
         prompts = self._prompts.to(encoder_hidden_states)  # [R, L, D]
-        regions = len(prompts)
-        picture = torch.cat([hidden_states[:-1], hidden_states[-1:].expand(regions, -1, -1)])  # [B - 1 + R, N, C]
-        text = torch.cat([encoder_hidden_states[:-1], prompts])
+        regions, others = len(prompts), len(hidden_states) - self._pictures
+        by_region = hidden_states[others:].repeat_interleave(regions, dim=0)  # [P * R, N, C]
+        picture = torch.cat([hidden_states[:others], by_region])
+        text = torch.cat([encoder_hidden_states[:others], prompts.repeat(self._pictures, 1, 1)])
         answers = self._inner(attn, picture, text, attention_mask, temb)
         weights = self._weights(hidden_states.shape[1]).to(answers)  # [R, N, 1]
-        blended = (answers[-regions:] * weights).sum(0, keepdim=True)
-        return torch.cat([answers[:-regions], blended])
+        blended = (answers[others:].unflatten(0, (-1, regions)) * weights).sum(1)  # [P, N, C]
+        return torch.cat([answers[:others], blended])
 
 
 def latent_grid(latent: tuple[int, int], cells: int) -> tuple[int, int]:

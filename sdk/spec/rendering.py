@@ -62,9 +62,10 @@ class RenderFault(WireModel):
 class RenderView(WireModel):
     generation: RecordId
     status: RenderStatus
-    image: int = 0  # being drawn, from 0
-    images: int  # to be drawn
-    step: int = 0  # of that image, from 0
+    image: int = 0  # the first of those being drawn, from 0
+    together: int = 1  # how many are drawn at once
+    images: int  # to be drawn in all
+    step: int = 0  # of those being drawn, from 0
     steps: int
     error: RenderFault | None = None
     created_at: AwareDatetime

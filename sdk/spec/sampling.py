@@ -71,7 +71,8 @@ class PhotoEdit(WireModel):
 
 
 class Sampling(WireModel):
-    """How images are drawn: all numbers of it, so that the same values give the same pixels.
+    """How images are drawn: all numbers of it, so that the same values, and as many images, give the same
+    pixels on one machine.
 
     Image i is drawn under `seeds[i]`, or, without `seeds`, under `seed + i`.
     """

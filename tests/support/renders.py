@@ -39,10 +39,10 @@ SCENE = "a photo of {hero}"
 USE = {"purpose": "advertising", "territory": "JP", "channel": "web"}
 
 
-def paint(order: RenderOrder, *, on_step: Callable[[int, int], None]) -> Iterator[bytes]:
+def paint(order: RenderOrder, *, on_step: Callable[[range, int], None]) -> Iterator[bytes]:
     """A `Draw` without torch: plain colours that depend on what was ordered."""
     for image in range(order.count):
-        on_step(image, 0)
+        on_step(range(image, image + 1), 0)
         seed = order.sampling.seed_of(image)
         content = io.BytesIO()
         Image.new("RGB", order.sampling.size or (32, 32), (seed % 256, len(order.embeddings), image)).save(

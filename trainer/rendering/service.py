@@ -77,7 +77,7 @@ def claim(session: Session, generation: RecordId) -> Attempt | None:
     if row is None or row.status not in (RenderStatus.QUEUED, RenderStatus.RUNNING) or row.request is None:
         return None
     session.execute(delete(RenderImageRow).where(RenderImageRow.generation == row.generation))
-    _move(session, row, RenderEvent.CLAIM, attempt=row.attempt + 1, image=0, step=0)
+    _move(session, row, RenderEvent.CLAIM, attempt=row.attempt + 1, image=0, together=1, step=0)
     return Attempt(
         generation=generation,
         number=row.attempt,
@@ -86,9 +86,9 @@ def claim(session: Session, generation: RecordId) -> Attempt | None:
     )
 
 
-def note_progress(session: Session, attempt: Attempt, image: int, step: int) -> None:
-    """Keep how far an attempt is. Raises `RenderLost`."""
-    held = update(RenderRow).where(*_held_by(attempt)).values(image=image, step=step)
+def note_progress(session: Session, attempt: Attempt, images: range, step: int) -> None:
+    """Keep how far an attempt is: the numbers of the images that are drawn together, and their step. Raises `RenderLost`."""
+    held = update(RenderRow).where(*_held_by(attempt)).values(image=images.start, together=len(images), step=step)
     if session.scalar(held.returning(RenderRow.generation)) is None:
         raise RenderLost(attempt.generation)
 
@@ -201,6 +201,7 @@ def _view(row: RenderRow) -> RenderView:
         generation=RecordId(row.generation),
         status=RenderStatus(row.status),
         image=row.image,
+        together=row.together,
         images=row.images,
         step=row.step,
         steps=row.steps,

@@ -1,4 +1,4 @@
-"""Rows of renders. What may happen to them is `service`; the schema is migration 0030.
+"""Rows of renders. What may happen to them is `service`; the schema is migrations 0030 and 0034.
 
 renders          one row a grant, for ever: so a grant is drawn once. `request` is erased when the render ends.
 render_images    what was drawn; erased when the render ends
@@ -27,6 +27,7 @@ class RenderRow(TrainerBase):
     request_digest: Mapped[str]
     attempt: Mapped[int] = mapped_column(default=0)
     image: Mapped[int] = mapped_column(default=0)
+    together: Mapped[int] = mapped_column(default=1)
     images: Mapped[int]
     step: Mapped[int] = mapped_column(default=0)
     steps: Mapped[int]

@@ -51,9 +51,12 @@ class RenderOrder:
 
 
 class Draw(Protocol):
-    """Draws an order, image by image, as PNG bytes; calls `on_step(image, step)` and lets through what that raises."""
+    """Draws an order as PNG bytes, in the images' order; calls `on_step(images, step)` and lets through what that raises.
 
-    def __call__(self, order: RenderOrder, *, on_step: Callable[[int, int], None]) -> Iterator[bytes]: ...
+    `images` are the numbers of those that are drawn together.
+    """
+
+    def __call__(self, order: RenderOrder, *, on_step: Callable[[range, int], None]) -> Iterator[bytes]: ...
 
 
 def run_render(
@@ -137,11 +140,11 @@ class _Reporter:
         self._runtime, self._attempt, self._stopping = runtime, attempt, stopping
         self._written = runtime.clock()
 
-    def __call__(self, image: int, step: int) -> None:
+    def __call__(self, images: range, step: int) -> None:
         if self._stopping():
             raise RenderLost(self._attempt.generation)  # the row stays as it is: another worker takes it over
         now = self._runtime.clock()
         if (now - self._written).total_seconds() >= PROGRESS_SECONDS:
             self._written = now
             with self._runtime.transaction() as session:
-                service.note_progress(session, self._attempt, image, step)
+                service.note_progress(session, self._attempt, images, step)

@@ -13,8 +13,9 @@ from support.tiny_backbone import RESOLUTION, make_backbone_dir
 
 from sdk.errors import BackboneError
 from sdk.generate.attribution import AttendedPrompts, AttentionMap, recorded_attention
+from sdk.generate.drawing import Watch, generate_images
 from sdk.generate.layout import latent_grid
-from sdk.generate.pipeline import LoadedPipeline, Watch, generate_images, load_pipeline
+from sdk.generate.pipeline import LoadedPipeline, load_pipeline
 from sdk.generate.scene import parse_scene
 from sdk.generate.tokens import LearnedToken
 from sdk.spec.ids import ConceptId
@@ -106,7 +107,7 @@ class TestReading:
         assert not any(module._forward_hooks for module in unet.modules())
 
     def test_nothing_is_hooked_when_nobody_asks(self, loaded: LoadedPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("sdk.generate.pipeline.recorded_attention", None)
+        monkeypatch.setattr("sdk.generate.drawing.recorded_attention", None)
         draw(loaded, "{fox}", tokens(loaded), watch=False)
 
     def test_a_network_that_was_not_run_says_nothing(self, loaded: LoadedPipeline) -> None:

@@ -17,6 +17,7 @@ from support.workshop import USE, make_workshop
 
 from sdk.compose import compose
 from sdk.errors import SceneError
+from sdk.generate.drawing import generate_images
 from sdk.generate.layout import (
     MAX_SEPARATED_CELLS,
     coupled_regions,
@@ -25,7 +26,7 @@ from sdk.generate.layout import (
     separated_regions,
     separation_bias,
 )
-from sdk.generate.pipeline import LoadedPipeline, generate_images, load_pipeline
+from sdk.generate.pipeline import LoadedPipeline, load_pipeline
 from sdk.generate.places import SMALLEST_SIDE, mask_picture, parse_layout
 from sdk.generate.scene import parse_scene
 from sdk.generate.tokens import LearnedToken

@@ -8,7 +8,8 @@ import pytest
 import torch
 from support.tiny_backbone import make_backbone_dir
 
-from sdk.generate import pipeline
+from sdk.generate import drawing
+from sdk.generate.pipeline import load_pipeline
 from sdk.generate.scene import parse_scene
 from sdk.generate.tokens import LearnedToken
 from sdk.spec.ids import ConceptId
@@ -34,7 +35,7 @@ class TestParityWithTraining:
         token = LearnedToken(concept=FOX, rows=tuple(rows.values()))
         scene = parse_scene(TEXT, {"demo/fox": FOX})
         with torch.no_grad():
-            hidden, pooled = pipeline._encode(pipeline.load_pipeline(directory), scene.parts, {FOX: token})
+            hidden, pooled = drawing._encode(load_pipeline(directory), scene.parts, {FOX: token})
         assert torch.allclose(hidden, trained.hidden, atol=1e-6)
         assert (pooled is None) == (trained.pooled is None)
         if pooled is not None:
@@ -48,7 +49,7 @@ class TestParityWithTraining:
         token = LearnedToken(concept=FOX, rows=tuple(rows.values()))
         scene = parse_scene(TEXT, {"demo/fox": FOX})
         sampling = Sampling(seed=11, steps=2, guidance=5.0)
-        loaded = pipeline.load_pipeline(directory)
-        (image,) = pipeline.generate_images(loaded, scene, {FOX: token}, sampling, count=1)
+        loaded = load_pipeline(directory)
+        (image,) = drawing.generate_images(loaded, scene, {FOX: token}, sampling, count=1)
         drawn = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).reshape(*image.size[::-1], 3)
         assert (drawn.permute(2, 0, 1).int() - sample.int()).abs().max() <= 1

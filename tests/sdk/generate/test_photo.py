@@ -17,8 +17,9 @@ from sdk.compose import Composition, compose
 from sdk.credentials.mark import COMPOSITE_SOURCE_TYPE
 from sdk.credentials.read import verify_credentials
 from sdk.errors import InputError
+from sdk.generate.drawing import generate_images
 from sdk.generate.photo import read_photo
-from sdk.generate.pipeline import LoadedPipeline, generate_images, load_pipeline
+from sdk.generate.pipeline import LoadedPipeline, load_pipeline
 from sdk.generate.scene import parse_scene
 from sdk.generate.tokens import LearnedToken
 from sdk.spec.digest import Digest

@@ -160,7 +160,7 @@ class TestFailure:
     def test_what_the_service_meets_is_what_the_call_raises(
         self, house: RenderHouse, error: Exception, expected: type[Exception]
     ) -> None:
-        def broken(order: RenderOrder, *, on_step: Callable[[int, int], None]) -> Iterator[bytes]:
+        def broken(order: RenderOrder, *, on_step: Callable[[range, int], None]) -> Iterator[bytes]:
             raise error
             yield b""
 
@@ -175,7 +175,7 @@ class TestFailure:
             house.compose()
 
     def test_a_picture_of_another_size_is_not_handed_out(self, house: RenderHouse) -> None:
-        def small(order: RenderOrder, *, on_step: Callable[[int, int], None]) -> Iterator[bytes]:
+        def small(order: RenderOrder, *, on_step: Callable[[range, int], None]) -> Iterator[bytes]:
             yield from paint(
                 RenderOrder(**vars(order) | {"sampling": order.sampling.model_copy(update={"size": None})}),
                 on_step=on_step,
@@ -191,7 +191,7 @@ class TestFailure:
         with house.client() as client:
             generation = client.create_render(waiting).generation
 
-            def interrupted(order: RenderOrder, *, on_step: Callable[[int, int], None]) -> Iterator[bytes]:
+            def interrupted(order: RenderOrder, *, on_step: Callable[[range, int], None]) -> Iterator[bytes]:
                 yield from paint(order, on_step=on_step)
                 house.draw(generation)  # another worker takes over, and is done first
                 yield b"late"

@@ -16,7 +16,8 @@ import numpy as np
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
 
-from sdk.generate.pipeline import LoadedPipeline, generate_images, load_pipeline
+from sdk.generate.drawing import generate_images
+from sdk.generate.pipeline import LoadedPipeline, load_pipeline
 from sdk.generate.scene import parse_scene
 from sdk.generate.tokens import LearnedToken
 from sdk.spec.ids import ConceptId
