@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TEST_WORKERS ?= 3
 DEMO_WORKSPACE ?= demo-workspace
 DEMO_OUT ?= demo-out
 
@@ -25,8 +26,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup ## train, approve, compose, audit: the whole product in one run (demo-out/index.html)
 	$(BIN)/python -W ignore -m examples.demo --workspace $(DEMO_WORKSPACE) --out $(DEMO_OUT)
 
-test: check light-install ## all of CI: format, lint, types, imports, tests, light install
-	$(BIN)/python -m pytest
+test: check light-install ## all of CI: format, lint, types, imports, tests (TEST_WORKERS at a time), light install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup ## static checks only
 	$(BIN)/ruff format --check .

@@ -6,12 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 from support.database import DatabaseServer, database_server
-from support.registry import RegistryUnderTest, make_test_registry
+from support.prepared import Prepared, open_registry
+from support.registry import RegistryUnderTest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files marked `long` come first, so that no worker is left alone with one at the end; the rest stays in random order."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[DatabaseServer]:
-    """One PostgreSQL for the whole session."""
+    """One PostgreSQL for the whole session; with pytest-xdist, for each worker."""
     with database_server() as server:
         yield server
 
@@ -23,8 +29,15 @@ def database_url(postgres_server: DatabaseServer) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def opened(postgres_server: DatabaseServer) -> Iterator[Prepared[None]]:
+    """The real registry as it is right after it was set up, to be copied."""
+    with open_registry(postgres_server) as made:
+        yield made
+
+
 @pytest.fixture
-def registry(postgres_server: DatabaseServer) -> Iterator[RegistryUnderTest]:
-    """The real registry in process, on a fresh database, for one test."""
-    with postgres_server.fresh_database() as url, make_test_registry(url) as made:
+def registry(opened: Prepared[None]) -> Iterator[RegistryUnderTest]:
+    """The real registry in process, on a database of its own, for one test."""
+    with opened.copy() as made:
         yield made

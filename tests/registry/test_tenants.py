@@ -6,8 +6,8 @@ The routes are those that the application serves: one without a case here fails 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from support.governed import EVIDENCE
+from support.prepared import Prepared
 from support.registry import START, RegistryUnderTest
 from support.versions import FOX, Steps, Submitted, accepted, refused, stand_in_fingerprint
 
@@ -60,9 +61,21 @@ class Lives:
         return self.registry.client(name).request(method, path, content=body, headers=headers)
 
 
+@pytest.fixture(scope="module")
+def lived(opened: Prepared[None]) -> Iterator[Prepared[Lives]]:
+    with opened.further(live) as made:
+        yield made
+
+
 @pytest.fixture
-def demo(registry: RegistryUnderTest) -> Lives:
-    """Tenant demo with a row in every table."""
+def demo(lived: Prepared[Lives]) -> Iterator[Lives]:
+    """Tenant demo with a row in every table; for each test its own."""
+    with lived.copy() as registry:
+        yield replace(lived.made, registry=registry, steps=Steps(registry))
+
+
+def live(registry: RegistryUnderTest) -> Lives:
+    """Everything that leaves a row."""
     steps = Steps(registry)
     licence = steps.licence(steps.concept(), terms=steps.terms(), max_images=100)
     version = steps.submitted(licences=(licence["id"],), files={ArtefactRole.MASK: MASK})

@@ -37,7 +37,7 @@ from registry.settings import Settings
 from registry.storage import ObjectBlobStore
 from registry.vault import MemoryKeyVault, VaultKeyWrapper
 from sdk.policy.bundle import load_bundle
-from sdk.policy.cedar import CedarEngine
+from sdk.policy.cedar import engine_of
 from sdk.signing.signer import Ed25519Signer
 from sdk.signing.trust import TrustedKey, TrustRole, TrustRoot, sign_trust_root
 from sdk.spec.ids import PrincipalId
@@ -96,6 +96,32 @@ class SettableClock:
         self.now += timedelta(**parts)
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What a registry under test holds outside its database."""
+
+    blobs: MemoryStore = field(default_factory=MemoryStore)
+    vault: MemoryKeyVault = field(default_factory=MemoryKeyVault)
+
+    def copy(self) -> Memory:
+        """The same content, of its own."""
+        copied = Memory()
+        for path in (held["path"] for some in self.blobs.list() for held in some):
+            copied.blobs.put(path, bytes(self.blobs.get(path).bytes()))
+        copied.vault.keys.update(self.vault.keys)
+        return copied
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What a registry is beside its database at one moment; on a copy of that database it goes on from here."""
+
+    opened_at: datetime
+    now: datetime
+    credentials: dict[str, str]
+    memory: Memory
+
+
 @dataclass(frozen=True, kw_only=True)
 class RegistryUnderTest:
     """A registry with everybody who uses it."""
@@ -108,6 +134,8 @@ class RegistryUnderTest:
     credentials: dict[str, str]  # by name
     principals: dict[str, PrincipalId]  # by name
     transport: httpx.BaseTransport  # into the application, for `sdk.client.Client(..., transport=...)`
+    opened_at: datetime
+    memory: Memory  # of a runtime whose blobs and vault were not replaced
     _clients: dict[str, httpx.Client] = field(default_factory=dict)
 
     def client(self, name: str | None) -> httpx.Client:
@@ -118,6 +146,12 @@ class RegistryUnderTest:
             self._clients[key] = httpx.Client(base_url=BASE_URL, headers=headers, transport=self.transport)
         return self._clients[key]
 
+    def snapshot(self) -> Snapshot:
+        """All of it that is not in the database."""
+        return Snapshot(
+            opened_at=self.opened_at, now=self.clock.now, credentials=dict(self.credentials), memory=self.memory.copy()
+        )
+
 
 @contextmanager
 def make_test_registry(
@@ -127,15 +161,22 @@ def make_test_registry(
     settings: Settings | None = None,
     authorities: tuple[str, ...] = (),
     change: Callable[[Runtime], Runtime] = lambda runtime: runtime,
+    snapshot: Snapshot | None = None,
 ) -> Iterator[RegistryUnderTest]:
-    """A registry on the empty migrated database at `database_url`; `change` replaces parts of its runtime."""
-    clock = clock or SettableClock()
-    keys = make_keys()
-    runtime = change(make_test_runtime(database_url, clock=clock, settings=settings, authorities=authorities))
+    """A registry on the empty migrated database at `database_url`; `change` replaces parts of its runtime.
+
+    With `snapshot` the database is a copy of the one that the snapshot was taken beside.
+    """
+    clock = clock or SettableClock(snapshot.opened_at if snapshot else START)
+    opened_at, memory = clock.now, snapshot.memory.copy() if snapshot else Memory()
+    runtime = change(
+        make_test_runtime(database_url, clock=clock, settings=settings, authorities=authorities, memory=memory)
+    )
     engine = runtime.sessions.kw["bind"]
     with ExitStack() as stack:
         stack.callback(engine.dispose)
-        credentials = open_and_issue(runtime)
+        credentials = dict(snapshot.credentials) if snapshot else open_and_issue(runtime)
+        clock.now = snapshot.now if snapshot else clock.now
         app = create_app(runtime)
         made = RegistryUnderTest(
             runtime=runtime,
@@ -143,9 +184,11 @@ def make_test_registry(
             app=app,
             transport=AsgiTransport(app),
             clock=clock,
-            keys=keys,
+            keys=make_keys(),
             credentials=credentials,
             principals={name: PrincipalId(principal) for name, (principal, _) in ROLES.items()},
+            opened_at=opened_at,
+            memory=memory,
         )
         stack.callback(lambda: [client.close() for client in made._clients.values()])
         yield made
@@ -157,16 +200,18 @@ def make_test_runtime(
     clock: SettableClock,
     settings: Settings | None = None,
     authorities: tuple[str, ...] = (),
+    memory: Memory | None = None,
 ) -> Runtime:
     """The runtime of a registry on the database at `database_url`, whether anything is in it or not."""
     keys = make_keys()
+    memory = memory or Memory()
     trust_root = make_trust_root(keys, clock.now, authorities)
     bundle = load_bundle(POLICIES)
     return Runtime(
         settings=replace(settings or Settings(), database_url=database_url),
         sessions=sessionmaker(make_engine(database_url), expire_on_commit=False),
-        blobs=ObjectBlobStore(MemoryStore()),
-        key_wrapper=VaultKeyWrapper(AesKeyWrapper(lambda: KEY_ENCRYPTION_KEY), MemoryKeyVault()),
+        blobs=ObjectBlobStore(memory.blobs),
+        key_wrapper=VaultKeyWrapper(AesKeyWrapper(lambda: KEY_ENCRYPTION_KEY), memory.vault),
         log_signer=keys["log"],
         status_signer=keys["status"],
         webhook_signer=signer_of("webhook"),
@@ -174,7 +219,7 @@ def make_test_runtime(
         decision_signer=keys["decision"],
         trust_root=trust_root,
         trust_root_envelope=sign_trust_root(trust_root, keys["root"]),
-        policy=CedarEngine(bundle),
+        policy=engine_of(bundle),
         policy_bundle=bundle,
         clock=clock,
     )
