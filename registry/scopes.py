@@ -28,6 +28,7 @@ _THING: Final[Mapping[str, str]] = {
     "royalties": "generations",
     "notices": "generations",
     "denials": "generations",
+    "trainings": "training",
     "log": "log",
     "credentials": "credentials",
     "webhooks": "webhooks",

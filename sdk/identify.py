@@ -94,7 +94,7 @@ def _candidates(picture: Image) -> Iterator[Image]:
 def _credentials(content: bytes, trust: TrustRoot) -> tuple[ContentCredentials | None, str | None]:
     """What the file says of itself, or why that cannot be read; neither when it says nothing."""
     try:
-        return read_credentials(content, trust.credential_authorities), None
+        return read_credentials(content, trust.credential_authorities, trust.time_stamp_authorities or ()), None
     except CredentialsMissing:
         return None, None
     except (VerificationError, FormatError) as exc:

@@ -25,7 +25,7 @@ _REQUIRED: Final = frozenset({"registry", "principal", "credential", "trust_root
 _PATHS: Final = frozenset(
     {"trust_root", "tuf_root", "signing_key", "content_credentials", "base_model", "ca_file", "witness_policy"}
 )
-_KNOWN: Final = _REQUIRED | _PATHS | {"trainer", "proxy", "timeout_seconds"}
+_KNOWN: Final = _REQUIRED | _PATHS | {"trainer", "proxy", "timeout_seconds", "time_stamp_url"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,7 @@ class Profile:
     base_model: Path | None = None
     proxy: str | None = None  # for every call; without it those of the environment hold, as httpx reads them
     ca_file: Path | None = None  # PEM certificates of who may vouch for the services, in the place of the usual ones
+    time_stamp_url: str | None = None  # of an RFC 3161 authority that stamps each image's credentials
     timeout_seconds: float = 30.0  # without any sign of a service
     witness_policy: Path | None = None  # a tlog-policy: the witnesses that must have cosigned
 

@@ -14,14 +14,17 @@ import logging
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from PIL import Image
 
+from sdk.credentials.sample import SampleOrigin, mark_sample
+from sdk.credentials.signer import CredentialSigner, load_credential_signer
 from sdk.errors import ConfigurationError, TrainingInputError
-from sdk.profile import load_profile
+from sdk.profile import Profile, load_profile
 from sdk.signing.signer import load_key_file
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
@@ -41,6 +44,9 @@ from trainer.run import LearnedConcept, TrainingResult, run_training
 from trainer.settings import software_version
 
 _logger = logging.getLogger(__name__)
+
+OpenMarker = Callable[[], CredentialSigner]
+"""What signs Content Credentials now: its certificate may live a day, a training may take longer."""
 
 _PHASES: Final[Mapping[TrainingPhase, str]] = {
     TrainingPhase.PREPARE: "prepare",
@@ -62,11 +68,13 @@ def run(runtime: Runtime) -> None:
     settings = runtime.settings
     profile = load_profile(settings.service_profile)
     signer = load_key_file(profile.need("signing_key"))
+    open_marker = _sample_signer(profile)
     device, judge = _device(settings.device), settings.likeness_encoder
     train = functools.partial(
         train_with_em,
         load_backbone(settings.base_model, device=device),
         encoder=None if judge is None else load_encoder(judge, device=device),
+        open_marker=open_marker,
     )
     serve_queue(runtime, train=train, credential=profile.credential, signer=signer)
 
@@ -77,8 +85,11 @@ def train_with_em(
     *,
     on_progress: Callable[[JobProgress], None],
     encoder: ImageTextEncoder | None = None,
+    open_marker: OpenMarker | None = None,
 ) -> Trained:
     """Run the optimiser on an order, going on from the newest TrainingCheckpoint of its earlier attempts.
+
+    `open_marker` gives what signs the samples' Content Credentials; without it they carry none.
 
     Raises:
         TrainingInputError: pictures, concepts or settings that cannot be trained from; messages name pictures as the
@@ -105,6 +116,8 @@ def train_with_em(
         raise TrainingInputError(
             "the GPU ran out of memory; set m_step.batch_size and e_step.batch_size lower and ask again"
         ) from exc
+    if open_marker:
+        _mark_samples(result, order, open_marker())
     on_progress(_exporting(result))
     return _trained(training_set, config, result, out)
 
@@ -181,11 +194,25 @@ def _trained(training_set: TrainingSet, config: EMConfig, result: TrainingResult
     return Trained(
         base_model=result.base_model,
         config=Digest.of(encode_canonical(config.encode())),
-        software=f"imprimatur {software_version()}, torch {torch.__version__}",
+        software=_software(),
         rounds=result.rounds,
         steps=result.steps,
         concepts=tuple(_concept(learned, training_set, pictures, result) for learned in result.concepts),
     )
+
+
+def _software() -> str:
+    return f"imprimatur {software_version()}, torch {torch.__version__}"
+
+
+def _mark_samples(result: TrainingResult, order: TrainingOrder, signer: CredentialSigner) -> None:
+    """Put Content Credentials into the samples, which images composed with their version will carry on."""
+    for learned in result.concepts:
+        origin = SampleOrigin(
+            concept=ConceptId(learned.name), job=order.job, base_model=result.base_model, software=_software()
+        )
+        for path in learned.samples:
+            path.write_bytes(mark_sample(path.read_bytes(), origin, signer))
 
 
 def _write_pictures(training_set: TrainingSet, out: Path) -> dict[str, Path]:
@@ -233,6 +260,21 @@ _MEDIA_TYPES: Final = {
 
 def _file(name: str, role: ArtefactRole, path: Path) -> TrainedFile:
     return TrainedFile(name=name, role=role, media_type=_MEDIA_TYPES[path.suffix], path=path)
+
+
+def _sample_signer(profile: Profile) -> OpenMarker | None:
+    """None if the profile names no `content_credentials`. Raises `ConfigurationError` when it names some that do not sign."""
+    folder = profile.content_credentials
+    if folder is None:
+        return None
+
+    def open_marker() -> CredentialSigner:
+        return load_credential_signer(
+            folder, holder=profile.principal, now=datetime.now(UTC), time_stamp_url=profile.time_stamp_url
+        )
+
+    open_marker()
+    return open_marker
 
 
 def _device(wanted: str) -> torch.device:

@@ -12,10 +12,11 @@ from typing import Any
 
 from PIL import Image
 
-from sdk.credentials.authority import create_authority, load_credential_signer
+from sdk.credentials.authority import create_authority
 from sdk.credentials.concept_use import ConceptUse, CountedApproval, UsedVersion
 from sdk.credentials.fingerprint import fingerprints_of_output
 from sdk.credentials.mark import encode_png, mark_image
+from sdk.credentials.signer import load_credential_signer
 from sdk.credentials.watermark import embed, extract, new_watermark_id
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, RecordId
@@ -31,8 +32,8 @@ def measure_marking(picture: Path, repeat: int) -> dict[str, Any]:
     png = encode_png(marked)
     with tempfile.TemporaryDirectory() as folder:
         keys = Path(folder) / "keys"
-        create_authority(keys, organization="Bench", signer_name="bench/app", now=datetime.now(UTC))
-        signer = load_credential_signer(keys)
+        create_authority(keys, organization="Bench", now=datetime.now(UTC))
+        signer = load_credential_signer(keys, holder="bench/app", now=datetime.now(UTC))
         parts: dict[str, Callable[[], object]] = {
             "watermark": lambda: embed(image, watermark),
             "fingerprints": lambda: fingerprints_of_output(marked),

@@ -106,6 +106,8 @@ def _compose_scene(demo: Demo, concepts: list[str], scene: str, *, count: int) -
     require(len(made.images) == count, f"expected {count} images of {scene!r}, got {len(made.images)}")
     authorities = _trust(demo).credential_authorities
     credentials = tuple(verify_credentials(image.png, authorities) for image in made.images)
+    carried = {each.title for found in credentials for each in found.carried}
+    require(len(carried) == len(concepts), f"the images carry the credentials of {carried}, not of {concepts}")
     used = {found.use.generation for found in credentials if found.use}
     require(used == {made.generation_id}, f"the images' credentials name {used}, not {made.generation_id}")
     demo.composed.append(ComposedScene(scene=scene, composition=made, credentials=credentials))

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from registry.cli.authority_commands import authorities
 from registry.cli.options import Directory, say, server_extra
 from registry.cli.trust_commands import trust
 from sdk.errors import ConfigurationError, VerificationError
@@ -22,6 +23,7 @@ _registry = typer.Typer(no_args_is_help=True, help="Run the registry's service."
 commands.add_typer(_registry, name="registry")
 _log = typer.Typer(no_args_is_help=True, help="Look after the registry's audit log, on the registry's side.")
 commands.add_typer(_log, name="log")
+trust.add_typer(authorities)
 commands.add_typer(trust, name="trust")
 
 

@@ -86,9 +86,7 @@ def _fill(workspace: Workspace, plan: Plan) -> None:
     _make_folders(workspace)
     keys = {name: generate_key_file(workspace.key(name)) for name in KEY_ROLES}
     write_key_file(workspace.key_encryption_key)
-    authority = create_authority(
-        workspace.content_credentials, organization=plan.tenant, signer_name=f"{plan.tenant}/app", now=system_clock()
-    )
+    authority = create_authority(workspace.content_credentials, organization=plan.tenant, now=system_clock())
     trust_root = _trust_root(plan.tenant, keys, authority)
     _write_new(workspace.trust_root, encode_envelope(sign_trust_root(trust_root, keys["root"])), mode=0o644)
     create_repository(workspace, [keys["root"]], trust_root)
@@ -176,7 +174,7 @@ def _profile(name: str, credential: str, plan: Plan) -> str:
     }
     if name in KEY_ROLES:
         members["signing_key"] = f"../keys/{name}.pem"
-    if name == "app":
+    if name in ("app", "training-service"):
         members["content_credentials"] = "../keys/content-credentials"
     if plan.base_model_path is not None:
         members["base_model"] = str(plan.base_model_path)

@@ -3,7 +3,7 @@
 DIR/imprimatur.toml        settings of registry and trainer; written last, so a folder without it is no workspace
 DIR/trust-root.json        the signed trust root (canonical JSON envelope)
 DIR/tuf/                   the TUF repository that distributes it; tuf/root.json is for clients
-DIR/keys/                  signing keys and the key-encryption key, 0600; vault/ the other half of each data key; content-credentials/ holds the C2PA authority and the app's certificate
+DIR/keys/                  signing keys and the key-encryption key, 0600; vault/ the other half of each data key; content-credentials/ holds the C2PA authority
 DIR/profiles/              one TOML file a principal, 0600: it holds the credential
 DIR/postgres/data/         the embedded database; DIR/postgres/url is its address while it runs
 DIR/blobs/ pictures/ jobs/ logs/

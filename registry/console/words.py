@@ -342,6 +342,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "denials.rule-gone": ("A rule that is no longer in force.", "現在は使われていない規則です。"),
     "denials.empty": ("No attempt was refused.", "拒否された試みはありません。"),
+    "denied-act.train": ("train a concept", "コンセプトの学習"),
     "denied-act.compose": ("generate pictures", "画像の生成"),
     "denied-act.approve": ("approve a version", "バージョンの承認"),
     "denied-act.reject": ("reject a version", "バージョンの却下"),

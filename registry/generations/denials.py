@@ -1,4 +1,4 @@
-"""Refused attempts with a concept: what policy denied to whoever wanted to compose with it, or to decide on a version.
+"""Refused attempts with a concept: what policy denied to whoever wanted to train it, to compose with it, or to decide on a version.
 
 Rules:
 1. Whoever may read everybody's generations reads all of the tenant's. A subject reads those with concepts that consents
@@ -70,7 +70,7 @@ def readable_concepts(session: Session, runtime: Runtime, caller: Caller) -> fro
 
 def _rules(runtime: Runtime) -> Mapping[str, Rule]:
     """What the rules in force say of themselves, by name."""
-    domains = (PolicyDomain.COMPOSITION, PolicyDomain.APPROVAL)
+    domains = (PolicyDomain.TRAINING, PolicyDomain.COMPOSITION, PolicyDomain.APPROVAL)
     parsed = [parse_rules(domain, runtime.policy_bundle.texts(domain.value, ".cedar"))[0] for domain in domains]
     return {rule.id: rule for rules in parsed for rule in rules}
 
@@ -139,15 +139,22 @@ def _told(reason: Reason, application: str, visible: Collection[str], rules: Map
 
 
 def _decision(index: int, entry: LogEntry, rules: Mapping[str, Rule]) -> DeniedAttempt:
-    """Somebody wanted to approve, reject or revoke a version."""
-    names = dict.fromkeys(entry.facts.get("rules", "").split())
+    """Somebody wanted to train a concept, or to approve, reject or revoke a version."""
+    told = [
+        _in_words(name, about, rules)
+        for fact, about in (("rules", DenialAbout.CONCEPT), ("caller_rules", DenialAbout.CALLER))
+        for name in entry.facts.get(fact, "").split()
+    ]
+    if entry.facts.get("others_refused", "0") != "0":
+        told.append(DeniedRule(about=DenialAbout.OTHER))
     return DeniedAttempt(
         log_index=index,
         at=entry.at,
         act=DeniedAct(entry.facts["action"]),
         by=entry.actor,
         concepts=(entry.subject,),
-        rules=tuple(_in_words(name, DenialAbout.CONCEPT, rules) for name in names),
+        others=int(entry.facts.get("others", "0")),
+        rules=tuple(dict.fromkeys(told)),
     )
 
 

@@ -76,10 +76,10 @@ def refused_decisions(
     before: int,
     limit: int,
 ) -> Sequence[int]:
-    """The indices of decisions on versions that policy refused, newest first: of these concepts, or of all."""
+    """The indices of trainings, and of decisions on versions, that policy refused, newest first: of these concepts, or of all."""
     statement = select(LogEntryRow.leaf_index).where(
         LogEntryRow.tenant == tenant,
-        LogEntryRow.event == AuditEventType.APPROVAL_REFUSED.value,
+        LogEntryRow.event.in_((AuditEventType.APPROVAL_REFUSED.value, AuditEventType.TRAINING_DENIED.value)),
         LogEntryRow.leaf_index < before,
     )
     if concepts is not None:

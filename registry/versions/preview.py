@@ -1,4 +1,7 @@
-"""Looking at a version: its masks, samples, training pictures and reports, never its embedding. The first look is logged."""
+"""Looking at a version: its masks, samples, training pictures and reports, never its embedding. The first look is logged.
+
+An application may look at the samples of an approved version: their Content Credentials go into what it composes.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,16 @@ from registry.auth import Caller
 from registry.blobs import READERS
 from registry.log import service as log
 from registry.runtime import Runtime
-from registry.versions import sealed
+from registry.versions import sealed, service
 from registry.versions.sealed import SealedArtefact
 from registry.versions.tables import VersionPreviewRow
 from registry.versions.version import Version
 from sdk.errors import NotFound
+from sdk.spec.bundle import VersionStatus
 from sdk.spec.digest import Digest
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.manifest import ArtefactDescriptor, ArtefactRole
+from sdk.spec.policy import Role
 
 SHOWN: Final = (ArtefactRole.MASK, ArtefactRole.SAMPLE, ArtefactRole.TRAINING_PICTURE, ArtefactRole.REPORT)
 
@@ -29,14 +34,20 @@ def preview(
     """A file that the caller may look at, and its description; to be opened after the transaction.
 
     Raises:
-        PermissionDenied: the caller does not look at versions.
+        PermissionDenied: the caller does not look at versions, or not at this file.
         NotFound: the version has no such file, or it is the embedding, which leaves only under a grant.
     """
-    caller.require(*READERS)
+    caller.require(*READERS, Role.APP)
     artefact = _shown(version, digest)
+    if artefact.role is not ArtefactRole.SAMPLE or not _is_approved(session, runtime, version):
+        caller.require(*READERS)
     found = sealed.find(session, runtime, version, artefact)
     _note(session, runtime, caller, version)
     return artefact, found
+
+
+def _is_approved(session: Session, runtime: Runtime, version: Version) -> bool:
+    return version.status(service.terms_of(session, version, runtime.clock())) is VersionStatus.APPROVED
 
 
 def _shown(version: Version, digest: Digest) -> ArtefactDescriptor:

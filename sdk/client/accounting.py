@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sdk.client.transport import Service
-from sdk.spec.denials import DenialPage, DenialQuery
+from sdk.spec.denials import DenialPage, DenialQuery, TrainingDenied, WantedTraining
 from sdk.spec.ledger import LedgerPage, LedgerQuery
 from sdk.spec.log_checkpoint import parse_signed_checkpoint
 from sdk.spec.royalty_report import RoyaltyQuery, RoyaltyReport
@@ -25,6 +25,10 @@ class AccountingCalls:
         """GET /v1/denials: refused attempts, newest first; go on with `cursor=page.next_cursor`."""
         asked = (query or DenialQuery()).model_dump(mode="json", exclude_none=True)
         return self._registry.get("/v1/denials", DenialPage, {name: str(value) for name, value in asked.items()})
+
+    def report_denied_training(self, wanted: WantedTraining) -> TrainingDenied:
+        """POST /v1/trainings/denied: a training that policy refuses the caller. Raises `Conflict` when it does not."""
+        return self._registry.post("/v1/trainings/denied", wanted, TrainingDenied)
 
     def ledger_page(self, query: LedgerQuery) -> LedgerPage:
         """GET /v1/royalties/ledger: receipts with their proofs, to be verified with `sdk.royalties`."""

@@ -24,6 +24,7 @@ from sdk.client import Client
 from sdk.compose.bar import progress_bar
 from sdk.compose.explaining import explain_composition, keep_attention
 from sdk.compose.options import check_fee, check_options, check_photo, check_run, check_use, check_whole
+from sdk.compose.samples import signed_samples
 from sdk.compose.steps import (
     concept_use,
     enforce_policy,
@@ -46,7 +47,7 @@ from sdk.compose.values import (
     Run,
     Watcher,
 )
-from sdk.credentials.authority import load_credential_signer
+from sdk.credentials.signer import load_credential_signer
 from sdk.generate.attribution import AttentionMap
 from sdk.generate.photo import GivenPhoto, Photo
 from sdk.generate.places import GivenPlace
@@ -188,6 +189,7 @@ def _compose(composer: Composer, references: tuple[str, ...], asked: Asked, watc
     approved = (index for version in versions for index in version.approval_indices)
     require_witnessed(composer.client, log, trust, witness_policy(composer.profile), approved)
     executor = require_base_model(composer, versions)
+    samples = signed_samples(composer.client, versions)
 
     watcher.tell(ComposeProgress(stage=ComposeStage.ENFORCE))
     enforced = enforce_policy(composer, versions, asked.use, count, now)  # 3
@@ -204,7 +206,7 @@ def _compose(composer: Composer, references: tuple[str, ...], asked: Asked, watc
 
     watcher.tell(ComposeProgress(stage=ComposeStage.CREDENTIAL, images=count))
     facts = concept_use(composer, grant, versions, intent, trust)
-    images = tuple(mark_picture(picture, facts, composer.credential_signer, photo) for picture in pictures)  # 6
+    images = tuple(mark_picture(each, facts, composer.credential_signer, photo, samples) for each in pictures)  # 6
 
     watcher.tell(ComposeProgress(stage=ComposeStage.RESULT, images=count))
     attention = keep_attention(grant.id, images, attended) if asked.explain else None
@@ -226,7 +228,12 @@ def _composer(profile: Profile, client: Client, clock: Clock, run: Run) -> Compo
         client=client,
         profile=profile,
         signer=load_key_file(profile.need("signing_key")),
-        credential_signer=load_credential_signer(profile.need("content_credentials")),
+        credential_signer=load_credential_signer(
+            profile.need("content_credentials"),
+            holder=profile.principal,
+            now=utc_now(),  # readers of images go by the real time, whatever clock a call is given
+            time_stamp_url=profile.time_stamp_url,
+        ),
         base_model=profile.need("base_model") if run is Run.LOCAL else None,
         memory=log_memory(profile),
         clock=clock,

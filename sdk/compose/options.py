@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sdk.compose.values import Run
+from sdk.credentials.mark import ParentPhoto, require_readable_parent
 from sdk.errors import InputError
 from sdk.generate.photo import GivenPhoto, Photo, read_photo
 from sdk.generate.places import GivenPlace, parse_layout
@@ -93,6 +94,7 @@ def check_photo(
     if run is Run.SERVICE:
         raise InputError("a photo stays with the application: draw here (run='local'), where there is a base model")
     read = read_photo(photo, mask, _check_number("strength", strength, 0, 1), sampling.size)
+    require_readable_parent(ParentPhoto(content=read.content, media_type=read.media_type))
     return read, sampling.model_copy(update={"edit": read.edit})
 
 

@@ -17,7 +17,6 @@ from sdk.compose.grant import Enforced, require_grant_of, require_same_decision
 from sdk.compose.question import composition_context
 from sdk.compose.remote import draw_remotely
 from sdk.compose.values import ComposedImage, ComposeProgress, Composer, ComposeStage, Watcher
-from sdk.credentials.authority import CredentialSigner
 from sdk.credentials.concept_use import ConceptUse, CountedApproval, UsedVersion
 from sdk.credentials.fingerprint import fingerprints_of_output
 from sdk.credentials.mark import (
@@ -28,6 +27,7 @@ from sdk.credentials.mark import (
     encode_png,
     mark_image,
 )
+from sdk.credentials.signer import CredentialSigner
 from sdk.credentials.watermark import embed, new_watermark_id
 from sdk.errors import BackboneError, VerificationError
 from sdk.generate.base_model import base_model_digest
@@ -193,17 +193,19 @@ def concept_use(
     )
 
 
-def mark_picture(picture: Image, use: ConceptUse, signer: CredentialSigner, photo: Photo | None) -> ComposedImage:
+def mark_picture(
+    picture: Image, use: ConceptUse, signer: CredentialSigner, photo: Photo | None, samples: Mapping[str, bytes]
+) -> ComposedImage:
     """The picture as it is handed out: with a watermark where it carries one, and with its credentials.
 
-    One that was drawn into a photo says so, and names it as its parent.
+    One that was drawn into a photo says so, and names it as its parent. `samples` bring the versions' own credentials.
     """
     watermark = new_watermark_id()
     marked = embed(picture, watermark)
     held = watermark if marked else None
     source = COMPOSITE_SOURCE_TYPE if photo else DIGITAL_SOURCE_TYPE
     parent = ParentPhoto(content=photo.content, media_type=photo.media_type) if photo else None
-    png = mark_image(encode_png(marked or picture, source), use, signer, parent, watermark=held)
+    png = mark_image(encode_png(marked or picture, source), use, signer, parent, samples=samples, watermark=held)
     return ComposedImage(png=png, watermark=held)
 
 

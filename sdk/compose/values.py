@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sdk.cache import RegistryMemory
 from sdk.client import Client
-from sdk.credentials.authority import CredentialSigner
+from sdk.credentials.signer import CredentialSigner
 from sdk.profile import Profile
 from sdk.signing.signer import Signer
 from sdk.spec.digest import Digest

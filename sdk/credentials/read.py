@@ -1,7 +1,9 @@
 """Reading Content Credentials back: what they say, and how far they can be trusted. No network.
 
 `read_credentials` reports; `verify_credentials` raises. Trust comes from the authorities that the caller names,
-usually `TrustRoot.credential_authorities`; none named means that nothing is trusted.
+usually `TrustRoot.credential_authorities`; none named means that nothing is trusted. `TrustRoot.time_stamp_authorities`
+may say when something was signed and nothing else: C2PA has one list for both, so the signer is looked at once more
+without them.
 """
 
 from __future__ import annotations
@@ -31,6 +33,20 @@ class CredentialState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CarriedCredentials:
+    """Credentials that an ingredient came with: a version's sample, or the photo that was drawn into.
+
+    `failures` are C2PA's codes from when it was taken in, without authorities: `signingCredential.untrusted` is no fault.
+    """
+
+    title: str
+    relationship: str  # of the ingredient: `inputTo`, `parentOf`
+    issuer: str
+    signer: str
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ContentCredentials:
     """What an image's credentials say, and whether to believe it."""
 
@@ -41,12 +57,16 @@ class ContentCredentials:
     source_type: str | None
     ingredients: tuple[str, ...]  # titles of the `inputTo` ingredients
     parent: str | None  # title of the `parentOf` ingredient: what it was drawn into
+    carried: tuple[CarriedCredentials, ...]
+    signed_at: str | None  # as a time stamp says
     use: ConceptUse | None
     failures: tuple[str, ...]  # C2PA status codes
 
 
-def read_credentials(content: bytes, authorities: Sequence[str]) -> ContentCredentials:
-    """Read the credentials in the file of a picture; `authorities` are PEM certificates.
+def read_credentials(
+    content: bytes, authorities: Sequence[str], time_stamp_authorities: Sequence[str] = ()
+) -> ContentCredentials:
+    """Read the credentials in the file of a picture; authorities are PEM certificates.
 
     Raises:
         CredentialsMissing: the image carries none.
@@ -56,32 +76,48 @@ def read_credentials(content: bytes, authorities: Sequence[str]) -> ContentCrede
     kind = media_type(content)
     if kind is None:
         raise CredentialsMissing("the file is no picture of a kind that carries Content Credentials")
-    settings: dict[str, Any] = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
-    if authorities:
-        settings["trust"] = {"user_anchors": "\n".join(authorities)}
-    try:
-        with (
-            c2pa.Context.from_dict(settings) as context,
-            c2pa.Reader(kind, io.BytesIO(content), context=context) as reader,
-        ):
-            report = json.loads(reader.json())
-    except c2pa.C2paError.ManifestNotFound as exc:
-        raise CredentialsMissing("the image carries no Content Credentials") from exc
-    except c2pa.C2paError as exc:
-        raise VerificationError(f"the image carries no readable Content Credentials: {exc}") from exc
+    report = _report(content, kind, (*authorities, *time_stamp_authorities), stamps_trusted=True)
+    if time_stamp_authorities and report.get("validation_state") == CredentialState.TRUSTED:
+        report = _held_to_signers(report, _report(content, kind, authorities, stamps_trusted=False))
     try:
         return _credentials(report)
     except (KeyError, TypeError, AttributeError, ValueError) as exc:
         raise VerificationError(f"the image's Content Credentials are not as C2PA has them: {exc!r}") from exc
 
 
-def verify_credentials(content: bytes, authorities: Sequence[str]) -> ContentCredentials:
+def _report(content: bytes, kind: str, anchors: Sequence[str], *, stamps_trusted: bool) -> dict[str, Any]:
+    checks = {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_timestamp_trust": stamps_trusted}
+    settings: dict[str, Any] = {"verify": checks}
+    if anchors:
+        settings["trust"] = {"user_anchors": "\n".join(anchors)}
+    try:
+        with (
+            c2pa.Context.from_dict(settings) as context,
+            c2pa.Reader(kind, io.BytesIO(content), context=context) as reader,
+        ):
+            report: dict[str, Any] = json.loads(reader.json())
+            return report
+    except c2pa.C2paError.ManifestNotFound as exc:
+        raise CredentialsMissing("the image carries no Content Credentials") from exc
+    except c2pa.C2paError as exc:
+        raise VerificationError(f"the image carries no readable Content Credentials: {exc}") from exc
+
+
+def _held_to_signers(report: dict[str, Any], by_signers: dict[str, Any]) -> dict[str, Any]:
+    """The report, trusted only if the authorities of signers alone trust the signer too, at the time that is stamped."""
+    trusted = by_signers.get("validation_state") == CredentialState.TRUSTED
+    return report if trusted else by_signers
+
+
+def verify_credentials(
+    content: bytes, authorities: Sequence[str], time_stamp_authorities: Sequence[str] = ()
+) -> ContentCredentials:
     """Return the credentials of a picture if they are trusted, complete and of a generated image.
 
     Raises:
         VerificationError: the image has none, was changed, is signed by somebody else, or says something else.
     """
-    credentials = read_credentials(content, authorities)
+    credentials = read_credentials(content, authorities, time_stamp_authorities)
     if credentials.state is not CredentialState.TRUSTED:
         why = ", ".join(credentials.failures) or "no authority of the trust root issued the signer's certificate"
         raise VerificationError(f"Content Credentials are {credentials.state.value}, not Trusted: {why}")
@@ -106,6 +142,22 @@ def _credentials(report: dict[str, Any]) -> ContentCredentials:
         source_type=drawn[0].get("digitalSourceType") if drawn else None,
         ingredients=tuple(i["title"] for i in active.get("ingredients", []) if i["relationship"] == "inputTo"),
         parent=next((i["title"] for i in active.get("ingredients", []) if i["relationship"] == "parentOf"), None),
+        carried=tuple(
+            _carried(report["manifests"], i) for i in active.get("ingredients", []) if "active_manifest" in i
+        ),
+        signed_at=signature.get("time"),
         use=None if use is None else validate_wire(ConceptUse, use, "concept-use assertion"),
+        failures=tuple(failure["code"] for failure in failures),
+    )
+
+
+def _carried(manifests: dict[str, Any], ingredient: dict[str, Any]) -> CarriedCredentials:
+    signature = manifests.get(ingredient["active_manifest"], {}).get("signature_info", {})
+    failures = ingredient.get("validation_results", {}).get("activeManifest", {}).get("failure", [])
+    return CarriedCredentials(
+        title=ingredient.get("title", ""),
+        relationship=ingredient["relationship"],
+        issuer=signature.get("issuer", ""),
+        signer=signature.get("common_name", ""),
         failures=tuple(failure["code"] for failure in failures),
     )

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.manifest import ConceptKind
-from sdk.spec.policy import ConceptFacts
+from sdk.spec.policy import ConceptFacts, PolicyContext, PolicyDomain, PolicyPrincipal
 from sdk.spec.terms import (
     WORLD,
     AgeClass,
@@ -26,6 +26,8 @@ from sdk.spec.terms import (
     UseTerms,
 )
 
+UNSUBMITTED: Final = "unsubmitted"
+"""The status of what is not trained yet."""
 _NOTHING_GRANTED: Final[Mapping[RecordId, int]] = MappingProxyType({})
 
 
@@ -83,6 +85,13 @@ def concept_facts(
         media=_limited_by_all([record.terms.media for record in held]),
         not_with_categories=_named_by_any([grant.not_with_categories for grant in grants]),
         uses_described=True if grants and all(map(_describes_uses, grants)) else None,
+    )
+
+
+def training_context(principal: PolicyPrincipal, concepts: Sequence[ConceptFacts], at: datetime) -> PolicyContext:
+    """The question whether the principal may have the concepts trained together."""
+    return PolicyContext(
+        domain=PolicyDomain.TRAINING, action="train", principal=principal, concepts=tuple(concepts), at=at
     )
 
 

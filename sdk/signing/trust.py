@@ -84,6 +84,7 @@ class TrustRoot(WireModel):
     keys: dict[str, TrustedKey]
     root_threshold: int = Field(default=1, ge=1)
     credential_authorities: tuple[str, ...] = ()  # PEM certificates that may issue Content Credential signers
+    time_stamp_authorities: tuple[str, ...] | None = None  # PEM certificates under which images' time stamps count
 
     @model_validator(mode="after")
     def _ids_and_roles_fit(self) -> TrustRoot:

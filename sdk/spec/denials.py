@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from sdk.spec.api import Moment
 from sdk.spec.canonical import WireModel
-from sdk.spec.ids import ConceptId, PrincipalId
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.paging import Page, PageQuery
 from sdk.spec.policy import Use
 
@@ -21,6 +21,7 @@ from sdk.spec.policy import Use
 class DeniedAct(StrEnum):
     """What was tried."""
 
+    TRAIN = "train"
     COMPOSE = "compose"
     APPROVE = "approve"
     REJECT = "reject"
@@ -59,7 +60,7 @@ class DeniedAttempt(WireModel):
     at: AwareDatetime
     act: DeniedAct
     by: PrincipalId
-    concepts: tuple[str, ...]  # tenant/name@number, that the reader may know
+    concepts: tuple[str, ...]  # tenant/name@number, that the reader may know; tenant/name of a training
     others: int = 0  # further concepts in the same attempt
     use: Use | None = None  # that it was for
     images: int | None = None  # that were asked for
@@ -70,3 +71,23 @@ class DenialPage(Page):
     """Refused attempts, newest first."""
 
     denials: tuple[DeniedAttempt, ...]
+
+
+class WantedConcept(WireModel):
+    """A concept that somebody wanted to have trained, and what they gave as consent and licence."""
+
+    concept: ConceptId
+    consents: tuple[RecordId, ...] = Field(default=(), max_length=20)
+    licences: tuple[RecordId, ...] = Field(default=(), max_length=20)
+
+
+class WantedTraining(WireModel):
+    """A training that the caller asked for; the registry decides itself whether its policies refuse it."""
+
+    concepts: tuple[WantedConcept, ...] = Field(min_length=1, max_length=16)
+
+
+class TrainingDenied(WireModel):
+    """Where the log has the refusal: an entry for each concept."""
+
+    log_indices: tuple[int, ...]

@@ -42,6 +42,7 @@ class AuditEventType(StrEnum):
     SUBJECT_RELEASED = "subject:released"  # and is or does so no more
     SUBJECT_ERASED = "subject:erased"  # the keys of everything about a person are destroyed; names no person
     LICENCE_GRANTED = "licence:granted"
+    TRAINING_DENIED = "training:denied"  # an attempt that policy denied; an entry for each concept
     VERSION_SUBMITTED = "version:submitted"
     REVIEW_REQUESTED = "review:requested"  # a draft is put up for review
     REVIEW_ASSIGNED = "review:assigned"  # who is to review it, until when

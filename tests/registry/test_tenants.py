@@ -26,6 +26,7 @@ from registry.webhooks.sending import Attempt
 from sdk.spec.api import AliasChange, AliasChanges, NewConcept, Withdrawal
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.consent_events import ConsentAnswer, ConsentEvent, LifeEvent, LifeEventReport
+from sdk.spec.denials import WantedConcept, WantedTraining
 from sdk.spec.digest import Digest
 from sdk.spec.erasure import ErasureRequest
 from sdk.spec.identify import IdentifyQuery
@@ -363,6 +364,10 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
         lambda demo: f"/v1/generations/{demo.generation}/result", _result, "other-app"
     ),
     ("GET", "/v1/denials"): of_its_own("/v1/denials", "other-auditor"),
+    ("POST", "/v1/trainings/denied"): hidden(
+        lambda demo: "/v1/trainings/denied",
+        lambda demo: encode_canonical(WantedTraining(concepts=(WantedConcept(concept=FOX),))),
+    ),
     ("GET", "/v1/royalties"): hidden(lambda demo: f"/v1/royalties?licence={demo.licence}", name="other-auditor"),
     ("GET", "/v1/royalties/ledger"): has_no_receipts,
     ("POST", "/v1/erasures"): hidden(

@@ -172,9 +172,7 @@ def make_studio(
     trust_the_authority: bool = True,
 ) -> Iterator[StudioInProcess]:
     """A studio on the empty migrated database at `database_url`; `change` replaces parts of the registry."""
-    authority = create_authority(
-        folder / "content-credentials", organization="Demo", signer_name="demo/app", now=datetime.now(UTC)
-    )
+    authority = create_authority(folder / "content-credentials", organization="Demo", now=datetime.now(UTC))
     authorities = (authority,) if trust_the_authority else ()
     with make_test_registry(database_url, clock=RunningClock(), authorities=authorities, change=change) as registry:
         (folder / "trust-root.json").write_bytes(encode_envelope(registry.runtime.trust_root_envelope))

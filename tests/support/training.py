@@ -25,6 +25,7 @@ from sdk.policy.bundle import PolicyBundle, load_bundle
 from sdk.signing.signer import Ed25519Signer
 from sdk.spec.api import ConceptView, PolicyBundleView, VersionSubmission, VersionView, WhoAmI
 from sdk.spec.bundle import VersionStatus
+from sdk.spec.denials import TrainingDenied, WantedTraining
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
 from sdk.spec.manifest import ArtefactRole, ConceptKind, EmbeddingFacts
@@ -129,6 +130,7 @@ class MemoryRegistry:
     blobs: dict[Digest, bytes] = field(default_factory=dict)
     submissions: list[tuple[ConceptId, VersionSubmission]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)  # credentials that whoami was asked about
+    denied: list[WantedTraining] = field(default_factory=list)
     away: bool = False
     journal: Path | None = None
 
@@ -164,6 +166,11 @@ class RegistrySession:
             owner=PrincipalId("demo/omar"),
             created_at=datetime(2026, 1, 1, tzinfo=UTC),
         )
+
+    def report_denied_training(self, wanted: WantedTraining) -> TrainingDenied:
+        self._answer()
+        self.registry.denied.append(wanted)
+        return TrainingDenied(log_indices=tuple(range(len(wanted.concepts))))
 
     def get_consent(self, consent: RecordId) -> ConsentEvidence:
         self._answer()

@@ -50,9 +50,7 @@ def make_workshop(folder: Path, *, name: str = "app", base: Path | None = None) 
     world.log.append(AuditEventType.VERSION_APPROVED, world.name)
     registry = FakeRegistry(world)
     registry.blobs[Digest.of(embedding)] = embedding
-    authority = create_authority(
-        folder / "content-credentials", organization="Demo", signer_name=f"demo/{name}", now=datetime.now(UTC)
-    )
+    authority = create_authority(folder / "content-credentials", organization="Demo", now=datetime.now(UTC))
     registry.trust = world.trust.model_copy(update={"credential_authorities": (authority,)})
     (folder / "trust-root.json").write_bytes(encode_envelope(sign_trust_root(registry.trust, fixed_signer("root"))))
     key = fixed_signer(name)._private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -5,26 +5,30 @@ In this order:
 2. Every concept is of the caller's tenant, known to the registry, and of the kind the request says.
 3. Every picture was uploaded by the tenant.
 4. Policy: the registry's bundle in force, over what the consent and licence records say now, decides "train".
+5. A refusal is told to the registry, which decides it again and logs it, so that whom a concept is about can read of it.
+   What is refused stays refused if the registry cannot be told.
 
 What a picture shows, and whether it can be trained from, is found out by the job.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from datetime import datetime
 
-from sdk.errors import InputError, NotFound, TrainingInputError
+from sdk.errors import ImprimaturError, InputError, NotFound, PolicyDenied, TrainingInputError
 from sdk.policy.engine import enforce
-from sdk.policy.facts import concept_facts
+from sdk.policy.facts import UNSUBMITTED, concept_facts, training_context
 from sdk.spec.api import ConceptView
-from sdk.spec.policy import ConceptFacts, Decision, PolicyContext, PolicyDomain, PolicyPrincipal
+from sdk.spec.denials import WantedConcept, WantedTraining
+from sdk.spec.policy import ConceptFacts, Decision, PolicyPrincipal
 from sdk.spec.training import ConceptRequest, TrainingRequest
 from trainer.jobs.auth import Caller
 from trainer.jobs.pictures import PictureStore
 from trainer.jobs.ports import OpenPolicy, RegistryPort
 
-UNSUBMITTED = "unsubmitted"
+_logger = logging.getLogger(__name__)
 
 
 def admit(
@@ -49,14 +53,23 @@ def admit(
     facts = [
         _facts(concept, view, caller, registry, at) for concept, view in zip(request.concepts, concepts, strict=True)
     ]
-    context = PolicyContext(
-        domain=PolicyDomain.TRAINING,
-        action="train",
-        principal=PolicyPrincipal(id=caller.principal, roles=tuple(sorted(caller.roles))),
-        concepts=tuple(facts),
-        at=at,
+    asker = PolicyPrincipal(id=caller.principal, roles=tuple(sorted(caller.roles)))
+    try:
+        return enforce(open_policy(registry.policies()), training_context(asker, facts, at))  # 4
+    except PolicyDenied:
+        _report(request, caller, registry)  # 5
+        raise
+
+
+def _report(request: TrainingRequest, caller: Caller, registry: RegistryPort) -> None:
+    wanted = tuple(
+        WantedConcept(concept=concept.id, consents=concept.consents, licences=concept.licences)
+        for concept in request.concepts
     )
-    return enforce(open_policy(registry.policies()), context)  # 4
+    try:
+        registry.report_denied_training(WantedTraining(concepts=wanted))
+    except ImprimaturError as exc:
+        _logger.warning("a training that %s was refused is not in the log: %s", caller.principal, exc.message)
 
 
 def _check_request(request: TrainingRequest) -> None:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from sdk.policy.engine import PolicyEngine
 from sdk.spec.api import ConceptView, PolicyBundleView, VersionSubmission, VersionView, WhoAmI
+from sdk.spec.denials import TrainingDenied, WantedTraining
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.manifest import ArtefactRole, EmbeddingFacts
@@ -40,6 +41,8 @@ class RegistryPort(Protocol):
     def get_licence(self, licence: RecordId) -> LicenceEvidence: ...
 
     def policies(self) -> PolicyBundleView: ...
+
+    def report_denied_training(self, wanted: WantedTraining) -> TrainingDenied: ...
 
     def put_blob(self, content: bytes) -> Digest: ...
 

@@ -88,7 +88,7 @@ class TestWorkspace:
             assert profile.trust_root.samefile(made.trust_root)
             assert profile.need("tuf_root").samefile(made.tuf / "root.json")
             assert profile.need("base_model") == made.root.parent / "base model"
-            assert (profile.content_credentials is not None) == (name == "app")
+            assert (profile.content_credentials is not None) == (name in ("app", "training-service"))
 
     def test_has_an_open_log_with_every_credential_and_nothing_running(self, made: Workspace) -> None:
         assert postgres.running(made.database) is None

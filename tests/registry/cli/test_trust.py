@@ -11,14 +11,20 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from support.credentials import PICTURE, concept_use
 from typer.testing import CliRunner
 
 from registry.cli import commands
+from registry.cli.authorities import AuthorityUse, add_authority
 from registry.cli.init import Plan, create_workspace
 from registry.cli.serving import open_runtime, read_trust_root
 from registry.cli.trust import publish_now, renew, replace_root, rotate_root
 from registry.cli.workspace import Address, Workspace
 from registry.settings import SHIPPED_POLICIES, Settings
+from sdk.credentials.authority import create_authority
+from sdk.credentials.mark import encode_png, mark_image
+from sdk.credentials.read import verify_credentials
+from sdk.credentials.signer import load_credential_signer
 from sdk.errors import ConfigurationError, Conflict, InputError, NotFound, TrustRootInvalid
 from sdk.policy.bundle import load_bundle
 from sdk.signing.public_keys import encode_public_key
@@ -171,6 +177,45 @@ class TestKeys:
         done = self.invoke(*words)
         assert isinstance(done.exception, ConfigurationError)
         assert "x.pub" in done.exception.message
+
+
+class TestAuthorities:
+    """Who vouches for images."""
+
+    @pytest.mark.parametrize(("option", "member"), [((), 1), (("--time-stamps",), 2)])
+    def test_another_one_is_believed_about_one_thing(
+        self, made: Workspace, tmp_path: Path, option: tuple[str, ...], member: int
+    ) -> None:
+        create_authority(tmp_path / "theirs", organization="Organisation", now=datetime.now(UTC))
+        certificate, before = tmp_path / "theirs" / "ca.pem", trusted(made)
+        done = CliRunner().invoke(commands, ["trust", "add-authority", str(made.root), str(certificate), *option])
+        assert done.exit_code == 0
+        after = trusted(made, before)
+        named = [after.credential_authorities, after.time_stamp_authorities or ()]
+        assert named[member - 1][-1] == certificate.read_text()
+        assert certificate.read_text() not in named[2 - member]
+        with pytest.raises(Conflict, match="already"):
+            add_authority(made, certificate, AuthorityUse.TIME_STAMPS if option else AuthorityUse.CREDENTIALS)
+
+    @pytest.mark.parametrize("content", [b"no PEM", None], ids=["no PEM", "nothing"])
+    def test_what_is_no_certificate_is_named(self, made: Workspace, tmp_path: Path, content: bytes | None) -> None:
+        if content:
+            (tmp_path / "x.pem").write_bytes(content)
+        with pytest.raises(ConfigurationError, match=r"x\.pem"):
+            add_authority(made, tmp_path / "x.pem", AuthorityUse.CREDENTIALS)
+
+    def test_an_application_elsewhere_gets_a_certificate_and_not_the_authoritys_key(
+        self, made: Workspace, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "app"
+        words = ["trust", "issue-signer", str(made.root), "studio/app", str(folder), "--days", "2"]
+        assert CliRunner().invoke(commands, words).exit_code == 0
+        assert {path.name for path in folder.iterdir()} == {"chain.pem", "key.pem"}
+        signer = load_credential_signer(folder, holder="studio/app", now=datetime.now(UTC))
+        image = mark_image(encode_png(PICTURE), concept_use(), signer)
+        assert verify_credentials(image, trusted(made).credential_authorities).signer == "studio/app"
+        with pytest.raises(ConfigurationError, match="may issue no others"):
+            add_authority(made, folder / "chain.pem", AuthorityUse.CREDENTIALS)
 
 
 class TestOverTuf:

@@ -10,7 +10,17 @@ from support.registry import BASE_URL, RegistryUnderTest
 from support.versions import FOX, USE, Steps, accepted, refused, rules_of
 
 from sdk.client import Client
-from sdk.spec.denials import DenialAbout, DenialPage, DenialQuery, DeniedAct, DeniedAttempt
+from sdk.errors import Conflict
+from sdk.spec.denials import (
+    DenialAbout,
+    DenialPage,
+    DenialQuery,
+    DeniedAct,
+    DeniedAttempt,
+    TrainingDenied,
+    WantedConcept,
+    WantedTraining,
+)
 from sdk.spec.ids import ConceptId, PrincipalId
 from sdk.spec.subjects import SubjectBinding, SubjectRelease
 from sdk.spec.terms import Capacity
@@ -157,3 +167,58 @@ class TestPage:
         browser = Browser(tried).signed_in("subject")
         for path in ("/accounts", "/generations", "/concepts", "/queue", "/log"):
             assert browser.get(path).status_code == 403, path
+
+
+class TestTrainings:
+    """The fox's consent is withdrawn, the shrine's is not."""
+
+    @pytest.fixture
+    def wanted(self, registry: RegistryUnderTest) -> tuple[RegistryUnderTest, WantedTraining]:
+        steps = Steps(registry)
+        accepted(steps.post("owner", "/v1/subjects", binding(HARU)))
+        fox, shrine = consent(steps, FOX, HARU), consent(steps, SHRINE, OTHER)
+        licences = {concept: steps.licence(concept)["id"] for concept in (FOX, SHRINE)}
+        accepted(registry.client("owner").post(f"/v1/consents/{fox}/withdrawal", json={"reason": "asked to"}))
+        concepts = tuple(
+            WantedConcept(concept=concept, consents=(held,), licences=(licences[concept],))
+            for concept, held in ((FOX, fox), (SHRINE, shrine))
+        )
+        return registry, WantedTraining(concepts=concepts)
+
+    def report(self, registry: RegistryUnderTest, wanted: WantedTraining, name: str = "trainer") -> TrainingDenied:
+        with Client(BASE_URL, registry.credentials[name], transport=registry.transport) as client:
+            return client.report_denied_training(wanted)
+
+    def test_whom_a_concept_is_about_reads_who_wanted_to_train_it(
+        self, wanted: tuple[RegistryUnderTest, WantedTraining]
+    ) -> None:
+        registry, training = wanted
+        self.report(registry, training)
+        page = read(registry)
+        assert acts(page) == [(DeniedAct.TRAIN, ("demo/fox",), 1)]
+        (attempt,) = page.denials
+        assert (attempt.by, attempt.use, attempt.images) == ("demo/trainer", None, None)
+        assert told(attempt) == {(DenialAbout.CONCEPT, "training.consent")}
+        assert all(rule.plain and rule.plain_ja for rule in attempt.rules)
+        assert "shrine" not in registry.client("subject").get(PATH).text
+
+    def test_of_another_concept_it_says_only_that_it_was_refused(
+        self, wanted: tuple[RegistryUnderTest, WantedTraining]
+    ) -> None:
+        registry, training = wanted
+        self.report(registry, training)
+        shrine, fox = sorted(read(registry, "auditor").denials, key=lambda attempt: -len(attempt.concepts[0]))
+        assert (shrine.concepts, told(shrine)) == (("demo/shrine",), {(DenialAbout.OTHER, None)})
+        assert fox.concepts == ("demo/fox",)
+
+    def test_who_has_not_the_role_is_told_of_as_such(self, wanted: tuple[RegistryUnderTest, WantedTraining]) -> None:
+        registry, training = wanted
+        self.report(registry, training.model_copy(update={"concepts": training.concepts[:1]}), "owner")
+        (attempt,) = read(registry).denials
+        assert "training.role" in {rule.rule for rule in attempt.rules}
+
+    def test_what_policy_permits_is_no_refusal(self, wanted: tuple[RegistryUnderTest, WantedTraining]) -> None:
+        registry, training = wanted
+        with pytest.raises(Conflict, match="permits"):
+            self.report(registry, training.model_copy(update={"concepts": training.concepts[1:]}))
+        assert read(registry, "auditor").denials == ()

@@ -46,7 +46,7 @@ from sdk.spec.consent_events import (
     LifeEventRecorded,
     LifeEventReport,
 )
-from sdk.spec.denials import DenialPage, DenialQuery
+from sdk.spec.denials import DenialPage, DenialQuery, TrainingDenied, WantedConcept, WantedTraining
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope
 from sdk.spec.erasure import ErasureAccepted, ErasureList
@@ -359,6 +359,11 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         "GET /v1/denials?limit=200&concept=demo%2Ffox",
         lambda c: c.list_denials(DenialQuery(concept=FOX)),
         DenialPage(denials=()),
+    ),
+    (
+        "POST /v1/trainings/denied",
+        lambda c: c.report_denied_training(WantedTraining(concepts=(WantedConcept(concept=FOX),))),
+        TrainingDenied(log_indices=(3,)),
     ),
     (
         "GET /v1/royalties/ledger?since=2026-06-01T00%3A00%3A00Z&after=3&limit=200",

@@ -12,12 +12,13 @@ from support.training import (
     PICTURE,
     PIER,
     MemoryRegistry,
+    RegistrySession,
     StepClock,
     consent,
     training_request,
 )
 
-from sdk.errors import InputError, NotFound, PolicyDenied, TrainingInputError
+from sdk.errors import InputError, NotFound, PolicyDenied, ServiceUnavailable, TrainingInputError
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, TenantName
 from sdk.spec.manifest import ConceptKind
@@ -75,6 +76,27 @@ class TestAdmit:
     def test_refuses_a_withdrawn_consent(self) -> None:
         self.registry.consent = consent(status=ConsentStatus.WITHDRAWN)
         assert self.denied(training_request()) == {"training.consent"}
+
+    def test_tells_the_registry_what_was_refused_and_by_whom_nothing_of_it_is_decided(self) -> None:
+        self.registry.consent = consent(status=ConsentStatus.WITHDRAWN)
+        self.denied(training_request())
+        (told,) = self.registry.denied
+        assert [(wanted.concept, wanted.consents, wanted.licences) for wanted in told.concepts] == [
+            (FOX, (CONSENT,), (LICENCE,)),
+            (PIER, (CONSENT,), (LICENCE,)),
+        ]
+
+    def test_refuses_as_well_when_the_registry_cannot_be_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def away(*_: object) -> None:
+            raise ServiceUnavailable("away")
+
+        monkeypatch.setattr(RegistrySession, "report_denied_training", away)
+        self.registry.consent = consent(status=ConsentStatus.WITHDRAWN)
+        assert self.denied(training_request()) == {"training.consent"}
+
+    def test_tells_nothing_of_what_is_permitted(self) -> None:
+        self.admit(training_request())
+        assert self.registry.denied == []
 
     def test_refuses_a_consent_that_names_other_concepts(self) -> None:
         record = consent().record.model_copy(update={"covers": (FOX,)})

@@ -1,0 +1,39 @@
+"""Samples of versions, whose Content Credentials every image carries on as those of its ingredients.
+
+A sample is the first one that a version's manifest names, so its digest is under the approvals. It is fetched once a
+process; versions from before samples were signed have none to carry on.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
+
+from sdk.client import Client
+from sdk.credentials.mark import carries_credentials
+from sdk.spec.digest import Digest
+from sdk.spec.manifest import ArtefactRole
+from sdk.verify import VerifiedVersion
+
+_KEPT: Final = 64  # samples
+_seen: OrderedDict[Digest, bytes | None] = OrderedDict()  # none: it carries no credentials
+
+
+def signed_samples(client: Client, versions: Sequence[VerifiedVersion]) -> dict[str, bytes]:
+    """By the name of the version, the PNG file of its sample, where that has Content Credentials."""
+    found = {version.name: _sample(client, version) for version in versions}
+    return {name: sample for name, sample in found.items() if sample}
+
+
+def _sample(client: Client, version: VerifiedVersion) -> bytes | None:
+    samples = version.manifest.by_role(ArtefactRole.SAMPLE)
+    if not samples:
+        return None
+    digest = samples[0].digest
+    if digest not in _seen:
+        content = client.get_file(version.bundle.concept, version.bundle.number, digest)
+        _seen[digest] = content if carries_credentials(content) else None
+        if len(_seen) > _KEPT:
+            _seen.popitem(last=False)
+    return _seen[digest]
