@@ -1,8 +1,8 @@
 """What signs Content Credentials: a certificate chain, its key wherever that lives, and who stamps the time.
 
 A folder of `content_credentials` is read in this order:
-1. `chain.pem` (leaf first), of another authority than this folder's: an organisation's own certificate. Its key is in
-   `key.pem`, or where `key.uri` says (a KMS, HSM or Vault, as securesystemslib names them). It is renewed by whoever issued it.
+1. `chain.pem` (leaf first) of another authority than this folder's: an organisation's own certificate. `key.pem` holds its key,
+   or says where that is kept (`sdk.signing.remote`). It is renewed by whoever issued it.
 2. `ca.pem` and `ca-key.pem`: a certificate is issued on the spot, for a key that is never written down. Where a time-stamp
    authority (RFC 3161) is named it lives a day, since the stamp says for ever that it lived when it signed; otherwise
    397 days, since its images are trusted no longer than it.
@@ -26,7 +26,6 @@ from sdk.signing.signer import Ed25519Signer, load_key_file
 
 CHAIN_FILE: Final = "chain.pem"
 KEY_FILE: Final = "key.pem"
-KEY_URI_FILE: Final = "key.uri"
 
 
 class BytesSigner(Protocol):
@@ -88,30 +87,9 @@ def _is_of_another(folder: Path) -> bool:
 
 
 def _stored(folder: Path, time_stamp_url: str | None) -> CredentialSigner:
-    leaf = _read_chain(folder / CHAIN_FILE)[0]
-    uri = folder / KEY_URI_FILE
-    signer = _key_at(uri, leaf) if uri.exists() else load_key_file(folder / KEY_FILE)
-    return CredentialSigner(chain=(folder / CHAIN_FILE).read_text(), signer=signer, time_stamp_url=time_stamp_url)
-
-
-class _KeyElsewhere:
-    """A key that securesystemslib reaches."""
-
-    def __init__(self, uri: str, leaf: x509.Certificate) -> None:
-        from securesystemslib.signer import Signer, SSlibKey
-
-        self._signer = Signer.from_priv_key_uri(uri, SSlibKey.from_crypto(leaf.public_key()))
-
-    def sign(self, content: bytes) -> bytes:
-        return bytes.fromhex(self._signer.sign(content).signature)
-
-
-def _key_at(path: Path, leaf: x509.Certificate) -> _KeyElsewhere:
-    """The key of `leaf` where the URI in the file at `path` says: `awskms:...`, `gcpkms:...`, `azurekms:...`, `hsm:...`, `hv:...`."""
-    try:
-        return _KeyElsewhere(path.read_text(encoding="utf-8").strip(), leaf)
-    except Exception as exc:  # each service's library raises its own
-        raise ConfigurationError(f"the key that {path} names cannot be used: {exc!r}; see docs/credentials.md") from exc
+    _read_chain(folder / CHAIN_FILE)
+    chain, signer = (folder / CHAIN_FILE).read_text(), load_key_file(folder / KEY_FILE)
+    return CredentialSigner(chain=chain, signer=signer, time_stamp_url=time_stamp_url)
 
 
 def _read_chain(path: Path) -> list[x509.Certificate]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography import x509
@@ -18,8 +19,11 @@ from support.governed import fixed_signer
 from sdk.credentials.authority import STAMPED_LIFE, UNSTAMPED_LIFE, create_authority, load_authority
 from sdk.credentials.mark import encode_png, mark_image
 from sdk.credentials.read import verify_credentials
-from sdk.credentials.signer import CHAIN_FILE, KEY_URI_FILE, CredentialSigner
+from sdk.credentials.signer import CHAIN_FILE, CredentialSigner
 from sdk.errors import ConfigurationError
+from sdk.signing import remote
+from sdk.signing.public_keys import raw_public_key
+from sdk.signing.remote import RemoteSigner, encode_key_reference
 from sdk.signing.signer import load_key_file
 
 
@@ -127,30 +131,33 @@ class TestKeyElsewhere:
         assert verify_credentials(image, [authority]).use == concept_use()
         assert len(asked) >= 1
 
-    def test_is_found_where_its_uri_says(self, tmp_path: Path) -> None:
-        """`file2` is securesystemslib's own scheme for a file; a KMS differs in the scheme alone."""
+    def test_is_found_where_the_key_file_says(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
         chain, authority = organisations_chain(key.public_key(), tmp_path)
-        (tmp_path / "elsewhere.pem").write_bytes(private_pem(key))
+        public_key = raw_public_key(key.public_key())
+        assert public_key
+
+        def service(uri: str, pinned: bytes) -> RemoteSigner:
+            assert (uri, pinned) == ("awskms:images", public_key)
+            return RemoteSigner(uri, pinned, lambda content: signed(key.sign(content, ec.ECDSA(hashes.SHA256()))))
+
+        monkeypatch.setattr(remote, "open_remote_key", service)
         folder = tmp_path / "app"
         folder.mkdir()
         (folder / CHAIN_FILE).write_text(chain)
-        (folder / KEY_URI_FILE).write_text(f"file2:{tmp_path / 'elsewhere.pem'}\n")
+        (folder / "key.pem").write_bytes(encode_key_reference("awskms:images", public_key))
         image = mark_image(encode_png(PICTURE), concept_use(), signer_of(folder))
         assert verify_credentials(image, [authority]).use == concept_use()
-
-    @pytest.mark.parametrize("uri", ["nokms:1", "file2:/nonexistent", "", "awskms:1"])
-    def test_a_uri_that_leads_nowhere_is_refused(self, tmp_path: Path, uri: str) -> None:
-        chain, _ = organisations_chain(ec.generate_private_key(ec.SECP256R1()).public_key(), tmp_path)
-        (tmp_path / CHAIN_FILE).write_text(chain)
-        (tmp_path / KEY_URI_FILE).write_text(uri)
-        with pytest.raises(ConfigurationError, match="cannot be used"):
-            signer_of(tmp_path)
 
     def test_a_key_of_another_kind_is_refused(self, tmp_path: Path) -> None:
         chain, _ = organisations_chain(ec.generate_private_key(ec.SECP384R1()).public_key(), tmp_path)
         with pytest.raises(ConfigurationError, match="neither Ed25519 nor ECDSA P-256"):
             mark_image(encode_png(PICTURE), concept_use(), CredentialSigner(chain=chain, signer=fixed_signer("app")))
+
+
+def signed(signature: bytes) -> SimpleNamespace:
+    """A signature as securesystemslib's signers give it."""
+    return SimpleNamespace(signature=signature.hex())
 
 
 def organisations_chain(key: ec.EllipticCurvePublicKey, folder: Path) -> tuple[str, str]:
