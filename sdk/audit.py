@@ -5,7 +5,8 @@ The log is read through its C2SP tlog-tiles interface and nothing that the regis
 2. Every entry up to its size is fetched; the root recomputed from all of them is the signed one, so each is included.
 3. The hash tiles that others are served agree with those entries.
 4. Every checkpoint remembered from earlier is the root of a beginning of the same entries: nothing was rewritten.
-5. Every entry parses, and a generation was permitted only for versions approved, and not ended, at that position.
+5. Every entry parses, and a generation was permitted only for versions approved, and not ended, at that position, or opened
+   by break-glass, and not expired, at its time.
 Steps 1 to 4 raise; step 5 gives findings, because a report must be able to say what was wrong.
 """
 
@@ -20,6 +21,7 @@ from sdk.errors import LogForked, ProofInvalid, VerificationError
 from sdk.signing.signer import Signer, sign_envelope
 from sdk.signing.trust import TrustRole, TrustRoot, verify_checkpoint, verify_role
 from sdk.spec.api import GenerationView
+from sdk.spec.break_glass import MAX_LIFE
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
@@ -71,6 +73,7 @@ class GenerationAccount:
     purpose: str
     versions: tuple[str, ...]
     approvals: tuple[tuple[int, PrincipalId, str], ...]  # log index, reviewer, version
+    break_glasses: tuple[tuple[int, str, str], ...]  # of versions not approved then: log index, signers, version
     images: tuple[Digest, ...]
     intent_index: int
     result_index: int | None
@@ -187,6 +190,11 @@ def _account(log: VerifiedLog, view: GenerationView) -> GenerationAccount:
         for index, entry in enumerate(log.entries[: view.intent_index])
         if entry.event is AuditEventType.APPROVAL_SIGNED and entry.subject in view.versions
     ]
+    opened = [
+        (index, entry.facts.get("signers", ""), entry.subject)
+        for index, entry in enumerate(log.entries[: view.intent_index])
+        if entry.event is AuditEventType.VERSION_BREAK_GLASS and entry.subject in _unapproved(log, view)
+    ]
     return GenerationAccount(
         generation=view.id,
         application=view.application,
@@ -196,10 +204,17 @@ def _account(log: VerifiedLog, view: GenerationView) -> GenerationAccount:
         purpose=f"{view.intent.use.purpose}, {view.intent.use.territory}, {view.intent.use.channel}",
         versions=view.versions,
         approvals=tuple(signed),
+        break_glasses=tuple(opened),
         images=tuple(image.digest for image in view.images),
         intent_index=view.intent_index,
         result_index=view.result_index,
     )
+
+
+def _unapproved(log: VerifiedLog, view: GenerationView) -> set[str]:
+    """The versions that were not approved when they were used."""
+    before = log.entries[: view.intent_index]
+    return set(view.versions) - {e.subject for e in before if e.event is AuditEventType.VERSION_APPROVED}
 
 
 def _faults_of_views(log: VerifiedLog, generations: Sequence[GenerationView]) -> Iterator[str]:
@@ -219,8 +234,10 @@ def _faults_of_views(log: VerifiedLog, generations: Sequence[GenerationView]) ->
 
 
 def _faults_of_use(log: VerifiedLog, view: GenerationView, version: str) -> Iterator[str]:
-    """The last thing that happened to `version` before the intent must be its approval, or its return from suspension."""
+    """The last thing that happened to `version` before the intent must be its approval, or its return from suspension; or it
+    is open by a break-glass."""
     approved = usable = False
+    at = log.entries[view.intent_index].at
     last: AuditEventType | None = None
     for entry in log.entries[: view.intent_index]:
         if entry.subject != version:
@@ -229,11 +246,21 @@ def _faults_of_use(log: VerifiedLog, view: GenerationView, version: str) -> Iter
             approved, usable, last = True, True, entry.event
         elif entry.event is AuditEventType.VERSION_REINSTATED:  # what was never suspended cannot return
             usable, last = last is AuditEventType.VERSION_SUSPENDED and approved, entry.event
+        elif entry.event is AuditEventType.VERSION_BREAK_GLASS:
+            usable, last = at < _expiry(entry), entry.event
         elif entry.event in _ENDING:
             usable, last = False, entry.event
     if not usable:
         was = "never approved" if last is None else f"last {last.value}"
         yield f"{view.id}: permitted at entry {view.intent_index} with {version}, which was {was}"
+
+
+def _expiry(opened: LogEntry) -> datetime:
+    """When a break-glass ends, as its entry says: never later than it may, and at once when that cannot be read."""
+    try:
+        return min(datetime.fromisoformat(opened.facts["expires_at"]), opened.at + MAX_LIFE)
+    except (KeyError, ValueError, TypeError):
+        return opened.at
 
 
 def _faults_of_entries(log: VerifiedLog, generations: Sequence[GenerationView], tenant: TenantName) -> Iterator[str]:

@@ -5,14 +5,16 @@ Nothing in a bundle is believed because a registry sent it. The steps, in order;
  2. Every checkpoint is of the trusted log and signed by it; two of one size have one root.
  3. The manifest is canonical, and of the version that was asked for.
  4. The training service attested to this manifest, with a key that counts at the entry of its submission.
- 5. Its submission is in the log, with that attestation, the owner and the number of approvals that it needs.
+ 5. Its submission is in the log, with that attestation, the owner and the number of approvals that it needs; of a draft, who
+    asked for its review as well.
  6. The consent and licence records are those that the manifest names, each with its digest.
  7. The version is approved at this moment, says the registry.
- 8. The threshold of distinct reviewers, none of them its trainer or owner, signed this manifest, number and terms, with
-    keys that count at the entries of their approvals.
+ 8. The threshold of distinct reviewers, none of them its trainer or owner or who asked for its review, signed this manifest,
+    number and terms, with keys that count at the entries of their approvals.
  9. Each of those approvals is in the log.
 10. A signed status list of this registry and tenant, fresh at this moment, says nothing against it (`verify_live`).
 11. Every artefact, once fetched, has the digest and size that the manifest says (`verify_artefact`).
+Instead of 7 to 9 a version may be opened by break-glass: `sdk.break_glass`.
 Not done here: whether policy permits a use (`sdk.policy`), whether the log extends what this client saw before
 (`sdk.cache.LogWatch`, with the notes in `VerifiedVersion.notes`), and whether the status list is not older than one that
 it saw before (`sdk.cache.StatusWatch`).
@@ -56,7 +58,7 @@ from sdk.spec.statements import (
     parse_statement,
     terms_digest,
 )
-from sdk.spec.status_list import StatusList, StatusListName, StatusPurpose
+from sdk.spec.status_list import IN_BREAK_GLASS, StatusList, StatusListName, StatusPurpose
 from sdk.spec.terms import AgeClass
 
 CLOCK_SKEW: Final = timedelta(seconds=10)
@@ -80,17 +82,40 @@ _Predicate = TypeVar("_Predicate", bound=Predicate)
 
 
 @dataclass(frozen=True, kw_only=True)
+class VerifiedBreakGlass:
+    """Two people's leave to use a version before its approval, with its proofs."""
+
+    signers: tuple[PrincipalId, ...]
+    reason: str
+    expires_at: datetime
+    log_index: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class VerifiedVersion:
-    """A version whose proofs hold. `approvers` is empty, and there is no status list, unless `verify_version` made it."""
+    """A version whose proofs hold. `approvers` is empty, and there is no status list, unless `verify_version` made it.
+
+    One that `sdk.break_glass` made has a `break_glass`, and not all the approvals that it needs.
+    """
 
     bundle: VersionBundle
     manifest: ConceptManifest
     digest: Digest
     checkpoint: LogCheckpoint
     notes: tuple[bytes, ...]  # every checkpoint note that was verified
+    requester: PrincipalId | None = None  # who asked for its review; none: a draft
     approvers: tuple[PrincipalId, ...] = ()
     approval_indices: tuple[int, ...] = ()
     status_list: StatusList | None = None
+    break_glass: VerifiedBreakGlass | None = None
+
+    @property
+    def live_until(self) -> datetime | None:
+        """Until when it was found to be live; none unless it was."""
+        if self.status_list is None:
+            return None
+        until = self.status_list.valid_until
+        return min(until, self.break_glass.expires_at) if self.break_glass else until
 
     @property
     def name(self) -> str:
@@ -114,17 +139,24 @@ def verify_version(
     """
     version = verify_submission(bundle, ref=ref, trust=trust, now=now)  # 1 to 6
     _verify_status(bundle)  # 7
-    approvals = [_verify_approval(approval, version, trust) for approval in bundle.approvals]  # 8, 9
-    reviewers = tuple(sorted({reviewer for reviewer, _ in approvals}))
+    version = verify_approvals(version, trust)  # 8, 9
     minor = any(consent.record.age_class is AgeClass.MINOR for consent in bundle.consents)
     needed = max(bundle.approvals_required, minimum_approvals(version.manifest.kind, minor=minor))
-    if len(reviewers) < needed:
+    if len(version.approvers) < needed:
         raise ThresholdNotMet(
-            f"{version.name} has approvals of {len(reviewers)} of {needed} reviewers; another one must approve it"
+            f"{version.name} has approvals of {len(version.approvers)} of {needed} reviewers; another one must approve it"
         )
-    indices = tuple(sorted(index for _, index in approvals))
-    live = verify_live(version, status_list, trust=trust, now=now)  # 10
-    return replace(version, approvers=reviewers, approval_indices=indices, status_list=live)
+    return replace(version, status_list=verify_live(version, status_list, trust=trust, now=now))  # 10
+
+
+def verify_approvals(version: VerifiedVersion, trust: TrustRoot) -> VerifiedVersion:
+    """The version with those who approved it, each approval verified (steps 8 and 9); how many are needed is not asked here."""
+    approvals = [_verify_approval(approval, version, trust) for approval in version.bundle.approvals]
+    return replace(
+        version,
+        approvers=tuple(sorted({reviewer for reviewer, _ in approvals})),
+        approval_indices=tuple(sorted(index for _, index in approvals)),
+    )
 
 
 def verify_submission(bundle: VersionBundle, *, ref: VersionRef, trust: TrustRoot, now: datetime) -> VerifiedVersion:
@@ -139,13 +171,15 @@ def verify_submission(bundle: VersionBundle, *, ref: VersionRef, trust: TrustRoo
         bundle=bundle, manifest=manifest, digest=Digest.of(bundle.manifest), checkpoint=checkpoint, notes=notes
     )
     _verify_attestation(version, trust)  # 4
-    _verify_submission(version, trust)  # 5
+    version = replace(version, requester=_verify_submission(version, trust))  # 5
     _verify_terms(version)  # 6
     return version
 
 
 def verify_live(version: VerifiedVersion, signed: bytes, *, trust: TrustRoot, now: datetime) -> StatusList:
     """Return the status list if it is the version's, fresh, and says nothing against it (step 10).
+
+    Of a version that is opened by break-glass it must say just that, and its time must not be over.
 
     Raises:
         SignatureInvalid: no key trusted for status signed it.
@@ -165,8 +199,12 @@ def verify_live(version: VerifiedVersion, signed: bytes, *, trust: TrustRoot, no
         raise StatusListInvalid(
             f"the status list of {version.name} is from {status.valid_from}, but here it is {now}; set this clock"
         )
-    if raised := status.raised(version.bundle.submission_receipt.index):
-        raise NotApproved(not_approved_message(version.bundle, _STATUS_OF[raised[0]]))
+    raised = status.raised(version.bundle.submission_receipt.index)
+    if version.break_glass and now >= version.break_glass.expires_at:
+        raise NotApproved(f"the break-glass of {version.name} expired at {version.break_glass.expires_at}; approve it")
+    if raised != (IN_BREAK_GLASS if version.break_glass else ()):
+        ended = _STATUS_OF[raised[0]] if raised else VersionStatus.APPROVED
+        raise NotApproved(not_approved_message(version.bundle, ended))
     return status
 
 
@@ -213,14 +251,15 @@ def verify_consent_receipt(receipt: ConsentReceipt, trust: TrustRoot) -> Consent
             if event.recorded_by is not None:
                 raise ProofInvalid(f"{event.event.value} of consent {receipt.id} comes without a proof")
             continue
-        entry = _verify_entry(event.receipt, trust, _LOGGED_AS[event.event], receipt.id, receipt.digest)
+        entry = verify_entry(event.receipt, trust, _LOGGED_AS[event.event], receipt.id, receipt.digest)
         if act is not None and entry.evidence.get("act") != Digest.of(encode_canonical(act)):
             raise ProofInvalid(f"entry {event.receipt.index} of the log is of another {event.event.value}")
     return receipt
 
 
 def _verify_checkpoints(bundle: VersionBundle, trust: TrustRoot) -> tuple[tuple[bytes, ...], LogCheckpoint]:
-    receipts = [bundle.submission_receipt, *(approval.receipt for approval in bundle.approvals)]
+    beside = [bundle.request_receipt, bundle.break_glass.receipt if bundle.break_glass else None]
+    receipts = [bundle.submission_receipt, *(approval.receipt for approval in bundle.approvals), *filter(None, beside)]
     notes = tuple(dict.fromkeys([bundle.checkpoint.encode(), *(receipt.checkpoint.encode() for receipt in receipts)]))
     roots: dict[int, bytes] = {}
     for note in notes:
@@ -247,14 +286,15 @@ def _verify_manifest(bundle: VersionBundle, ref: VersionRef) -> ConceptManifest:
 def _verify_attestation(version: VerifiedVersion, trust: TrustRoot) -> None:
     envelope = version.bundle.training_attestation
     verify_role(envelope, trust, TrustRole.TRAINING, entry=version.bundle.submission_receipt.index)
-    predicate = _predicate_about(envelope, TrainingPredicate, version)
+    predicate = predicate_about(envelope, TrainingPredicate, version)
     if predicate.concept != version.manifest.concept or predicate.record != version.manifest.training:
         raise VerificationError(f"the training attestation of {version.name} describes another training")
 
 
-def _verify_submission(version: VerifiedVersion, trust: TrustRoot) -> None:
+def _verify_submission(version: VerifiedVersion, trust: TrustRoot) -> PrincipalId | None:
+    """Who asked for the version's review: with its submission whoever had it trained, else whoever the log says."""
     bundle, receipt = version.bundle, version.bundle.submission_receipt
-    entry = _verify_entry(receipt, trust, AuditEventType.VERSION_SUBMITTED, version.name, version.digest)
+    entry = verify_entry(receipt, trust, AuditEventType.VERSION_SUBMITTED, version.name, version.digest)
     if entry.evidence.get("attestation") != bundle.training_attestation.digest:
         raise ProofInvalid(f"{version.name} was submitted with another training attestation than the one shown")
     said = {"owner": str(bundle.owner), "approvals_required": str(bundle.approvals_required)}
@@ -263,11 +303,20 @@ def _verify_submission(version: VerifiedVersion, trust: TrustRoot) -> None:
             raise ProofInvalid(
                 f"{name} of {version.name} is {value}, says the registry; its log says {entry.facts.get(name)}"
             )
+    if bundle.request_receipt:
+        asked = AuditEventType.REVIEW_REQUESTED
+        return verify_entry(bundle.request_receipt, trust, asked, version.name, version.digest).actor
+    return None if "draft" in entry.facts else version.manifest.training.requested_by
 
 
-def _verify_entry(
+def verify_entry(
     receipt: LogReceipt, trust: TrustRoot, event: AuditEventType, subject: str, evidence: Digest
 ) -> LogEntry:
+    """Return the entry that `receipt` proves, which must be this act about this subject with this evidence.
+
+    Raises:
+        ProofInvalid: it is another one, or not in the log.
+    """
     entry = verify_receipt(receipt, trust)
     if entry.event is not event or entry.subject != subject or evidence not in entry.evidence.values():
         raise ProofInvalid(f"entry {receipt.index} of the log is not {event.value} of {subject} with {evidence}")
@@ -298,26 +347,36 @@ def not_approved_message(bundle: VersionBundle, status: VersionStatus) -> str:
         VersionStatus.IN_REVIEW: "another reviewer must approve it",
         VersionStatus.SUSPENDED: "a consent does not hold; it must be confirmed anew, or a new version submitted under another",
         VersionStatus.SUPERSEDED: "use the version that replaced it",
+        VersionStatus.BREAK_GLASS: "two people opened it for a while, and it is used by its exact number only; a reviewer must approve it",
     }
     mend = mends.get(status, "this is final; the trainer can submit a new version")
     return f"{version_name(bundle)} is {status.value}, not approved: {mend}"
 
 
+def whose_work(version: VerifiedVersion) -> frozenset[PrincipalId]:
+    """Those whose approval of a version does not count. Raises `ProofInvalid` when nothing proves who asked for its review."""
+    if version.requester is None:
+        raise ProofInvalid(f"{version.name} was a draft, and nothing proves who asked for its review")
+    return frozenset({version.bundle.owner, version.manifest.training.requested_by, version.requester})
+
+
 def _verify_approval(approval: ApprovalEvidence, version: VerifiedVersion, trust: TrustRoot) -> tuple[PrincipalId, int]:
-    predicate = _predicate_about(approval.envelope, ApprovalPredicate, version)
+    predicate = predicate_about(approval.envelope, ApprovalPredicate, version)
     if predicate.reviewer not in verify_role(
         approval.envelope, trust, TrustRole.APPROVAL, entry=approval.receipt.index
     ):
         raise SignatureInvalid(f"the approval of {version.name} is not signed by its reviewer {predicate.reviewer}")
-    if predicate.reviewer in (version.bundle.owner, version.manifest.training.requested_by):
-        raise NotApproved(f"{predicate.reviewer} trained or owns {version.name}, so their approval does not count")
+    if predicate.reviewer in whose_work(version):
+        raise NotApproved(
+            f"{predicate.reviewer} trained or owns {version.name}, or asked for its review, so their approval does not count"
+        )
     if (predicate.concept, predicate.number) != (version.bundle.concept, version.bundle.number):
         raise VerificationError(f"the approval by {predicate.reviewer} is not of {version.name}")
     if predicate.terms != terms_of(version.bundle):
         raise VerificationError(
             f"{predicate.reviewer} approved {version.name} under other terms; it must be reviewed anew"
         )
-    _verify_entry(approval.receipt, trust, AuditEventType.APPROVAL_SIGNED, version.name, approval.envelope.digest)
+    verify_entry(approval.receipt, trust, AuditEventType.APPROVAL_SIGNED, version.name, approval.envelope.digest)
     return predicate.reviewer, approval.receipt.index
 
 
@@ -327,7 +386,8 @@ def terms_of(bundle: VersionBundle) -> Digest:
     return terms_digest(records)
 
 
-def _predicate_about(envelope: Envelope, cls: type[_Predicate], version: VerifiedVersion) -> _Predicate:
+def predicate_about(envelope: Envelope, cls: type[_Predicate], version: VerifiedVersion) -> _Predicate:
+    """The predicate of a statement, which must be about the version's manifest; signatures are checked elsewhere."""
     statement = parse_statement(envelope.payload, envelope.payload_type)
     if [subject.content for subject in statement.subject] != [version.digest]:
         raise VerificationError(f"a statement that came with {version.name} is about something else")

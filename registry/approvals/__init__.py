@@ -1,7 +1,8 @@
 """Approvals: what reviewers sign, and what follows from it.
 
 tables     reviews and revocations
-service    review, revoke
+service    review, revoke, reinstate
+break_glass  opening a version for a while before its approval
 query      a version with all its proofs
-routes     reviews, revocations, bundles, /v1/resolve
+routes     reviews, revocations, break-glass, bundles, /v1/resolve
 """

@@ -18,8 +18,10 @@ from registry.auth import Caller
 from registry.log.service import receipts
 from registry.runtime import Runtime
 from registry.versions import service as versions
+from registry.versions.break_glass import opening_of
+from registry.versions.requests import requested_entry
 from registry.versions.version import Terms, Version
-from sdk.spec.bundle import ApprovalEvidence, VersionBundle
+from sdk.spec.bundle import ApprovalEvidence, BreakGlassEvidence, VersionBundle
 from sdk.spec.envelope import parse_envelope
 from sdk.spec.ids import PrincipalId
 from sdk.spec.policy import Decision
@@ -55,7 +57,11 @@ def bundle(session: Session, runtime: Runtime, version: Version) -> VersionBundl
         )
         .order_by(ReviewRow.log_index)
     ).all()
-    submitted, *signed = receipts(session, runtime, [version.log_index, *(row.log_index for row in approvals)])
+    opened, asked = opening_of(session, version), requested_entry(session, version)
+    indices = [version.log_index, *(row.log_index for row in approvals)]
+    indices += [index for index in (opened.log_index if opened else None, asked) if index is not None]
+    proofs = {proof.index: proof for proof in receipts(session, runtime, indices)}
+    submitted = proofs[version.log_index]
     return VersionBundle(
         concept=version.concept,
         number=version.number,
@@ -65,10 +71,13 @@ def bundle(session: Session, runtime: Runtime, version: Version) -> VersionBundl
         manifest=version.content,
         training_attestation=version.attestation,
         submission_receipt=submitted,
+        request_receipt=None if asked is None else proofs[asked],
         approvals=tuple(
-            ApprovalEvidence(envelope=parse_envelope(row.envelope), receipt=receipt)
-            for row, receipt in zip(approvals, signed, strict=True)
+            ApprovalEvidence(envelope=parse_envelope(row.envelope), receipt=proofs[row.log_index]) for row in approvals
         ),
+        break_glass=BreakGlassEvidence(envelope=parse_envelope(opened.envelope), receipt=proofs[opened.log_index])
+        if opened
+        else None,
         consents=terms.consents,
         licences=terms.licences,
         checkpoint=submitted.checkpoint,
@@ -91,7 +100,9 @@ def acts_on(session: Session, version: Version) -> Sequence[Act]:
 
 def foresee(runtime: Runtime, caller: Caller, version: Version, terms: Terms) -> Decision:
     """What policy would say if the caller sent an approval now. Nothing is recorded."""
-    return runtime.policy.evaluate(service.context_of(caller, version, terms, Verdict.APPROVE.value))
+    return runtime.policy.evaluate(
+        service.context_of(caller.as_policy_principal, version, terms, Verdict.APPROVE.value)
+    )
 
 
 def _words(content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Reviews, revocations, versions with their proofs, and /v1/resolve.
+"""Reviews, revocations, break-glass, versions with their proofs, and /v1/resolve.
 
 A refusal by policy is committed before it is answered: its log entry stays.
 """
@@ -9,13 +9,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from registry.approvals import query, service
+from registry.approvals import break_glass, query, service
 from registry.auth import CallerDep
+from registry.paging import PageDep
 from registry.runtime import RuntimeDep
 from registry.versions import service as versions
 from sdk.errors import ServiceError
 from sdk.policy.engine import require_permit
 from sdk.spec.api import VersionList, VersionView
+from sdk.spec.break_glass import BreakGlassPage, BreakGlassView
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.envelope import Envelope
 from sdk.spec.ids import ConceptId, RecordId, parse_version_ref
@@ -59,6 +61,27 @@ def revoke(
     with runtime.transaction(caller.tenant) as session:
         outcome = service.revoke(session, runtime, caller, ConceptId(f"{tenant}/{name}"), number, envelope)
     return _answer(outcome)
+
+
+@router.post("/concepts/{tenant}/{name}/versions/{number}/break-glass", status_code=201)
+def open_break_glass(
+    tenant: str, name: str, number: Number, envelope: Envelope, runtime: RuntimeDep, caller: CallerDep
+) -> BreakGlassView:
+    """Open a version for a while before its approval, by a statement that two people signed."""
+    with runtime.transaction(caller.tenant) as session:
+        opened = break_glass.open_version(session, runtime, caller, ConceptId(f"{tenant}/{name}"), number, envelope)
+    if opened.refusal:
+        require_permit(opened.refusal)
+    if opened.view is None:
+        raise ServiceError("a permitted break-glass left nothing to show")
+    return opened.view
+
+
+@router.get("/break-glasses")
+def list_break_glasses(runtime: RuntimeDep, caller: CallerDep, page: PageDep) -> BreakGlassPage:
+    """Every version that was opened before its approval, by whom, why and until when, oldest first."""
+    with runtime.transaction(caller.tenant) as session:
+        return break_glass.page(session, runtime, caller, page)
 
 
 @router.post("/consents/{consent}/reinstatement", status_code=201)

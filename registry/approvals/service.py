@@ -35,7 +35,7 @@ from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope, encode_envelope
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.log_entry import AuditEventType
-from sdk.spec.policy import Decision, PolicyContext, PolicyDomain
+from sdk.spec.policy import Decision, PolicyContext, PolicyDomain, PolicyPrincipal
 from sdk.spec.statements import ApprovalPredicate, RejectionPredicate, RevocationPredicate, parse_statement
 
 STATUS_RULES: Final = frozenset({"approval.status", "approval.revoke-status"})
@@ -124,12 +124,12 @@ def reinstate(session: Session, runtime: Runtime, caller: Caller, record: Record
     return tuple(Outcome(decision=None, view=_view(session, runtime, version)) for version in back)
 
 
-def context_of(caller: Caller, version: Version, terms: Terms, action: str) -> PolicyContext:
-    """The question whether the caller may `action` the version."""
+def context_of(who: PolicyPrincipal, version: Version, terms: Terms, action: str) -> PolicyContext:
+    """The question whether somebody may `action` the version."""
     return PolicyContext(
         domain=PolicyDomain.APPROVAL,
         action=action,
-        principal=caller.as_policy_principal,
+        principal=who,
         concepts=(version.facts(terms),),
         at=terms.at,
     )
@@ -154,23 +154,28 @@ def _decide(
     session: Session, runtime: Runtime, caller: Caller, version: Version, terms: Terms, action: str
 ) -> Decision:
     """Policy's decision; a refusal is logged in the caller's transaction, which must then be committed."""
-    context = context_of(caller, version, terms, action)
+    context = context_of(caller.as_policy_principal, version, terms, action)
     decision = runtime.policy.evaluate(context)
     if decision.permitted:
         return decision
     rules = [reason.rule for reason in decision.reasons]
     if set(rules) <= STATUS_RULES:
         advance(version.stored_status, VersionEvent(action), version.name)  # too late: Conflict
+    log_refusal(session, runtime, caller, version, decision)
+    return decision
+
+
+def log_refusal(session: Session, runtime: Runtime, caller: Caller, version: Version, decision: Decision) -> None:
+    """Log what policy refused the caller; it stays if the caller's transaction is committed."""
     log.append(
         session,
         runtime,
         event=AuditEventType.APPROVAL_REFUSED,
         actor=caller.principal,
         subject=version.name,
-        evidence={"manifest": version.digest, "context": context.digest, "bundle": decision.bundle},
-        facts={"action": action, "rules": " ".join(rules)},
+        evidence={"manifest": version.digest, "context": decision.context, "bundle": decision.bundle},
+        facts={"action": decision.action, "rules": " ".join(reason.rule for reason in decision.reasons)},
     )
-    return decision
 
 
 def _verify(

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Response
 
+from registry.approvals import break_glass
 from registry.approvals import query as approvals
 from registry.blobs import READERS
 from registry.concepts import service as concepts
@@ -20,6 +21,7 @@ from registry.console.view import BASE, ViewDep
 from registry.console.work import may_assign, may_comment
 from registry.reviews import query as work
 from registry.versions import reading, service
+from registry.versions.lifecycle import WAITING
 from registry.versions.preview import preview
 from sdk.errors import NotFound
 from sdk.spec.digest import Digest
@@ -46,9 +48,10 @@ def show_version(tenant: str, name: str, number: Number, view: ViewDep) -> Respo
         terms = service.terms_of(session, version, runtime.clock())
         earlier = reading.approved_before(session, version)
         acts = approvals.acts_on(session, version)
+        glass = break_glass.of_version(session, version, terms)
         task = work.task_of(session, runtime, version) if version.review_requested_by else None
         comments = threaded(work.comments_of(session, caller, version))
-    waiting = version.stored_status in reading.WAITING
+    waiting = version.stored_status in WAITING
     foreseen = approvals.foresee(runtime, caller, version, terms) if Role.REVIEWER in caller.roles else None
     return view.page(
         "version.html",
@@ -58,6 +61,7 @@ def show_version(tenant: str, name: str, number: Number, view: ViewDep) -> Respo
         status=version.status(terms),
         terms=terms,
         acts=acts,
+        glass=glass,
         task=task,
         comments=comments,
         here=f"{BASE}/concepts/{version.concept}/versions/{version.number}",

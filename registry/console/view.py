@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse
 
+from registry.approvals import break_glass
 from registry.auth import Caller
 from registry.blobs import READERS
 from registry.consent.query import LIST_READERS
@@ -21,6 +22,7 @@ from registry.log.query import require_reader
 from registry.reviews.query import QUEUE_READERS
 from registry.runtime import Runtime, RuntimeDep
 from sdk.errors import ImprimaturError
+from sdk.spec.break_glass import BreakGlassView
 
 BASE: Final = "/console"
 SESSION_COOKIE: Final = "imprimatur_session"
@@ -43,8 +45,14 @@ class View:
             "caller": self.caller,
             "navigation": navigation(self.runtime, self.caller),
             "form_token": form_token(self.secret),
+            "opened": self._opened(),
         }
         return page(self.request, template, **framed, **values)
+
+    def _opened(self) -> tuple[BreakGlassView, ...]:
+        """What is in use by break-glass now: every page tells it to whoever may know."""
+        with self.runtime.transaction(self.caller.tenant) as session:
+            return break_glass.in_force(session, self.runtime, self.caller)
 
 
 def view_of(request: Request, runtime: RuntimeDep) -> View:
@@ -71,7 +79,7 @@ ViewDep = Annotated[View, Depends(view_of_member)]
 def page(request: Request, template: str, *, status_code: int = 200, **values: Any) -> Response:
     """A page in the language of `request`; a language that its address asks for is remembered."""
     language = language_of(request)
-    framed = {"caller": None, "navigation": (), "base": BASE, "here": request.url.path} | values
+    framed = {"caller": None, "navigation": (), "opened": (), "base": BASE, "here": request.url.path} | values
     links = {other: _in_language(request, other) for other in Language}
     response = HTMLResponse(render(template, language, languages=links, **framed), status_code=status_code)
     response.headers["Content-Language"] = language.value

@@ -275,6 +275,20 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "status.superseded": ("superseded", "後継あり"),
     "status.revoked": ("revoked", "失効"),
     "status.expired": ("expired", "期限切れ"),
+    "status.break-glass": ("break-glass", "緊急使用中"),
+    "break-glass.open": (
+        "Break-glass: {name} is in use without approval until {until}.",
+        "緊急使用：{name} は承認なしで使用中です（{until} まで）。",
+    ),
+    "break-glass.by": ("Opened by {who}: {reason}", "開始者 {who}：{reason}"),
+    "break-glass.over": (
+        "Break-glass: {name} was opened before its approval, until {until}.",
+        "緊急使用：{name} は承認前に使用されました（{until} まで）。",
+    ),
+    "break-glass.used": (
+        "Break-glass: {name} was not approved when this was decided.",
+        "緊急使用：この判断の時点で {name} は未承認でした。",
+    ),
     "kind.subject": ("subject", "被写体"),
     "kind.person": ("person", "人物"),
     "kind.character": ("character", "キャラクター"),

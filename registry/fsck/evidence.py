@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC
 from typing import Final
 
 from sqlalchemy import LargeBinary, select, type_coerce
@@ -25,7 +26,7 @@ from registry.generations.tables import (
 from registry.personal import ERASED, wrapped_key_of
 from registry.reviews.tables import CommentRow
 from registry.vault import vault_name
-from registry.versions.tables import AliasRow, VersionConsentRow, VersionRow
+from registry.versions.tables import AliasRow, BreakGlassRow, ReviewRequestRow, VersionConsentRow, VersionRow
 from sdk.spec.api import GenerationIntent, GenerationResult
 from sdk.spec.canonical import parse_wire
 from sdk.spec.digest import Digest
@@ -94,6 +95,17 @@ def _review(session: Session, row: ReviewRow) -> Iterator[str]:
     kind = parse_statement(envelope.payload, envelope.payload_type).predicate_type
     if (kind == ApprovalPredicate.predicate_type) is not (Verdict(row.verdict) is Verdict.APPROVE):
         yield f"its envelope does not say {row.verdict}"
+
+
+def _break_glass(session: Session, row: BreakGlassRow) -> Iterator[str]:
+    version = session.get(VersionRow, (row.concept_id, row.number))
+    if version is None or (version.owner, version.trainer_of_record) != (row.owner, row.trainer_of_record):
+        yield "its version has another owner or trainer of record"
+    asked = session.get(ReviewRequestRow, (row.concept_id, row.number))
+    if asked is None or asked.requested_by != row.requested_by:
+        yield "somebody else asked for the review of its version"
+    if _envelope(row.envelope).digest != row.envelope_digest:
+        yield "its envelope has another digest"
 
 
 def _revocation(session: Session, row: RevocationRow) -> Iterator[str]:
@@ -228,6 +240,19 @@ EVIDENCE: Final[Sequence[Evidence]] = (
         digests=lambda row: {"envelope": _envelope(row.envelope).digest},
         inside=_review,
         has_every_entry=False,  # an erasure rejects without a review
+    ),
+    Evidence(
+        table=BreakGlassRow,
+        events=(AuditEventType.VERSION_BREAK_GLASS,),
+        subject=lambda row: _named(row.concept_id, row.number),
+        actor=lambda row: row.opened_by,
+        at=lambda row: row.opened_at,
+        digests=lambda row: {"envelope": _envelope(row.envelope).digest, "terms": row.terms},
+        facts=lambda row: {
+            "signers": f"{row.first_signer} {row.second_signer}",
+            "expires_at": row.expires_at.astimezone(UTC).isoformat(),
+        },
+        inside=_break_glass,
     ),
     Evidence(
         table=RevocationRow,

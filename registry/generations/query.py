@@ -114,7 +114,7 @@ def _recorded(row: GenerationRow) -> RecordedDecision:
     return RecordedDecision(
         generation=row.id,
         log_index=row.log_index,
-        context=parse_wire(PolicyContext, row.context, f"context of {row.id}"),
+        context=service.context_of(row),
         decision=service.decision_of(row),
     )
 
@@ -139,6 +139,7 @@ def _view(row: GenerationRow, names: tuple[str, ...], result: GenerationResultRo
         intent=service.intent_of(row),
         decision=service.decision_of(row),
         versions=names,
+        break_glass=service.opened_by_break_glass(service.context_of(row)),
         permitted_at=row.decided_at,
         recorded_at=result.recorded_at if result else None,
         images=recorded.images if recorded else (),

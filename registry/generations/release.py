@@ -4,7 +4,7 @@ An embedding or mask is handed out only:
 1. to the executor of the grant: the application that was permitted the generation, or the rendering service that it
    named in its intent, and then not to the application,
 2. before the grant expires and before the result is recorded,
-3. if it is of a version in that grant, and that version is still approved.
+3. if it is of a version in that grant, and that version is still approved, or opened by break-glass.
 The first time each is handed out is logged, and committed before the bytes leave. Until then they are ciphertext
 (`registry.versions.sealed`): there is no way to them around these checks.
 """
@@ -20,10 +20,10 @@ from registry.log import service as log
 from registry.runtime import Runtime
 from registry.versions import sealed
 from registry.versions import service as versions
+from registry.versions.lifecycle import USABLE
 from registry.versions.sealed import SealedArtefact
 from registry.versions.version import Version
 from sdk.errors import Conflict, NotApproved, NotFound, PermissionDenied
-from sdk.spec.bundle import VersionStatus
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
 from sdk.spec.log_entry import AuditEventType
@@ -45,7 +45,7 @@ def release(session: Session, runtime: Runtime, caller: Caller, generation: Reco
     version, artefact = _version_with(service.versions_of(session, row), digest, generation)
     (version,) = versions.hold(session, [version])
     status = version.status(versions.terms_of(session, version, runtime.clock()))
-    if status is not VersionStatus.APPROVED:
+    if status not in USABLE:
         raise NotApproved(f"{version.name} became {status.value} after {generation} was permitted; compose again")
     found = sealed.find(session, runtime, version, artefact)
     if session.get(ArtefactReleaseRow, (generation, digest)) is None:

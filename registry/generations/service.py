@@ -34,6 +34,7 @@ from registry.versions.version import Terms, Version
 from sdk.errors import Conflict, InputError, NotFound, VerificationError
 from sdk.signing.trust import TrustRole
 from sdk.spec.api import GenerationIntent, GenerationResult
+from sdk.spec.bundle import VersionStatus
 from sdk.spec.canonical import encode_canonical, parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope, encode_envelope, parse_envelope
@@ -177,6 +178,17 @@ def versions_of(session: Session, row: GenerationRow) -> tuple[Version, ...]:
     return tuple(versions.load(session, row.tenant, concept, number) for concept, number in named.all())
 
 
+def opened_by_break_glass(context: PolicyContext) -> tuple[str, ...]:
+    """The versions in a question that were not approved but opened by break-glass."""
+    used = (facts for facts in context.concepts if facts.status == VersionStatus.BREAK_GLASS)
+    return tuple(f"{facts.concept}@{facts.number}" for facts in used)
+
+
+def context_of(row: GenerationRow) -> PolicyContext:
+    """The question as it was decided."""
+    return parse_wire(PolicyContext, row.context, f"context of {row.id}")
+
+
 def _permitted_before(session: Session, caller: Caller, intent: GenerationIntent) -> Attempt | None:
     session.execute(
         text("SELECT pg_advisory_xact_lock(:of_keys, hashtext(:key))"),
@@ -250,7 +262,8 @@ def _record(
         facts={
             "versions": " ".join(version.name for version in named),
             "rules": " ".join(dict.fromkeys(reason.rule for reason in decision.reasons)),
-        },
+        }
+        | ({"break_glass": " ".join(opened)} if (opened := opened_by_break_glass(context)) else {}),
     )
     row = GenerationRow(
         id=generation,
@@ -299,7 +312,7 @@ def _attempt(row: GenerationRow) -> Attempt:
     return Attempt(
         id=row.id,
         decision=decision_of(row),
-        context=parse_wire(PolicyContext, row.context, f"context of {row.id}"),
+        context=context_of(row),
         log_index=row.log_index,
         expires_at=row.expires_at,
         grant=parse_envelope(row.compose_grant) if row.compose_grant else None,

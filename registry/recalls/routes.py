@@ -31,7 +31,7 @@ def get_blast_radius(tenant: str, name: str, number: Number, runtime: RuntimeDep
 
 @router.get("/notices")
 def list_notices(runtime: RuntimeDep, caller: CallerDep) -> NoticeList:
-    """The versions that the calling application was granted and that have ended."""
+    """The versions that the calling application was granted and that have ended; to reviewers and auditors, break-glass in force."""
     with runtime.transaction(caller.tenant) as session:
         return service.notices(session, runtime, caller)
 

@@ -1,7 +1,8 @@
 """The end of a version and its consequences.
 
 Rules:
-1. An application has a notice for each version that it was ever permitted and that was revoked or suspended since.
+1. An application has a notice for each version that it was ever permitted and that was revoked or suspended since, or
+   rejected after a break-glass. Reviewers and auditors have one for each break-glass in force.
 2. Fetching a notice for the first time is logged as sending it: a registry knows that it was handed over, never that it
    was read. Acknowledging it is an act of its own, once, and logged.
 3. A report is signed with the status key, about the manifest, and says how long the log was: anybody can see what it
@@ -16,6 +17,7 @@ from typing import Final, TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from registry.approvals import break_glass
 from registry.approvals import query as approvals
 from registry.auth import Caller
 from registry.generations import impact
@@ -48,23 +50,28 @@ from sdk.spec.statements import encode_statement
 _END_OF: Final = {
     VersionStatus.REVOKED: AuditEventType.VERSION_REVOKED,
     VersionStatus.SUSPENDED: AuditEventType.VERSION_SUSPENDED,
+    VersionStatus.REJECTED: AuditEventType.VERSION_REJECTED,
 }
+
+TOLD_OF_BREAK_GLASS: Final = (Role.REVIEWER, Role.AUDITOR)
 
 _Row = TypeVar("_Row", NoticeSentRow, NoticeAcknowledgementRow)
 
 
 def notices(session: Session, runtime: Runtime, caller: Caller) -> NoticeList:
-    """The notices to the caller, the fetching of new ones logged. Raises `PermissionDenied` for who is no application."""
-    caller.require(Role.APP)
+    """The notices to the caller, the fetching of new ones about ends logged. Raises `PermissionDenied` for who gets none."""
+    caller.require(Role.APP, *TOLD_OF_BREAK_GLASS)
     ended = []
-    for concept, number in impact.granted_to(session, caller.principal):
+    for concept, number in impact.granted_to(session, caller.principal):  # nobody but applications is granted any
         version = versions.load(session, caller.tenant, concept, number)
         if version.stored_status in _END_OF:
             ended.append(version)
     found = tuple(_notice(session, caller, version) for version in ended)
     for version in ended:
         _note_sent(session, runtime, caller, version)
-    return NoticeList(notices=found)
+    told = caller.roles & set(TOLD_OF_BREAK_GLASS)
+    opened = break_glass.in_force(session, runtime, caller) if told else ()
+    return NoticeList(notices=found, break_glasses=opened)
 
 
 def acknowledge(session: Session, runtime: Runtime, caller: Caller, answer: NoticeAcknowledgement) -> int:
@@ -133,7 +140,7 @@ def _notice(session: Session, caller: Caller, version: Version) -> Notice:
         manifest=version.digest,
         status=version.stored_status,
         ended_at=end.entry.at,
-        reason=next((act.words for act in acts if act.act == "revoke"), ""),
+        reason=next((act.words for act in acts if act.act in ("revoke", "reject")), ""),
         acknowledged_at=answered.at if answered else None,
     )
 

@@ -16,6 +16,7 @@ from registry.reviews.tables import CommentRow
 from registry.runtime import Runtime
 from registry.versions import reading, requests
 from registry.versions import service as versions
+from registry.versions.lifecycle import WAITING
 from registry.versions.version import Version
 from sdk.spec.canonical import parse_wire
 from sdk.spec.ids import PrincipalId
@@ -60,7 +61,7 @@ def task_of(session: Session, runtime: Runtime, version: Version) -> ReviewTask:
         may_review=service.may_review(runtime, version),
         reviewers=tuple(map(PrincipalId, held.reviewers)) if held else (),
         due_at=due_at,
-        overdue=bool(due_at and due_at < now and version.stored_status in reading.WAITING),
+        overdue=bool(due_at and due_at < now and version.stored_status in WAITING),
         assignment=held.place if held else 0,
         comments=_count(session, version),
     )

@@ -23,7 +23,7 @@ from registry.reviews.tables import AssignmentRow, CommentRow
 from registry.runtime import Runtime
 from registry.versions import requests
 from registry.versions import service as versions
-from registry.versions.reading import WAITING
+from registry.versions.lifecycle import WAITING
 from registry.versions.version import Version
 from sdk.errors import Conflict, InputError, NotFound
 from sdk.signing.trust import TrustRole

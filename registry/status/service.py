@@ -36,7 +36,7 @@ def signed_list(session: Session, runtime: Runtime, tenant: TenantName, number: 
         NotFound: no version of the tenant was submitted in that part of the log.
     """
     first = number * ENTRIES_PER_LIST
-    statuses = statuses_by_entry(session, tenant, first, first + ENTRIES_PER_LIST)
+    statuses = statuses_by_entry(session, tenant, first, first + ENTRIES_PER_LIST, runtime.clock())
     if not statuses:
         raise NotFound(f"there is no status list {number} of {tenant}")
     row = session.get(StatusListRow, (tenant, number))
@@ -54,7 +54,9 @@ def _sign(session: Session, runtime: Runtime, tenant: TenantName, number: int) -
     row = _held(session, runtime, tenant, number)
     now = runtime.clock()
     first = number * ENTRIES_PER_LIST
-    bits = make_bits(statuses_by_entry(session, tenant, first, first + ENTRIES_PER_LIST))  # as they are under the lock
+    bits = make_bits(
+        statuses_by_entry(session, tenant, first, first + ENTRIES_PER_LIST, now)
+    )  # as they are under the lock
     if row.content and row.bits == Digest.of(bits) and now < _renewed_at(row.signed_at, runtime):
         return row.content  # another process was first
     at = max(now, row.signed_at + _TICK)

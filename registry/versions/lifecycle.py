@@ -8,7 +8,8 @@
 
 `expired` is no transition: an approved version whose term is over is expired by the clock (`status_at`), so that no
 job has to run for it to be true. It is never stored. Suspended by the clock is a version whose consent falls due on a day
-that is known before, when a minor comes of age; what is done about it then is stored.
+that is known before, when a minor comes of age; what is done about it then is stored. A version that waits for reviewers may be
+opened by break-glass for a while: the clock opens and shuts it, its stored status stays.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ TRANSITIONS: Final[Mapping[tuple[VersionStatus, VersionEvent], VersionStatus]] =
     }
 )
 
-STORED: Final = tuple(status for status in VersionStatus if status is not VersionStatus.EXPIRED)
+BY_CLOCK: Final = (VersionStatus.EXPIRED, VersionStatus.BREAK_GLASS)
+STORED: Final = tuple(status for status in VersionStatus if status not in BY_CLOCK)
+WAITING: Final = (VersionStatus.SUBMITTED, VersionStatus.IN_REVIEW)
+USABLE: Final = (VersionStatus.APPROVED, VersionStatus.BREAK_GLASS)
 FINAL: Final = tuple(status for status in STORED if not any(status is start for start, _ in TRANSITIONS))
 
 
@@ -68,8 +72,13 @@ def advance(status: VersionStatus, event: VersionEvent, version: str) -> Version
     return after
 
 
-def status_at(stored: VersionStatus, *, term_is_over: bool, consent_is_due: bool = False) -> VersionStatus:
-    """The status that holds when the term of a consent or licence is over, and when a consent has to be confirmed anew."""
+def status_at(
+    stored: VersionStatus, *, term_is_over: bool, consent_is_due: bool = False, is_opened: bool = False
+) -> VersionStatus:
+    """The status that holds when the term of a consent or licence is over, when a consent has to be confirmed anew, and when
+    the version is opened by a break-glass whose terms hold."""
+    if is_opened and stored in WAITING:
+        return VersionStatus.BREAK_GLASS
     if stored is not VersionStatus.APPROVED:
         return stored
     if term_is_over:

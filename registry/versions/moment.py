@@ -34,6 +34,7 @@ def version_at(session: Session, runtime: Runtime, tenant: TenantName, ref: Vers
     terms = service.terms_of(session, version, at)
     consents = statuses_at(session, tenant, version.manifest.consents, at)
     due = ConsentStatus.RECONFIRMATION_DUE in consents.values()
+    given = all(status is ConsentStatus.GIVEN for status in consents.values()) and not terms.are_over
     named, _ = history.aliases_at(session, tenant, at, version.concept)
     return VersionAt(
         ref=str(ref),
@@ -41,7 +42,12 @@ def version_at(session: Session, runtime: Runtime, tenant: TenantName, ref: Vers
         concept=version.concept,
         number=version.number,
         manifest=version.digest,
-        status=status_at(VersionStatus(stood.status), term_is_over=terms.are_over, consent_is_due=due),
+        status=status_at(
+            VersionStatus(stood.status),
+            term_is_over=terms.are_over,
+            consent_is_due=due,
+            is_opened=given and version.opens(terms),
+        ),
         since=stood.since,
         aliases=tuple(view.alias for view in named if view.number == version.number),
         policies=digest_at(session, at),

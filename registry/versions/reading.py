@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.versions import service
+from registry.versions.break_glass import opened_at
+from registry.versions.lifecycle import WAITING
 from registry.versions.tables import VersionConsentRow, VersionRow, VersionStateRow, VersionStatusRow
 from registry.versions.version import Version
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.ids import ConceptId, RecordId, TenantName
 
-WAITING: Final = (VersionStatus.SUBMITTED, VersionStatus.IN_REVIEW)
-
 
 def waiting(session: Session, tenant: TenantName, *, limit: int = 200) -> Sequence[Version]:
     """The versions that wait for reviewers, longest first."""
-    same = (VersionStateRow.concept_id == VersionRow.concept_id) & (VersionStateRow.number == VersionRow.number)
     statement = (
         select(VersionRow.concept_id, VersionRow.number)
-        .join(VersionStateRow, same)
+        .join(VersionStateRow, service.same_version(VersionStateRow))
         .where(VersionRow.tenant == tenant, VersionStateRow.status.in_([status.value for status in WAITING]))
         .order_by(VersionRow.log_index)
         .limit(limit)
@@ -36,15 +35,19 @@ def statuses_of(session: Session, concept: ConceptId) -> Sequence[VersionStatusR
     return session.scalars(statement.order_by(VersionStatusRow.number, VersionStatusRow.place)).all()
 
 
-def statuses_by_entry(session: Session, tenant: TenantName, first: int, end: int) -> Mapping[int, VersionStatus]:
-    """The stored statuses of the versions that were submitted in entries `first` to `end`, which is not included."""
-    same = (VersionStateRow.concept_id == VersionRow.concept_id) & (VersionStateRow.number == VersionRow.number)
+def statuses_by_entry(
+    session: Session, tenant: TenantName, first: int, end: int, at: datetime
+) -> Mapping[int, VersionStatus]:
+    """The statuses of the versions that were submitted in entries `first` to `end`, which is not included: as they are stored,
+    and at the moment `at` opened by break-glass."""
     statement = (
         select(VersionRow.log_index, VersionStateRow.status)
-        .join(VersionStateRow, same)
+        .join(VersionStateRow, service.same_version(VersionStateRow))
         .where(VersionRow.tenant == tenant, VersionRow.log_index >= first, VersionRow.log_index < end)
     )
-    return {entry: VersionStatus(status) for entry, status in session.execute(statement).all()}
+    stored = {entry: VersionStatus(status) for entry, status in session.execute(statement).all()}
+    opened = {version.log_index: VersionStatus.BREAK_GLASS for version in opened_at(session, tenant, at)}
+    return stored | {entry: status for entry, status in opened.items() if first <= entry < end}
 
 
 def resting_on(session: Session, tenant: TenantName, consents: Iterable[RecordId]) -> Sequence[Version]:

@@ -58,6 +58,12 @@ def record_request(
     session.flush()
 
 
+def requested_entry(session: Session, version: Version) -> int | None:
+    """The entry of the log that says who asked for the review of a draft; none of what was submitted as no draft."""
+    row = session.get(ReviewRequestRow, (version.concept, version.number))
+    return row.log_index if row and row.log_index != version.log_index else None
+
+
 def requested_at(session: Session, version: Version) -> datetime:
     """When the review of `version` was asked for. Raises `Conflict` while it was not."""
     row = session.get(ReviewRequestRow, (version.concept, version.number))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import ColumnElement, Select, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -22,8 +22,8 @@ from registry.paging import page_of
 from registry.runtime import Runtime
 from registry.versions import history
 from registry.versions.lifecycle import VersionEvent, advance
-from registry.versions.tables import ReviewRequestRow, VersionRow, VersionStateRow
-from registry.versions.version import Terms, Version
+from registry.versions.tables import BreakGlassRow, ReviewRequestRow, VersionRow, VersionStateRow
+from registry.versions.version import BreakGlass, Terms, Version
 from sdk.errors import Conflict, NotApproved, NotFound
 from sdk.spec.api import ConceptView, VersionView
 from sdk.spec.bundle import VersionStatus
@@ -33,6 +33,8 @@ from sdk.spec.ids import ConceptId, PrincipalId, TenantName, VersionRef
 from sdk.spec.paging import PageQuery
 
 ONE_APPROVED = "uq_version_states_one_approved"
+
+_Versions = Select[VersionRow, VersionStateRow, PrincipalId | None, BreakGlassRow | None]
 
 
 def load(session: Session, tenant: TenantName, concept: ConceptId, number: int) -> Version:
@@ -181,25 +183,33 @@ def concept_view(session: Session, runtime: Runtime, concept: Concept) -> Concep
     return concept.view(approved.number if approved else None)
 
 
-def _query(tenant: TenantName) -> Select[VersionRow, VersionStateRow, PrincipalId | None]:
-    same = (VersionStateRow.concept_id == VersionRow.concept_id) & (VersionStateRow.number == VersionRow.number)
-    asked = (ReviewRequestRow.concept_id == VersionRow.concept_id) & (ReviewRequestRow.number == VersionRow.number)
+def same_version(
+    row: type[VersionStateRow] | type[ReviewRequestRow] | type[BreakGlassRow],
+) -> ColumnElement[bool]:
+    """The condition that a row beside a version is of that version."""
+    return (row.concept_id == VersionRow.concept_id) & (row.number == VersionRow.number)
+
+
+def _query(tenant: TenantName) -> _Versions:
     # A state that was loaded before may have moved since: it is read again, never taken from the session.
     return (
-        select(VersionRow, VersionStateRow, ReviewRequestRow.requested_by)
-        .join(VersionStateRow, same)
-        .outerjoin(ReviewRequestRow, asked)
+        select(VersionRow, VersionStateRow, ReviewRequestRow.requested_by, BreakGlassRow)
+        .join(VersionStateRow, same_version(VersionStateRow))
+        .outerjoin(ReviewRequestRow, same_version(ReviewRequestRow))
+        .outerjoin(BreakGlassRow, same_version(BreakGlassRow))
         .where(VersionRow.tenant == tenant)
         .execution_options(populate_existing=True)
     )
 
 
-def _one(session: Session, statement: Select[VersionRow, VersionStateRow, PrincipalId | None]) -> Version | None:
+def _one(session: Session, statement: _Versions) -> Version | None:
     found = session.execute(statement).one_or_none()
     return _version(*found) if found else None
 
 
-def _version(row: VersionRow, state: VersionStateRow, requested_by: PrincipalId | None) -> Version:
+def _version(
+    row: VersionRow, state: VersionStateRow, requested_by: PrincipalId | None, glass: BreakGlassRow | None
+) -> Version:
     return Version(
         concept=row.concept_id,
         number=row.number,
@@ -216,4 +226,9 @@ def _version(row: VersionRow, state: VersionStateRow, requested_by: PrincipalId 
         log_index=row.log_index,
         stored_status=VersionStatus(state.status),
         approvals=state.approvals,
+        break_glass=_break_glass(glass) if glass else None,
     )
+
+
+def _break_glass(row: BreakGlassRow) -> BreakGlass:
+    return BreakGlass(terms=row.terms, opened_at=row.opened_at, expires_at=row.expires_at, log_index=row.log_index)

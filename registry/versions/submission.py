@@ -142,7 +142,8 @@ def _store(
             "owner": concept.owner,
             "approvals_required": str(risk.approvals),
             "risk_class": risk.name,
-        },
+        }
+        | ({"draft": "true"} if submission.draft else {}),
     )
     now = runtime.clock()
     session.add(

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.db import Base
 from registry.versions.lifecycle import STORED
+from sdk.spec.break_glass import MAX_HOURS
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
 
@@ -92,6 +93,56 @@ class ReviewRequestRow(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     requested_by: Mapped[PrincipalId]
     requested_at: Mapped[datetime]
+    log_index: Mapped[int] = mapped_column(BigInteger)
+
+
+class BreakGlassRow(Base):
+    """Two people opened a version for a while, before its approval; a version has one at most. Insert-only.
+
+    As in `approvals.tables`, whose work the version is stands in the row by foreign keys, and a check forbids that both
+    signers are among them.
+    """
+
+    __tablename__ = "break_glasses"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["concept_id", "number", "owner", "trainer_of_record"],
+            [
+                "concept_versions.concept_id",
+                "concept_versions.number",
+                "concept_versions.owner",
+                "concept_versions.trainer_of_record",
+            ],
+        ),
+        ForeignKeyConstraint(
+            ["concept_id", "number", "requested_by"],
+            ["review_requests.concept_id", "review_requests.number", "review_requests.requested_by"],
+        ),
+        CheckConstraint("first_signer <> second_signer", name="two_people"),
+        CheckConstraint("opened_by IN (first_signer, second_signer)", name="opened_by_a_signer"),
+        CheckConstraint(
+            "first_signer NOT IN (owner, trainer_of_record, requested_by) "
+            "OR second_signer NOT IN (owner, trainer_of_record, requested_by)",
+            name="separation_of_duties",
+        ),
+        CheckConstraint(
+            f"expires_at > opened_at AND expires_at <= opened_at + interval '{MAX_HOURS} hours'", name="not_for_long"
+        ),
+    )
+
+    concept_id: Mapped[ConceptId] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    first_signer: Mapped[PrincipalId]  # in the order of their names
+    second_signer: Mapped[PrincipalId]
+    owner: Mapped[PrincipalId]
+    trainer_of_record: Mapped[PrincipalId]
+    requested_by: Mapped[PrincipalId]
+    terms: Mapped[Digest]
+    envelope: Mapped[bytes]
+    envelope_digest: Mapped[Digest]
+    opened_by: Mapped[PrincipalId]  # the signer who sent it
+    opened_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
     log_index: Mapped[int] = mapped_column(BigInteger)
 
 

@@ -47,9 +47,28 @@ class Terms:
         return self.at >= min(ends)
 
     @property
+    def hold(self) -> bool:
+        """Whether all of them hold: every consent is given, and no term is over."""
+        return not self.are_over and all(held.status is ConsentStatus.GIVEN for held in self.consents)
+
+    @property
     def are_due(self) -> bool:
         """Whether one of the consents has to be confirmed anew."""
         return any(held.status is ConsentStatus.RECONFIRMATION_DUE for held in self.consents)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BreakGlass:
+    """Two people's leave to use a version before it is approved."""
+
+    terms: Digest
+    opened_at: datetime
+    expires_at: datetime
+    log_index: int
+
+    def covers(self, terms: Terms) -> bool:
+        """Whether it is for these very terms, at their moment."""
+        return terms.digest == self.terms and self.opened_at <= terms.at < self.expires_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +90,7 @@ class Version:
     log_index: int
     stored_status: VersionStatus
     approvals: int
+    break_glass: BreakGlass | None
 
     @property
     def name(self) -> str:
@@ -90,7 +110,16 @@ class Version:
 
     def status(self, terms: Terms) -> VersionStatus:
         """The status that holds under `terms`."""
-        return status_at(self.stored_status, term_is_over=terms.are_over, consent_is_due=terms.are_due)
+        return status_at(
+            self.stored_status,
+            term_is_over=terms.are_over,
+            consent_is_due=terms.are_due,
+            is_opened=terms.hold and self.opens(terms),
+        )
+
+    def opens(self, terms: Terms) -> bool:
+        """Whether a break-glass covers it under `terms`, if they hold and it waits for reviewers."""
+        return self.break_glass is not None and self.break_glass.covers(terms)
 
     def facts(self, terms: Terms, images_granted: Mapping[RecordId, int] | None = None) -> ConceptFacts:
         """What policies may know of it; `images_granted` under each licence so far, where they are counted."""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sdk.cli.audit import audit
+from sdk.cli.break_glass import show_break_glasses
 from sdk.cli.connection import ProfileOption, connected, named, say, show_table
 from sdk.cli.recall_text import show_blast_radius
 from sdk.cli.review import Reference, verified
@@ -20,9 +21,9 @@ commands = typer.Typer()
 
 @commands.command()
 def notices(profile: ProfileOption = None) -> None:
-    """Show which versions this application was granted and has to stop using."""
+    """Show which versions this application was granted and has to stop using; to reviewers and auditors, what is open by break-glass."""
     with connected(profile) as (_, client):
-        found = client.list_notices().notices
+        told = client.list_notices()
     rows = [
         (
             f"{notice.concept}@{notice.number}",
@@ -31,9 +32,11 @@ def notices(profile: ProfileOption = None) -> None:
             notice.reason,
             f"{notice.acknowledged_at:%Y-%m-%d %H:%M:%S}" if notice.acknowledged_at else "no",
         )
-        for notice in found
+        for notice in told.notices
     ]
     show_table("Notices", ("version", "is", "since (UTC)", "reason", "acknowledged"), rows)
+    if told.break_glasses:
+        show_break_glasses(told.break_glasses)
 
 
 @commands.command()

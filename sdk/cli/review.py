@@ -13,11 +13,12 @@ from typing import Annotated
 
 import typer
 
+from sdk.break_glass import verify_usable
 from sdk.cache import StatusWatch
 from sdk.cli.alias import AsOf, parse_moment, show_at
 from sdk.cli.connection import ProfileOption, connected, named, now, say
 from sdk.cli.recall_text import show_blast_radius
-from sdk.cli.version_text import show_version
+from sdk.cli.version_text import show_break_glass, show_version
 from sdk.client import Client
 from sdk.errors import ImprimaturError
 from sdk.profile import Profile
@@ -28,7 +29,7 @@ from sdk.spec.bundle import VersionBundle
 from sdk.spec.envelope import Envelope
 from sdk.spec.ids import ConceptId, VersionRef, parse_version_ref
 from sdk.spec.statements import ApprovalPredicate, Predicate, RejectionPredicate, RevocationPredicate, encode_statement
-from sdk.verify import VerifiedVersion, terms_of, verify_submission, verify_version
+from sdk.verify import VerifiedVersion, terms_of, verify_submission
 
 commands = typer.Typer()
 Reference = Annotated[str, typer.Argument(help="A version, such as demo/fox@1.", metavar="TENANT/NAME@N")]
@@ -47,10 +48,13 @@ def show(reference: Reference, as_of: AsOf = None, profile: ProfileOption = None
     show_version(version)
     try:
         ref = parse_version_ref(reference)
-        approved = verify_version(version.bundle, ref=ref, trust=trust, now=now(), status_list=signed)
-        if approved.status_list:
-            StatusWatch(log_memory(chosen)).see(approved.status_list)
-        say(f"Approved by {', '.join(approved.approvers)}; every signature, log proof and the status list hold")
+        usable = verify_usable(version.bundle, ref=ref, trust=trust, now=now(), status_list=signed)
+        if usable.status_list:
+            StatusWatch(log_memory(chosen)).see(usable.status_list)
+        if usable.break_glass:
+            show_break_glass(usable.break_glass)
+        else:
+            say(f"Approved by {', '.join(usable.approvers)}; every signature, log proof and the status list hold")
     except ImprimaturError as exc:
         say(f"Not usable: {exc.message}")
 

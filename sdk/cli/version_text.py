@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sdk.cli.connection import say, show_table
 from sdk.spec.royalty import RoyaltyTerms
 from sdk.spec.terms import ConsentEvidence, LicenceEvidence, LicenceGrant, UseTerms
-from sdk.verify import VerifiedVersion
+from sdk.verify import VerifiedBreakGlass, VerifiedVersion
 
 
 def show_version(version: VerifiedVersion) -> None:
@@ -31,6 +31,18 @@ def show_version(version: VerifiedVersion) -> None:
         _show_licence(licence)
     files = [(artefact.name, artefact.role.value, str(artefact.size)) for artefact in manifest.artefacts]
     show_table("Files", ("name", "role", "bytes"), files)
+
+
+def show_break_glass(opened: VerifiedBreakGlass) -> None:
+    """Say that a version is in use without its approval."""
+    say("NOT APPROVED, and in use by BREAK-GLASS; every signature, log proof and the status list hold")
+    _say_facts(
+        {
+            "opened by": " and ".join(opened.signers),
+            "until": f"{opened.expires_at:%Y-%m-%d %H:%M} UTC",
+            "because": f"{opened.reason} (log entry {opened.log_index})",
+        }
+    )
 
 
 def _show_consent(consent: ConsentEvidence) -> None:

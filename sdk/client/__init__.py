@@ -6,7 +6,7 @@ webhooks      where events are sent, deliveries, replay
 records       who am I, consents, licences, policies, blobs
 subjects      consents about a person, and who they are
 versions      concepts, versions, resolving, reviews, revocation
-reviews       the review queue, requests for review, assignments, comments
+reviews       the review queue, requests for review, assignments, comments, break-glass
 generations   intent, artefacts, result
 accounting    the ledger of use that royalties are computed from
 recalls       blast-radius reports, notices that a version has ended

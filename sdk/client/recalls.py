@@ -19,7 +19,7 @@ class RecallCalls:
         return self._registry.get(f"/v1/concepts/{concept}/versions/{number}/blast-radius", Envelope)
 
     def list_notices(self) -> NoticeList:
-        """GET /v1/notices: which versions that the caller was granted have ended."""
+        """GET /v1/notices: which versions that the caller was granted have ended; to reviewers, what is open by break-glass."""
         return self._registry.get("/v1/notices", NoticeList)
 
     def acknowledge_notice(self, answer: NoticeAcknowledgement) -> LogReceipt:

@@ -1,8 +1,10 @@
-"""Calls about review as work: the queue, putting a draft up, assigning, commenting. Verdicts are in `versions`."""
+"""Calls about review as work: the queue, putting a draft up, assigning, commenting; break-glass. Verdicts are in `versions`."""
 
 from __future__ import annotations
 
 from sdk.client.transport import Service
+from sdk.spec.break_glass import BreakGlassPage, BreakGlassView
+from sdk.spec.envelope import Envelope
 from sdk.spec.ids import ConceptId
 from sdk.spec.review import (
     Assignment,
@@ -33,6 +35,15 @@ class ReviewCalls:
     def assign_review(self, concept: ConceptId, number: int, assignment: Assignment) -> ReviewTask:
         """POST .../assignment: who is to review it, and until when. Raises `Conflict` when others were assigned since."""
         return self._registry.post(f"/v1/concepts/{concept}/versions/{number}/assignment", assignment, ReviewTask)
+
+    def break_glass(self, concept: ConceptId, number: int, envelope: Envelope) -> BreakGlassView:
+        """POST .../break-glass: a statement that two people signed. The same again changes nothing."""
+        path = f"/v1/concepts/{concept}/versions/{number}/break-glass"
+        return self._registry.post(path, envelope, BreakGlassView, repeatable=True)
+
+    def list_break_glasses(self) -> BreakGlassPage:
+        """GET /v1/break-glasses: every version that was opened before its approval, oldest first."""
+        return self._registry.get_pages("/v1/break-glasses", BreakGlassPage)
 
     def comment(self, concept: ConceptId, number: int, comment: NewComment) -> LoggedComment:
         """POST .../comments."""

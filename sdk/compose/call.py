@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sdk.break_glass import verify_usable
 from sdk.client import Client
 from sdk.compose.bar import progress_bar
 from sdk.compose.explaining import explain_composition, keep_attention
@@ -67,7 +68,6 @@ from sdk.signing.signer import load_key_file
 from sdk.spec.money import Money
 from sdk.spec.policy import Use
 from sdk.spec.sampling import MAX_STEPS, Sampling
-from sdk.verify import verify_version
 
 
 def utc_now() -> datetime:
@@ -119,7 +119,7 @@ def compose(
     `clock` the time.
 
     Raises:
-        NotApproved: a version is not approved (any more).
+        NotApproved: a version is not approved (any more), nor opened by break-glass and named by its number or digest.
         VerificationError: a proof does not hold.
         PolicyDenied: policy refuses the use; `decision` says which rule, and who can change it.
         SceneError, InputError: the scene or a number cannot be used.
@@ -183,11 +183,12 @@ def _compose(composer: Composer, references: tuple[str, ...], asked: Asked, watc
     listed = tuple((ref, bundle, lists.of(bundle)) for ref, bundle in bundles)
     now = composer.clock()  # once everything is fetched: what is fresh is never from its future
     versions = tuple(
-        verify_version(bundle, ref=ref, trust=trust, now=now, status_list=signed) for ref, bundle, signed in listed
+        verify_usable(bundle, ref=ref, trust=trust, now=now, status_list=signed) for ref, bundle, signed in listed
     )  # 2
     watch_versions(composer, log, versions)
-    approved = (index for version in versions for index in version.approval_indices)
-    require_witnessed(composer.client, log, trust, witness_policy(composer.profile), approved)
+    relied_on = [index for version in versions for index in version.approval_indices]
+    relied_on += [version.break_glass.log_index for version in versions if version.break_glass]
+    require_witnessed(composer.client, log, trust, witness_policy(composer.profile), relied_on)
     executor = require_base_model(composer, versions)
     samples = signed_samples(composer.client, versions)
 

@@ -1,7 +1,7 @@
 """The registry's answer to an intent, held to what this call knows: the decision of record, and the grant.
 
 The decision of record must be the one that this SDK comes to by the same policies on the facts that it verified itself.
-The registry alone counts images, knows who asked for a review, and sets the moment; about everything else it has no say.
+The registry alone counts images and sets the moment; about everything else it has no say.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def require_grant_of(
 
 
 def _as_registered(ours: PolicyContext, theirs: PolicyContext) -> PolicyContext:
-    """Our facts with what the registry alone can say: how many images are left, and who asked for the review."""
+    """Our facts with what the registry alone can say: how many images are left."""
     if len(ours.concepts) != len(theirs.concepts):
         return ours
     pairs = zip(ours.concepts, theirs.concepts, strict=True)
@@ -103,10 +103,7 @@ def _as_registered(ours: PolicyContext, theirs: PolicyContext) -> PolicyContext:
 
 
 def _with_count_of(mine: ConceptFacts, other: ConceptFacts) -> ConceptFacts:
-    known: dict[str, object] = {"review_requested_by": other.review_requested_by}
-    if _may_be_left(mine, other):
-        known["images_left"] = other.images_left
-    return mine.model_copy(update=known)
+    return mine.model_copy(update={"images_left": other.images_left}) if _may_be_left(mine, other) else mine
 
 
 def _may_be_left(mine: ConceptFacts, other: ConceptFacts) -> bool:

@@ -46,6 +46,7 @@ def version_facts(version: VerifiedVersion, at: datetime, images_granted: Mappin
         status=bundle.status.value,
         owner=bundle.owner,
         trainer_of_record=version.manifest.training.requested_by,
+        review_requested_by=version.requester,
         consents=bundle.consents,
         licences=bundle.licences,
         at=at,

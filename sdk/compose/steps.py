@@ -73,7 +73,7 @@ def require_live(composer: Composer, versions: Sequence[VerifiedVersion], trust:
     """Refuse versions that ended since they were verified. A status list that is fresh still is believed once more."""
     lists, statuses = StatusLists(composer.client, trust), StatusWatch(composer.memory)
     for version in versions:
-        if version.status_list and composer.clock() < version.status_list.valid_until:
+        if version.live_until and composer.clock() < version.live_until:
             continue
         signed = lists.of(version.bundle)
         statuses.see(verify_live(version, signed, trust=trust, now=composer.clock()))
@@ -216,6 +216,7 @@ def _used(version: VerifiedVersion) -> UsedVersion:
         manifest=version.digest,
         consents=tuple(consent.digest for consent in version.bundle.consents),
         approvals=tuple(CountedApproval(log_index=index) for index in version.approval_indices),
+        break_glass=version.break_glass.log_index if version.break_glass else None,
     )
 
 

@@ -6,9 +6,9 @@ or a prompt.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sdk.spec.canonical import WireModel
 from sdk.spec.digest import Digest
@@ -30,7 +30,14 @@ class UsedVersion(WireModel):
     number: int = Field(ge=1)
     manifest: Digest
     consents: tuple[Digest, ...] = Field(min_length=1)  # of the consent records
-    approvals: tuple[CountedApproval, ...] = Field(min_length=1)
+    approvals: tuple[CountedApproval, ...]
+    break_glass: int | None = Field(default=None, ge=0)  # the log entry that opened it; none: it was approved
+
+    @model_validator(mode="after")
+    def _something_let_it(self) -> Self:
+        if not self.approvals and self.break_glass is None:
+            raise ValueError("a version is in an image by approvals or by a break-glass")
+        return self
 
     @property
     def name(self) -> str:

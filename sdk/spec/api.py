@@ -291,6 +291,7 @@ class GenerationView(WireModel):
     intent: GenerationIntent
     decision: Decision
     versions: tuple[str, ...]  # "tenant/name@number"
+    break_glass: tuple[str, ...] = ()  # of these, those that were not approved but opened by break-glass
     permitted_at: AwareDatetime
     recorded_at: AwareDatetime | None = None
     images: tuple[GeneratedImage, ...] = ()

@@ -28,10 +28,20 @@ class VersionStatus(StrEnum):
     SUPERSEDED = "superseded"  # terminal: a later version was approved
     REVOKED = "revoked"  # terminal
     EXPIRED = "expired"  # approved, but the term of a consent or licence is over; told by the clock, never stored
+    BREAK_GLASS = (
+        "break-glass"  # waits for reviewers, and two people opened it for a while; told by the clock, never stored
+    )
 
 
 class ApprovalEvidence(WireModel):
     """A reviewer's signed approval, with the proof that it was logged."""
+
+    envelope: Envelope
+    receipt: LogReceipt
+
+
+class BreakGlassEvidence(WireModel):
+    """The statement of two people who opened a version before its approval, with the proof that it was logged."""
 
     envelope: Envelope
     receipt: LogReceipt
@@ -48,7 +58,9 @@ class VersionBundle(WireModel):
     manifest: Base64Bytes  # canonical bytes of the ConceptManifest
     training_attestation: Envelope
     submission_receipt: LogReceipt
+    request_receipt: LogReceipt | None = None  # of a version that was a draft: who asked for its review
     approvals: tuple[ApprovalEvidence, ...]
+    break_glass: BreakGlassEvidence | None = None  # whether it still holds is told by the clock
     consents: tuple[ConsentEvidence, ...]
     licences: tuple[LicenceEvidence, ...]
     checkpoint: str = Field(max_length=16_384)  # the newest signed checkpoint note

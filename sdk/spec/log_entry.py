@@ -50,6 +50,7 @@ class AuditEventType(StrEnum):
     APPROVAL_SIGNED = "approval:signed"  # one reviewer's approval, before or at the threshold
     APPROVAL_REFUSED = "approval:refused"  # an attempt that policy denied
     VERSION_APPROVED = "version:approved"  # the threshold is reached
+    VERSION_BREAK_GLASS = "version:break_glass"  # two people opened it for a while, before its approval
     VERSION_REJECTED = "version:rejected"
     VERSION_SUPERSEDED = "version:superseded"
     VERSION_SUSPENDED = "version:suspended"

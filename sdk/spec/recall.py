@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from sdk.spec.api import PlainText
+from sdk.spec.break_glass import BreakGlassView
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.digest import Digest
@@ -77,6 +78,7 @@ class Notice(WireModel):
 
 class NoticeList(WireModel):
     notices: tuple[Notice, ...]
+    break_glasses: tuple[BreakGlassView, ...] = ()  # in force now; to reviewers and auditors
 
 
 class NoticeAcknowledgement(WireModel):

@@ -7,6 +7,8 @@ Rules, which make it unnecessary to hand out any index:
    inclusion proof of its submission proves the place.
 3. All four are 0 exactly for an approved version. Where no approved version is, MESSAGE is 1: what a list does not know
    is not approved.
+4. SUSPENSION and MESSAGE are 1 together for a version that was never approved and is in use under a break-glass. Whoever does
+   not know of this reads that it must not be used.
 The credential is JSON; signing it is `sdk.signing.status`.
 """
 
@@ -50,6 +52,8 @@ _PURPOSE_OF: Final[Mapping[VersionStatus, StatusPurpose]] = {
     VersionStatus.SUSPENDED: StatusPurpose.SUSPENSION,
     VersionStatus.SUPERSEDED: StatusPurpose.REFRESH,
 }
+IN_BREAK_GLASS: Final = (StatusPurpose.SUSPENSION, StatusPurpose.MESSAGE)
+"""What a list says of a version that is in use under a break-glass."""
 _NOTHING_APPROVED: Final = b"\x11"  # two versions that are not there: 0001 0001
 
 
@@ -162,8 +166,10 @@ def read_credential(credential: StatusListCredential) -> StatusList:
 def _nibble(status: VersionStatus) -> int:
     if status is VersionStatus.APPROVED:
         return 0
-    purpose = _PURPOSE_OF.get(status, StatusPurpose.MESSAGE)
-    return 0b1000 >> PURPOSES.index(purpose)
+    raised = (
+        IN_BREAK_GLASS if status is VersionStatus.BREAK_GLASS else (_PURPOSE_OF.get(status, StatusPurpose.MESSAGE),)
+    )
+    return sum(0b1000 >> PURPOSES.index(purpose) for purpose in raised)
 
 
 def _encode_bits(bits: bytes) -> str:

@@ -39,6 +39,7 @@ class WebhookEventType(StrEnum):
     LICENCE_GRANTED = "licence.granted"
     VERSION_SUBMITTED = "version.submitted"
     VERSION_APPROVED = "version.approved"
+    VERSION_BREAK_GLASS = "version.break_glass"
     VERSION_REJECTED = "version.rejected"
     VERSION_SUSPENDED = "version.suspended"
     VERSION_SUPERSEDED = "version.superseded"

@@ -21,7 +21,7 @@ CASES = load_cases(POLICIES)
 def test_case(case: PolicyCase) -> None:
     decision = ENGINE.evaluate(case.context)
     assert decision.effect is case.answer, decision.reasons
-    if decision.effect is Effect.DENY:
+    if decision.effect is Effect.DENY or case.because:
         assert tuple(reason.rule for reason in decision.reasons) == case.because
 
 

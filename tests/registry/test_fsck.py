@@ -19,6 +19,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
+from support.break_glass import open_version, opening
 from support.database import DatabaseServer
 from support.registry import KEY_ENCRYPTION_KEY, RegistryUnderTest, make_test_registry
 from support.versions import FOX, Steps, accepted
@@ -95,6 +96,7 @@ def world(registry: RegistryUnderTest) -> None:
     )
     owl = steps.submitted(ConceptId("demo/owl"), embedding=b"owl")
     accepted(steps.comment(owl))
+    accepted(open_version(registry, owl, opening(registry, owl, "reviewer", "second-reviewer"), "reviewer"))
     accepted(steps.reject(owl))
     wolf = steps.approved(ConceptId("demo/wolf"), embedding=b"wolf")
     accepted(steps.revoke(wolf))

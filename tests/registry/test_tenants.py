@@ -15,6 +15,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from support.break_glass import open_version, opening
 from support.governed import EVIDENCE
 from support.prepared import Prepared
 from support.registry import START, RegistryUnderTest
@@ -85,6 +86,7 @@ def live(registry: RegistryUnderTest) -> Lives:
     registry.client("reviewer").get(f"{version.path}/files/{Digest.of(MASK)}").raise_for_status()
     accepted(steps.comment(version))
     accepted(steps.assign(version, "reviewer"))
+    accepted(open_version(registry, version, opening(registry, version, "reviewer", "second-reviewer"), "reviewer"))
     accepted(steps.review(version))
     accepted(steps.post("owner", "/v1/subjects", BINDING))
     accepted(steps.post("owner", f"/v1/consents/{version.consent}/answers", ANSWER))
@@ -173,6 +175,10 @@ def public(demo: Lives, method: str) -> None:
 
 def _approval(demo: Lives) -> bytes:
     return encode_canonical(demo.steps.approval(demo.version, "other-reviewer"))
+
+
+def _opening(demo: Lives) -> bytes:
+    return encode_canonical(opening(demo.registry, demo.version, "other-reviewer", "reviewer"))
 
 
 def _revocation(demo: Lives) -> bytes:
@@ -335,6 +341,10 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("POST", "/v1/concepts/{tenant}/{name}/versions/{number}/revocation"): hidden(
         lambda demo: f"{demo.version.path}/revocation", _revocation, "other-reviewer"
     ),
+    ("POST", "/v1/concepts/{tenant}/{name}/versions/{number}/break-glass"): hidden(
+        lambda demo: f"{demo.version.path}/break-glass", _opening, "other-reviewer"
+    ),
+    ("GET", "/v1/break-glasses"): of_its_own("/v1/break-glasses", "other-reviewer"),
     ("GET", "/v1/concepts/{tenant}/{name}/versions/{number}/files/{digest}"): hidden(
         lambda demo: f"{demo.version.path}/files/{demo.mask}", name="other-reviewer"
     ),

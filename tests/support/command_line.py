@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support.registry import BASE_URL, RegistryUnderTest
 
 from sdk.cli.application import run
@@ -58,6 +59,9 @@ class CommandLine:
         path = self.folder / f"{name}.toml"
         members = {"registry": BASE_URL, "principal": self.registry.principals[name], "trust_root": "trust-root.json"}
         members["credential"] = self.registry.credentials[name]
+        key = self.registry.keys[name]._private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (self.folder / f"{name}.pem").write_bytes(key)
+        members["signing_key"] = f"{name}.pem"
         path.write_text("".join(f'{key} = "{value}"\n' for key, value in members.items()))
         path.chmod(0o600)
         return path

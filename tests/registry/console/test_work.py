@@ -8,6 +8,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from support.break_glass import open_version, opening
 from support.console import HOSTILE, Browser
 from support.governed import make_manifest
 from support.registry import RegistryUnderTest
@@ -41,6 +42,29 @@ class Page:
         place: str = answer.headers["location"].partition("#")[2]
         assert f'id="{place}"' in self.text
         return place
+
+
+class TestBreakGlass:
+    def test_is_told_on_every_page_while_it_is_in_force_and_stays_told_on_the_version(
+        self, registry: RegistryUnderTest
+    ) -> None:
+        version = Steps(registry).submitted()
+        envelope = opening(registry, version, "reviewer", "second-reviewer", reason="tonight <b>")
+        accepted(open_version(registry, version, envelope, "reviewer"))
+        grant = accepted(Steps(registry).compose(version))
+        for path in ("/queue", "/log", "/concepts/demo/fox"):
+            page = unescape(Browser(registry).signed_in("auditor").get(path).text)
+            assert "demo/fox@1 is in use without approval until 2026-06-02 00:00 UTC" in page
+            assert "demo/reviewer, demo/second-reviewer: tonight <b>" in page
+        assert "<b>" not in Page(registry, "owner").text
+        assert "in use without" not in Browser(registry).signed_in("app").get("/concepts").text
+        registry.clock.advance(hours=12)
+        assert "in use without" not in Browser(registry).signed_in("auditor").get("/queue").text
+        assert "was opened before its approval, until 2026-06-02" in Page(registry, "reviewer").text
+        assert (
+            "was not approved when this was decided"
+            in Browser(registry).signed_in("auditor").get(f"/generations/{grant['id']}").text
+        )
 
 
 class TestQueue:

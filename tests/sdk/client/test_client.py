@@ -37,7 +37,7 @@ from sdk.errors import (
     ServiceError,
     ServiceUnavailable,
 )
-from sdk.spec import access, api, recall, rendering, review, training, webhooks
+from sdk.spec import access, api, break_glass, recall, rendering, review, training, webhooks
 from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.consent_events import (
     ConsentAnswer,
@@ -238,6 +238,20 @@ SAID = review.LoggedComment(
     ),
     log_index=1,
 )
+OPENED = break_glass.BreakGlassView(
+    concept=FOX,
+    number=1,
+    manifest=DIGEST,
+    signers=("demo/owner", "demo/reviewer"),
+    opened_by="demo/reviewer",
+    reason="the broadcast is tonight",
+    terms=DIGEST,
+    opened_at=NOW,
+    expires_at=NOW,
+    in_force=False,
+    envelope=WORLD.attestation,
+    log_index=1,
+)
 CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ("GET /healthz", lambda c: c.health(), api.Health(service="registry", version="1")),
     ("GET /readyz", lambda c: c.ready(), api.Health(service="registry", version="1", status="ready")),
@@ -421,6 +435,12 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         lambda c: c.review(FOX, 1, WORLD.attestation),
         VERSION,
     ),
+    (
+        "POST /v1/concepts/{tenant}/{name}/versions/{number}/break-glass",
+        lambda c: c.break_glass(FOX, 1, WORLD.attestation),
+        OPENED,
+    ),
+    ("GET /v1/break-glasses", lambda c: c.list_break_glasses(), break_glass.BreakGlassPage(break_glasses=(OPENED,))),
     (
         "POST /v1/concepts/{tenant}/{name}/versions/{number}/revocation",
         lambda c: c.revoke(FOX, 1, WORLD.attestation),
