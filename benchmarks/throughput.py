@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,8 +23,9 @@ from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone, BackboneFamily
 from trainer.data import ConceptSpec, Picture, TrainingSet
 from trainer.em.config import EMConfig, EStepConfig, MStepConfig
-from trainer.em.m_step import Learned, m_step
+from trainer.em.m_step import Answer, Ask, Learned, answered, m_step
 from trainer.em.problem import Problem, estimate_masks, first_rows, prepare
+from trainer.em.together import answered_together
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 PICTURES = 4
@@ -44,11 +45,16 @@ class Speed:
     update_tflop: float  # one sample, forward and backward to the text
     m_step_seconds: float  # one update
     m_step_ratio: float
+    trainings: int
+    together_seconds: float  # one update of each of `trainings`, in one pass
+    together_ratio: float
     e_step_seconds: float  # all pictures at all noise levels, with the CRF
     e_step_ratio: float
 
 
-def measure(name: str, side: int, device: torch.device, precision: str, *, batch: int, steps: int) -> Speed:
+def measure(
+    name: str, side: int, device: torch.device, precision: str, *, batch: int, steps: int, trainings: int
+) -> Speed:
     """Time both steps of one network at `side` pixels."""
     shape, dtype = SHAPES[name], PRECISIONS[precision]
     forward, update = count_flops(shape, side)
@@ -57,6 +63,7 @@ def measure(name: str, side: int, device: torch.device, precision: str, *, batch
     problem = make_problem(backbone, side, batch=batch, steps=steps)
     rows = {key: value.to(device) for key, value in first_rows(backbone, problem.scene).items()}
     m_seconds = seconds_of(lambda: run_m_step(problem, rows), device) / steps
+    all_seconds = seconds_of(lambda: run_together(problem, rows, trainings), device) / steps
     e_seconds = seconds_of(lambda: estimate_masks(problem, rows), device)
     passes = PICTURES * problem.config.e_step.timesteps
     return Speed(
@@ -72,6 +79,9 @@ def measure(name: str, side: int, device: torch.device, precision: str, *, batch
         update_tflop=update / 1e12,
         m_step_seconds=m_seconds,
         m_step_ratio=m_seconds * peak / (update * batch),
+        trainings=trainings,
+        together_seconds=all_seconds,
+        together_ratio=all_seconds * peak / (update * batch * trainings),
         e_step_seconds=e_seconds,
         e_step_ratio=e_seconds * peak / (forward * passes),
     )
@@ -144,24 +154,27 @@ def make_problem(backbone: Backbone, side: int, *, batch: int, steps: int) -> Pr
 
 def run_m_step(problem: Problem, rows: dict[str, torch.Tensor]) -> None:
     """The updates of one round, from `rows`, under even masks."""
+    answered(updates(problem, rows, seed=0))
+
+
+def run_together(problem: Problem, rows: dict[str, torch.Tensor], trainings: int) -> None:
+    """The updates of one round of several trainings, which happen to have the same pictures."""
+    for outcome in answered_together([updates(problem, rows, seed=seed) for seed in range(trainings)]):
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+def updates(
+    problem: Problem, rows: dict[str, torch.Tensor], *, seed: int
+) -> Generator[Ask, Answer, tuple[Learned, torch.Tensor]]:
+    """An M-step that has yet to be answered."""
     count, labels = problem.scene.presence.shape
     grid = problem.config.crf.grid
     zeros = {key: torch.zeros_like(value) for key, value in rows.items()}
-    m_step(
-        problem.backbone,
-        problem.scene,
-        problem.observed,
-        torch.full((count, labels, grid, grid), 1 / labels, device=problem.backbone.device),
-        Learned(rows=rows, first=zeros, second=zeros),
-        problem.origin,
-        problem.compiler,
-        problem.layers,
-        problem.config.m_step,
-        torch.Generator().manual_seed(0),
-        first_step=0,
-        total_steps=problem.config.m_step.steps,
-        on_step=lambda _step, _loss: None,
-    )
+    masks = torch.full((count, labels, grid, grid), 1 / labels, device=problem.backbone.device)
+    learned = Learned(rows=rows, first=zeros, second=zeros)
+    generator = torch.Generator().manual_seed(seed)
+    return m_step(problem, masks, learned, generator, first_step=0, on_step=lambda _step, _loss: None)
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -173,6 +186,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--precision", choices=sorted(PRECISIONS), default="fp32")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--steps", type=int, default=3, help="updates that are timed")
+    parser.add_argument("--trainings", type=int, default=4, help="that share a pass")
     parser.add_argument("--tiny", action="store_true", help="a very small network instead: does it run?")
     arguments = parser.parse_args(words)
     for name in ["tiny"] if arguments.tiny else arguments.networks:
@@ -184,6 +198,7 @@ def main(words: Sequence[str] | None = None) -> None:
                 arguments.precision,
                 batch=arguments.batch,
                 steps=arguments.steps,
+                trainings=arguments.trainings,
             )
             print(json.dumps(asdict(speed)))
 

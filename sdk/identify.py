@@ -27,7 +27,7 @@ from sdk.errors import CredentialsMissing, FormatError, VerificationError
 from sdk.signing.trust import TrustRoot
 from sdk.spec.digest import Digest
 from sdk.spec.explanation import TracedVersion
-from sdk.spec.identify import MAX_FINGERPRINTS, IdentifyQuery, Likeness
+from sdk.spec.identify import MAX_CROPS, IdentifyQuery, Likeness
 from sdk.trace import trace
 
 
@@ -61,7 +61,7 @@ def identify(content: bytes, client: Client, trust: TrustRoot) -> Identification
     matches = client.identify(query).matches
     if not matches:
         crops = tuple(held for each in _candidates(picture) for held in fingerprints_of_crops(each))
-        matches = client.identify(query.model_copy(update={"fingerprints": crops[:MAX_FINGERPRINTS]})).matches
+        matches = client.identify(query.model_copy(update={"fingerprints": (), "crops": crops[:MAX_CROPS]})).matches
     credentials, fault = _credentials(content, trust)
     traced = {name: trace(client, name, trust) for match in matches for name in match.generation.versions}
     return Identification(

@@ -8,7 +8,7 @@ model hub: a folder that lacks a piece is an error. Prompts with placeholders li
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -60,6 +60,14 @@ class TextConditioning:
     def select(self, index: Tensor) -> TextConditioning:
         """Rows `index` [B'] of each part."""
         return TextConditioning(hidden=self.hidden[index], pooled=None if self.pooled is None else self.pooled[index])
+
+    @staticmethod
+    def join(parts: Sequence[TextConditioning]) -> TextConditioning:
+        """All rows of `parts`, one after another."""
+        pooled = [part.pooled for part in parts if part.pooled is not None]
+        return TextConditioning(
+            hidden=torch.cat([part.hidden for part in parts]), pooled=torch.cat(pooled) if pooled else None
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

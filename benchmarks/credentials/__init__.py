@@ -2,7 +2,8 @@
 
 marking      one picture of 512 pixels: watermark, fingerprints, credentials; encoding it as PNG
 looking_up   near fingerprints among many, in a real PostgreSQL
+telling_apart  which copies fingerprints find, and which strangers they take for copies
 attention    what it costs to keep attention while drawing on the base model that ships
 
-python -m benchmarks.credentials [--fingerprints 1000000] [--repeat 15]
+python -m benchmarks.credentials [--fingerprints 1000000] [--repeat 15] [--copies 12]
 """

@@ -1,8 +1,10 @@
 """Which image on record a picture is, or looks like: by the digest of its file, its watermark, and its fingerprints.
 
 Watermarks and fingerprints are the application's own statement, part of the result that it signed. Fingerprints are
-looked up exactly, in the database (`near_fingerprints`, migration 0032): two that differ in at most 31
-of 256 bits differ in at most one bit of one of their sixteen 16-bit parts, and those parts are indexed.
+looked up in the database: two that differ in at most 31 of 256 bits differ in at most one bit of one of their sixteen 16-bit
+parts, and those parts are indexed (`near_fingerprints`, migration 0032). A part and its 16 neighbours are asked for; of the
+crops of a picture, which are many, the part alone (`near_by_part`, migration 0036): a crop that differs in more than
+15 bits can be missed, and then one of its neighbours is found.
 """
 
 from __future__ import annotations
@@ -47,11 +49,11 @@ def identify(session: Session, runtime: Runtime, caller: Caller, query: Identify
     if query.watermarks:
         for generation, image, watermark in found_by(_by_watermark(query.watermarks)):
             facts.setdefault((generation, image), {"watermark": watermark})
-    if query.fingerprints:
-        for generation, image, distance in found_by(_by_fingerprint(query.fingerprints)):
+    for asked, lookup in ((query.fingerprints, func.near_fingerprints), (query.crops, func.near_by_part)):
+        for generation, image, distance in found_by(_by_fingerprint(asked, lookup)) if asked else ():
             known = facts.setdefault((generation, image), {"distance": distance})
-            if "watermark" in known:
-                known["distance"] = distance
+            if known:  # the very file is told as nothing else
+                known["distance"] = min(distance, known.get("distance", distance))
     first = list(facts.items())[:MAX_MATCHES]
     views = _views(session, [generation for (generation, _), _ in first])
     return IdentifyAnswer(
@@ -68,10 +70,10 @@ def _by_watermark(watermarks: Sequence[WatermarkId]) -> Select[*tuple[Any, ...]]
     return marked.order_by(GeneratedImageRow.generation_id).limit(MAX_MATCHES)
 
 
-def _by_fingerprint(asked: Sequence[Fingerprint]) -> Select[*tuple[Any, ...]]:
+def _by_fingerprint(asked: Sequence[Fingerprint], lookup: Any) -> Select[*tuple[Any, ...]]:
     """Images with the distance of their nearest fingerprint, nearest first."""
     bits = sql_cast([each.bits for each in asked], ARRAY(BIT(FINGERPRINT_BITS)))
-    near = func.near_fingerprints(bits, NEAR).table_valued(
+    near = lookup(bits, NEAR).table_valued(
         column("generation_id", String), column("position", Integer), column("distance", Integer)
     )
     nearest = func.min(near.c.distance)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sdk.audit import GenerationAccount, VerifiedLog, account_for, find_faults, sign_report, verify_log
+from sdk.cli.accounting import LicenceOption, SinceOption, UntilOption, royalty_query
 from sdk.cli.connection import ProfileOption, connected, console, named, now, say, show_table
 from sdk.client import Client
 from sdk.errors import VerificationError
@@ -19,10 +19,9 @@ from sdk.royalties.report import differences, report_of
 from sdk.signing.signer import load_key_file
 from sdk.spec.api import LogQuery
 from sdk.spec.envelope import encode_envelope
-from sdk.spec.ids import ConceptId, PrincipalId, RecordId
+from sdk.spec.ids import ConceptId, PrincipalId
 from sdk.spec.ledger import LedgerQuery
 from sdk.spec.log_entry import AuditEventType
-from sdk.spec.royalty_report import RoyaltyQuery
 
 commands = typer.Typer()
 audit = typer.Typer(no_args_is_help=True, help="Ask who did what, and verify the log without trusting the server.")
@@ -98,17 +97,13 @@ def verify(
 
 @audit.command("royalties")
 def check_royalties(
-    licence: Annotated[str | None, typer.Option(help="Only of this licence.", show_default=False)] = None,
-    since: Annotated[datetime | None, typer.Option(help="From this moment on, UTC.", show_default=False)] = None,
-    until: Annotated[datetime | None, typer.Option(help="Before this moment, UTC. Default: now.")] = None,
+    licence: LicenceOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     profile: ProfileOption = None,
 ) -> None:
     """Compute royalties from receipts and the log, and name what the registry's report says otherwise."""
-    query = RoyaltyQuery(
-        licence=named(RecordId, licence) if licence else None,
-        since=since and since.replace(tzinfo=UTC),
-        until=until and until.replace(tzinfo=UTC),
-    )
+    query = royalty_query(licence, since, until)
     with connected(profile) as (chosen, client), console().status("reading the log and its receipts"):
         claimed = client.royalties(query)
         asked = LedgerQuery(licence=query.licence, since=query.since, until=claimed.until)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sdk.cli.accounting import FeeOption, parse_fee
 from sdk.cli.canvas import LeakageOption, PlaceOption, SchedulerOption, SizeOption, parse_places, parse_size
 from sdk.cli.connection import ProfileOption, connected, console, now, say
 from sdk.cli.explain import attention_file, save_page
@@ -52,6 +53,7 @@ def compose(
             help="Where: local, or service, a rendering service. Default: here, if the profile has a base model."
         ),
     ] = None,
+    fee: FeeOption = None,
     profile: ProfileOption = None,
 ) -> None:
     """Generate images. Resolves, verifies, asks policy, records, generates, marks, records; or says why not."""
@@ -82,6 +84,7 @@ def compose(
             photo_mask=photo_mask,
             strength=strength,
             run=run,
+            fee=parse_fee(fee),
             profile=chosen,
             client=client,
             on_progress=show,

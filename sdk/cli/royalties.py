@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sdk.audit import verify_log
+from sdk.cli.accounting import LicenceOption, SinceOption, UntilOption, royalty_query
 from sdk.cli.connection import ProfileOption, connected, console, named, now, read_file, say, show_table
 from sdk.client import Client
 from sdk.errors import InputError, VerificationError
@@ -26,7 +26,7 @@ from sdk.royalties.statement_words import StatementLanguage
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.ids import RecordId
 from sdk.spec.ledger import LedgerPage, LedgerQuery
-from sdk.spec.royalty_report import LicenceAccount, RoyaltyQuery, RoyaltyReport
+from sdk.spec.royalty_report import LicenceAccount, RoyaltyReport
 
 commands = typer.Typer()
 _royalties = typer.Typer(no_args_is_help=True, help="Account for use from its receipts.")
@@ -47,36 +47,28 @@ LogOption = Annotated[
 
 @_royalties.command("report")
 def show_report(
-    licence: Annotated[str | None, typer.Option(help="Only of this licence.", show_default=False)] = None,
-    since: Annotated[datetime | None, typer.Option(help="From this moment on, UTC.", show_default=False)] = None,
-    until: Annotated[datetime | None, typer.Option(help="Before this moment, UTC. Default: now.")] = None,
+    licence: LicenceOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     profile: ProfileOption = None,
 ) -> None:
     """Show what the registry says is due. It is its claim: 'compute' and 'audit royalties' need no belief in it."""
-    query = RoyaltyQuery(
-        licence=named(RecordId, licence) if licence else None,
-        since=since and since.replace(tzinfo=UTC),
-        until=until and until.replace(tzinfo=UTC),
-    )
     with connected(profile) as (_, client):
-        report = client.royalties(query)
+        report = client.royalties(royalty_query(licence, since, until))
     show_report_of(report)
 
 
 @_royalties.command("export")
 def export_ledger(
     out: Annotated[Path, typer.Option(help="Write the ledger here; the file must not be there yet.")],
-    licence: Annotated[str | None, typer.Option(help="Only use under this licence.", show_default=False)] = None,
-    since: Annotated[datetime | None, typer.Option(help="From this moment on, UTC.", show_default=False)] = None,
-    until: Annotated[datetime | None, typer.Option(help="Before this moment, UTC. Default: now.")] = None,
+    licence: LicenceOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     profile: ProfileOption = None,
 ) -> None:
     """Export receipts of use with their proofs, for anybody to compute royalties from."""
-    query = LedgerQuery(
-        licence=named(RecordId, licence) if licence else None,
-        since=since and since.replace(tzinfo=UTC),
-        until=until.replace(tzinfo=UTC) if until else now(),
-    )
+    asked = royalty_query(licence, since, until)
+    query = LedgerQuery(licence=asked.licence, since=asked.since, until=asked.until or now())
     with connected(profile) as (_, client), console().status("reading receipts") as status:
         counted = [0]
 

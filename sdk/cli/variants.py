@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
+from sdk.cli.accounting import FeeOption, parse_fee
 from sdk.cli.canvas import LeakageOption, PlaceOption, SchedulerOption, SizeOption, parse_boxes, parse_size
 from sdk.cli.connection import ProfileOption, connected, console, now, say
 
@@ -41,6 +42,7 @@ def variants(
     size: SizeOption = None,
     place: PlaceOption = None,
     leakage: LeakageOption = 1.0,
+    fee: FeeOption = None,
     profile: ProfileOption = None,
 ) -> None:
     """Compose a campaign. Every row is decided, recorded and marked on its own; refused rows say why and are asked again."""
@@ -73,6 +75,7 @@ def variants(
             size=parse_size(size),
             layout=parse_boxes(place),
             leakage=leakage,
+            fee=parse_fee(fee),
             profile=chosen,
             client=client,
             on_row=show,

@@ -14,7 +14,7 @@ from typing import Any
 
 from sdk.client import Client
 from sdk.compose.call import compose, utc_now
-from sdk.compose.options import check_options, check_use
+from sdk.compose.options import check_fee, check_options, check_use
 from sdk.compose.rows import (
     Campaign,
     Outcome,
@@ -55,6 +55,7 @@ def variants(
     size: tuple[int, int] | None = None,
     layout: Mapping[str, Sequence[float]] | None = None,
     leakage: float = 1.0,
+    fee: tuple[str, str] | None = None,
     profile: Profile | Path | None = None,
     client: Client | None = None,
     on_row: OnRow | None = None,
@@ -63,7 +64,7 @@ def variants(
     """Compose every combination into `folder`; what is finished there is not composed again.
 
     Scenes speak of `{subject}` and `{background}`; without backgrounds, of `{subject}` alone. `limit` composes at most
-    so many rows in this call: a batch, new rows before refused ones. The other options are those of `sdk.compose`.
+    so many rows in this call: a batch, new rows before refused ones. `fee` is what is charged for each row. The other options are those of `sdk.compose`.
 
     Raises:
         InputError, SceneError: a scene, a concept or a use cannot be used; raised before anything is composed.
@@ -73,6 +74,7 @@ def variants(
     options |= {"scheduler": scheduler, "negative_prompt": negative_prompt, "layout": layout, "leakage": leakage}
     for territory in territories:
         check_use(purpose, territory, channel)
+    check_fee(fee)
     matrix = _matrix(subjects, backgrounds, scenes, territories, purpose, channel, options)
     place = open_folder(Path(folder))
     decided = {row.variant.digest: row for row in read_manifest(place) if stands(place, row)}
@@ -83,7 +85,7 @@ def variants(
     connection = client or connect(chosen)
     try:
         for variant in waiting:
-            row = _compose_row(variant, place, chosen, connection, clock)
+            row = _compose_row(variant, place, fee, chosen, connection, clock)
             append_row(place, row)
             decided[variant.digest] = row
             if on_row:
@@ -127,9 +129,11 @@ def _matrix(
     return list({row.digest: row for row in rows}.values())
 
 
-def _compose_row(variant: Variant, folder: Path, profile: Profile, client: Client, clock: Clock) -> VariantRow:
+def _compose_row(
+    variant: Variant, folder: Path, fee: tuple[str, str] | None, profile: Profile, client: Client, clock: Clock
+) -> VariantRow:
     asked: dict[str, Any] = {name: getattr(variant, name) for name in ("purpose", "territory", "channel")}
-    asked |= variant.options
+    asked |= variant.options | {"fee": fee}
     try:
         composed = compose(variant.concepts, variant.scene, **asked, profile=profile, client=client, clock=clock)
     except (PolicyDenied, NotApproved) as exc:

@@ -87,6 +87,11 @@ def _is_of_another(folder: Path) -> bool:
 
 
 def _stored(folder: Path, time_stamp_url: str | None) -> CredentialSigner:
+    if not (folder / CHAIN_FILE).exists():
+        raise ConfigurationError(
+            f"nothing in {folder} can sign Content Credentials: put {CHAIN_FILE} and {KEY_FILE} there, as 'imprimatur "
+            f"trust issue-signer' makes them, or {AUTHORITY_FILE} and {AUTHORITY_KEY_FILE}"
+        )
     _read_chain(folder / CHAIN_FILE)
     chain, signer = (folder / CHAIN_FILE).read_text(), load_key_file(folder / KEY_FILE)
     return CredentialSigner(chain=chain, signer=signer, time_stamp_url=time_stamp_url)

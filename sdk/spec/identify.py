@@ -20,16 +20,20 @@ from sdk.spec.watermark import WatermarkId
 NEAR: Final = 31  # bits of 256, PDQ's published threshold
 MAX_MATCHES: Final = 10
 MAX_FINGERPRINTS: Final = 96  # of one query
+MAX_CROPS: Final = 400  # a picture and three borders inside one another, 80 each
 
 
 class IdentifyQuery(WireModel):
     """The digest of the file as it was found, and what was read out of the picture in it; a flat one says nothing.
 
-    Fingerprints are of the picture, its mirror image, and what is left of it when borders or edges are cut off.
+    `fingerprints` are of the picture, its mirror image, and what is left of it when borders are cut off; each that is near
+    is found. `crops` are of what is left when edges are cut off. They are many, and neighbours of one another, so each is only
+    compared with those that have one of their sixteen parts in common: whatever differs in at most 15 bits, and most of the rest.
     """
 
     digest: Digest
     fingerprints: tuple[Fingerprint, ...] = Field(default=(), max_length=MAX_FINGERPRINTS)
+    crops: tuple[Fingerprint, ...] = Field(default=(), max_length=MAX_CROPS)
     watermarks: tuple[WatermarkId, ...] = Field(default=(), max_length=8)
 
 

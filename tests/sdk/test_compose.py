@@ -316,7 +316,7 @@ class TestRefusals:
         self.refused(workshop, error, ".", **change)
         assert workshop.registry.asked == []
 
-    @pytest.mark.parametrize("missing", ["key.pem", "content-credentials/chain.pem", "trust-root.json"])
+    @pytest.mark.parametrize("missing", ["key.pem", "content-credentials/ca-key.pem", "trust-root.json"])
     def test_missing_files_are_named(self, workshop: Workshop, missing: str) -> None:
         (workshop.folder / missing).unlink()
         self.refused(workshop, ConfigurationError, Path(missing).name)

@@ -131,6 +131,8 @@ class FakeRegistry:
             return self._identify(parse_wire(IdentifyQuery, request.content, "query"))
         if path.startswith("/v1/generations"):
             return self._generation(method, path, request)
+        if re.fullmatch(r"/v1/concepts/demo/\w+/versions/1/files/sha256:[0-9a-f]{64}", path):
+            return self.blobs[Digest(path.rpartition("/")[2])]
         if match := re.fullmatch(r"/v1/concepts/(demo/\w+)/versions/1(/reviews|/revocation)?", path):
             return self._version(match[1], bool(match[2]), request)
         raise AssertionError(f"the fake has no {method} {path}")
@@ -250,7 +252,9 @@ class FakeRegistry:
         matches = []
         for number, result in enumerate(self.results):
             for image in result.images:
-                pairs = [(asked, held) for asked in query.fingerprints for held in image.fingerprints or ()]
+                pairs = [
+                    (asked, held) for asked in (*query.fingerprints, *query.crops) for held in image.fingerprints or ()
+                ]
                 distance = min((asked.distance(held) for asked, held in pairs), default=NEAR + 1)
                 marked = image.watermark if image.watermark in query.watermarks else None
                 near = distance if distance <= NEAR else None

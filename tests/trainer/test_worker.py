@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from support.credentials import signer_of
 from support.tiny_backbone import make_backbone_dir
 from support.training import CONSENT, FOX, LICENCE, PIER
 
+from sdk.credentials.authority import create_authority
+from sdk.credentials.read import CredentialState, read_credentials
 from sdk.errors import ConfigurationError, TrainingInputError
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
@@ -184,6 +188,18 @@ class TestRun:
     def test_needs_the_services_own_profile(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="training-service"):
             run(make_runtime(TrainerSettings(directory=tmp_path, database_url="postgresql://x/y")))
+
+
+def test_samples_carry_content_credentials_that_say_what_drew_them(backbone: Backbone, tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    authority = create_authority(folder, organization="Demo", now=datetime.now(UTC))
+    trained = train_with_em(
+        backbone, order(tmp_path / "job"), on_progress=lambda progress: None, open_marker=lambda: signer_of(folder)
+    )
+    for concept in trained.concepts:
+        samples = [file.path.read_bytes() for file in concept.files if file.role is ArtefactRole.SAMPLE]
+        assert {read_credentials(sample, [authority]).state for sample in samples} == {CredentialState.TRUSTED}
+        assert all(str(concept.concept).encode() in sample and JOB.encode() in sample for sample in samples)
 
 
 def test_a_report_measures_likeness_with_the_encoder_it_is_given(backbone: Backbone, tmp_path: Path) -> None:

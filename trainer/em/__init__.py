@@ -4,6 +4,7 @@ Mathematics only: no database, no HTTP, no files but the state's own.
 
     config       every number, named
     loop         the alternation: `fit`, convergence       progress     what it tells on the way
+    together     several trainings, one pass
     problem      what stays the same over the rounds       rearrange    cut-and-paste under trusted masks
     e_step       masks from attention                      first_masks  masks where there is no class word
     appearance   pictures vote on one another's masks

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from trainer.em.e_step import harden
 from trainer.em.latents import resize
-from trainer.em.m_step import draw_samples, objective
+from trainer.em.m_step import Ask, batch_losses, draw_batch
 from trainer.em.problem import Problem
 from trainer.em.state import EMState
 
@@ -81,20 +81,8 @@ def concept_loss(
     problem: Problem, rows: Mapping[str, Tensor], cell_masks: Tensor, generator: torch.Generator
 ) -> Tensor:
     """The M-step's objective on one random batch under `cell_masks` [N, K, h, w], for whatever part is trained."""
-    config = problem.config.m_step
-    return objective(
-        problem.backbone,
-        problem.scene,
-        problem.observed,
-        cell_masks,
-        rows,
-        problem.origin,
-        problem.compiler,
-        problem.layers,
-        config,
-        draw_samples(problem.scene, config, generator),
-        generator,
-    )
+    (loss,) = batch_losses((Ask(problem=problem, batch=draw_batch(problem, cell_masks, generator), rows=rows),))
+    return loss
 
 
 @contextmanager

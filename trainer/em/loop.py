@@ -3,13 +3,14 @@
 arXiv 2402.11487, section 3: tokens and masks are initialised from the class words and their cross-attention; then,
 until converged, M-step (tokens under the masks) and E-step (masks from the tokens). Each step has a file of its own;
 this one holds their order, the stopping rule and the account of what happened. Saving is the caller's, in `on_round`.
+Who runs the network for the M-step is not said here: `alternate` asks, and `fit` or `together` answers.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import torch
 from torch import Tensor
@@ -20,9 +21,8 @@ from trainer.data import TrainingSet
 from trainer.em.config import EMConfig
 from trainer.em.e_step import MaskEstimate, harden, leakage
 from trainer.em.guards import mean_iou
-from trainer.em.latents import Observed
-from trainer.em.m_step import Learned, m_step
-from trainer.em.problem import Problem, estimate_masks, evaluate, fingerprint_training, first_masks, guard, prepare
+from trainer.em.m_step import Answer, Ask, Learned, answered, evaluation_loss, m_step
+from trainer.em.problem import Problem, estimate_masks, fingerprint_training, first_masks, guard, prepare
 from trainer.em.progress import ProgressReporter, TrainingPhase, TrainingProgress
 from trainer.em.rearrange import with_rearranged
 from trainer.em.scene import Scene
@@ -48,6 +48,19 @@ def fit(
     Raises:
         TrainingInputError: `state` belongs to another base model, other pictures, concepts or settings.
     """
+    return answered(alternate(backbone, pictures, config, state, on_progress=on_progress, on_round=on_round))
+
+
+def alternate(
+    backbone: Backbone,
+    pictures: TrainingSet,
+    config: EMConfig,
+    state: EMState | None = None,
+    *,
+    on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
+    on_round: Callable[[EMState], None] = lambda state: None,
+) -> Generator[Ask, Answer, EMState]:
+    """The same, for whoever answers the M-step's asks."""
     report = ProgressReporter(config, on_progress, done=0 if state is None else state.step)
     report(TrainingPhase.PREPARE)
     problem = prepare(backbone, pictures, config)
@@ -61,13 +74,13 @@ def fit(
             "remove it to start over, or restore what it was trained from"
         )
     while not state.converged and state.round < config.max_rounds:
-        state = run_round(problem, state, report)
+        state = yield from run_round(problem, state, report)
         on_round(state)
     report(TrainingPhase.DONE)
     return state
 
 
-def run_round(problem: Problem, state: EMState, report: ProgressReporter) -> EMState:
+def run_round(problem: Problem, state: EMState, report: ProgressReporter) -> Generator[Ask, Answer, EMState]:
     """One M-step under the masks so far, then one guarded E-step under the new embeddings."""
     config, scene = problem.config, problem.scene
     generator = restore_generator(state)
@@ -75,17 +88,13 @@ def run_round(problem: Problem, state: EMState, report: ProgressReporter) -> EMS
     posterior = state.posterior.to(problem.backbone.device)
 
     started = time.monotonic()
-    learned, losses = m_step(  # M: embeddings, given the masks
-        problem.backbone,
-        *training_material(problem, posterior, generator, round=state.round),
+    material, masks = training_material(problem, posterior, generator, round=state.round)
+    learned, losses = yield from m_step(  # M: embeddings, given the masks
+        material,
+        masks,
         learned_so_far(problem, state),
-        problem.origin,
-        problem.compiler,
-        problem.layers,
-        config.m_step,
         generator,
         first_step=state.step,
-        total_steps=config.max_rounds * config.m_step.steps,
         on_step=report.on_step,
     )
     learned_at = time.monotonic()
@@ -118,14 +127,15 @@ def run_round(problem: Problem, state: EMState, report: ProgressReporter) -> EMS
 
 def training_material(
     problem: Problem, posterior: Tensor, generator: torch.Generator, *, round: int
-) -> tuple[Scene, Observed, Tensor]:
+) -> tuple[Problem, Tensor]:
     """What an M-step learns from: posteriors while masks are young, then hard masks with rearranged copies."""
     config = problem.config
     if round < config.e_step.soft_rounds:
-        return problem.scene, problem.observed, posterior
-    return with_rearranged(
+        return problem, posterior
+    scene, observed, masks = with_rearranged(
         problem.backbone, problem.scene, problem.observed, harden(posterior), config.m_step.rearranged, generator
     )
+    return dataclasses.replace(problem, scene=scene, observed=observed), masks
 
 
 def account(
@@ -142,7 +152,7 @@ def account(
     return RoundRecord(
         round=round,
         losses=(),
-        evaluation_loss=evaluate(problem, posterior, rows),
+        evaluation_loss=evaluation_loss(problem, posterior, rows),
         mask_iou=0.0,
         verdicts=verdicts,
         leakage=tuple(tuple(row) for row in leakage(estimate.maps, posterior, presence).tolist()),

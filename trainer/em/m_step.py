@@ -3,26 +3,32 @@
 Masked diffusion objective with union sampling over subsets of a picture's concepts (Break-A-Scene, arXiv 2305.16311,
 section 3.2), plus the cross-entropy attention term of `losses`. The parameters are the rows [R, d] alone: Adam's
 state is two more tensors of that size, and the embedding matrix is never touched.
+
+A step does not run the network: it *asks* for the gradients of a batch, and `answer` gives them. Because the network is
+frozen and a sample's gradient is its own, asks of several trainings can share one pass (`together`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from trainer.backbone import Backbone
-from trainer.em.attention import Layers, attention_capture
+from trainer.backbone import TextConditioning
+from trainer.em.attention import attention_capture
 from trainer.em.config import MStepConfig
 from trainer.em.e_step import full_prompts, stratified
 from trainer.em.latents import Observed, resize
 from trainer.em.losses import anchor_loss, area_normalised_weights, attention_loss, masked_diffusion_loss
-from trainer.em.prompts import PromptCompiler, encode_prompts
+from trainer.em.problem import Problem
+from trainer.em.prompts import CompiledPrompt, encode_prompts
 from trainer.em.scene import UNNAMED_BACKGROUND, Scene, label_columns, picture_prompt
 
 ADAM_EPSILON = 1e-8
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,90 +50,141 @@ class Sample:
     template: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What the network is given, and what its answer is held against: `weights` [B, h, w] of the cells' errors,
+    `columns` [B, K, L] of each label's tokens, and its `masks` [B, K, m, m] at the attention maps' size."""
+
+    noisy: Tensor
+    timesteps: Tensor
+    prompts: list[CompiledPrompt]
+    target: Tensor
+    weights: Tensor
+    columns: Tensor
+    masks: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """A question to the network: loss and gradients of one batch with respect to `rows`."""
+
+    problem: Problem
+    batch: Batch
+    rows: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The loss, and its gradients under the rows' tower keys."""
+
+    loss: Tensor
+    gradients: dict[str, Tensor]
+
+
 def m_step(
-    backbone: Backbone,
-    scene: Scene,
-    observed: Observed,
+    problem: Problem,
     masks: Tensor,
     learned: Learned,
-    origin: Mapping[str, Tensor],
-    compiler: PromptCompiler,
-    layers: Layers,
-    config: MStepConfig,
     generator: torch.Generator,
     *,
     first_step: int,
-    total_steps: int,
     on_step: Callable[[int, Tensor], None],
-) -> tuple[Learned, Tensor]:
-    """Make `config.steps` updates under `masks` [N, K, G, G]; return what was learned and the losses [steps].
+) -> Generator[Ask, Answer, tuple[Learned, Tensor]]:
+    """Make a round's updates under `masks` [N, K, G, G]; return what was learned and the losses [steps].
 
-    `origin` holds the rows' class-word embeddings; `on_step` gets the number of each finished update and its loss,
-    still on the device.
+    `on_step` gets the number of each finished update and its loss, still on the device.
     """
-    cell_masks = resize(masks, observed.latent_size)
+    config = problem.config.m_step
+    total = problem.config.max_rounds * config.steps
+    cell_masks = resize(masks, problem.observed.latent_size)
     rows = {key: value.clone().requires_grad_() for key, value in learned.rows.items()}
     first, second = dict(learned.first), dict(learned.second)
     losses = []
     for step in range(first_step, first_step + config.steps):
-        samples = draw_samples(scene, config, generator)
-        loss = objective(
-            backbone, scene, observed, cell_masks, rows, origin, compiler, layers, config, samples, generator
-        )
-        gradients = dict(zip(rows, torch.autograd.grad(loss, list(rows.values())), strict=True))
-        rate = config.learning_rate * (1 - (1 - config.final_rate) * step / max(1, total_steps - 1))
+        answer = yield Ask(problem=problem, batch=draw_batch(problem, cell_masks, generator), rows=rows)
+        rate = config.learning_rate * (1 - (1 - config.final_rate) * step / max(1, total - 1))
         with torch.no_grad():
-            scale = clip_scale(gradients, config.gradient_clip)
+            scale = clip_scale(answer.gradients, config.gradient_clip)
             for key, row in rows.items():
                 update, first[key], second[key] = adam(
-                    gradients[key] * scale, first[key], second[key], step + 1, config.betas
+                    answer.gradients[key] * scale, first[key], second[key], step + 1, config.betas
                 )
                 row.sub_(rate * update)
-        losses.append(loss.detach())
+        losses.append(answer.loss)
         on_step(step + 1, losses[-1])
     fixed = {key: value.detach() for key, value in rows.items()}
     return Learned(rows=fixed, first=first, second=second), torch.stack(losses)
 
 
-def objective(
-    backbone: Backbone,
-    scene: Scene,
-    observed: Observed,
-    cell_masks: Tensor,
-    rows: Mapping[str, Tensor],
-    origin: Mapping[str, Tensor],
-    compiler: PromptCompiler,
-    layers: Layers,
-    config: MStepConfig,
-    samples: list[Sample],
-    generator: torch.Generator,
-) -> Tensor:
-    """The loss of one batch of samples, with gradients into `rows`."""
+def answered(asking: Generator[Ask, Answer, Result]) -> Result:
+    """Run one training alone, every batch a pass of its own."""
+    try:
+        ask = next(asking)
+        while True:
+            ask = asking.send(answer((ask,))[0])
+    except StopIteration as done:
+        return done.value
+
+
+def answer(asks: Sequence[Ask]) -> list[Answer]:
+    """Loss and gradients of every batch, by one pass of the network that all of `asks` share."""
+    losses = batch_losses(asks)
+    leaves = [row for ask in asks for row in ask.rows.values()]
+    found = iter(torch.autograd.grad(torch.stack(losses).sum(), leaves))
+    gradients = [{key: next(found) for key in ask.rows} for ask in asks]
+    return [Answer(loss=loss.detach(), gradients=each) for loss, each in zip(losses, gradients, strict=True)]
+
+
+def batch_losses(asks: Sequence[Ask]) -> list[Tensor]:
+    """The loss of each batch, with gradients into its rows; latents and layers read must be of one kind."""
+    problem, batches = asks[0].problem, [ask.batch for ask in asks]
+    backbone, layers = problem.backbone, problem.layers
+    text = TextConditioning.join([encode_prompts(backbone, ask.batch.prompts, ask.rows) for ask in asks])
+    noisy, timesteps = (torch.cat(parts) for parts in zip(*((b.noisy, b.timesteps) for b in batches), strict=True))
+    read = layers.cross if any(ask.problem.config.m_step.attention_weight for ask in asks) else ()
+    with attention_capture(backbone.unet, read) as seen:
+        predictions = backbone.predict(noisy, timesteps, text)
+    sizes = [len(batch.noisy) for batch in batches]
+    maps = seen.mean_map(read).split(sizes) if read else [None] * len(asks)
+    return [_loss(*parts) for parts in zip(asks, predictions.split(sizes), maps, strict=True)]
+
+
+def _loss(ask: Ask, prediction: Tensor, maps: Tensor | None) -> Tensor:
+    """The objective: masked diffusion, attention to the right cells, nearness to the class word."""
+    batch, config = ask.batch, ask.problem.config.m_step
+    loss = masked_diffusion_loss(prediction, batch.target, batch.weights)
+    if config.attention_weight and maps is not None:
+        attended = (batch.columns @ maps.transpose(1, 2)).unflatten(-1, batch.masks.shape[-2:])
+        shown = batch.columns.sum(dim=2) > 0
+        loss = loss + config.attention_weight * attention_loss(attended, batch.masks, shown)
+    if config.anchor_weight:
+        origin = ask.problem.origin
+        anchors = [anchor_loss(row, origin[key].to(row.device)) for key, row in ask.rows.items()]
+        loss = loss + config.anchor_weight * torch.stack(anchors).mean()
+    return loss
+
+
+def draw_batch(problem: Problem, cell_masks: Tensor, generator: torch.Generator) -> Batch:
+    """A random batch under `cell_masks` [N, K, h, w]."""
+    backbone, scene, config = problem.backbone, problem.scene, problem.config.m_step
+    samples = draw_samples(scene, config, generator)
     device = backbone.device
     picture = torch.tensor([sample.picture for sample in samples], device=device)
     flip = torch.tensor([sample.flip for sample in samples], device=device)
     masks = torch.where(flip[:, None, None, None], cell_masks[picture].flip(-1), cell_masks[picture])
-    latents = draw_latents(observed, flip.long(), picture, generator)
+    latents = draw_latents(problem.observed, flip.long(), picture, generator)
     timesteps = draw_timesteps(backbone.train_timesteps, len(samples), config, generator).to(device)
     noise = torch.randn(latents.shape, generator=generator).to(latents)
-
-    prompts = [compiler.compile(picture_prompt(scene, s.picture, s.labels, s.template)) for s in samples]
-    text = encode_prompts(backbone, prompts, rows)
-    read = layers.cross if config.attention_weight else ()
-    with attention_capture(backbone.unet, read) as seen:
-        prediction = backbone.predict(backbone.add_noise(latents, noise, timesteps), timesteps, text)
-
-    target = backbone.target(latents, noise, timesteps)
-    loss = masked_diffusion_loss(prediction, target, sample_weights(scene, samples, masks, config.background_weight))
-    if config.attention_weight:
-        columns = label_columns(scene, [s.picture for s in samples], prompts).to(device)
-        attended = (columns @ seen.mean_map(layers.cross).transpose(1, 2)).unflatten(-1, (layers.size, layers.size))
-        shown = columns.sum(dim=2) > 0
-        loss = loss + config.attention_weight * attention_loss(attended, resize(masks, layers.size), shown)
-    if config.anchor_weight:
-        anchors = [anchor_loss(rows[key], origin[key].to(device)) for key in rows]
-        loss = loss + config.anchor_weight * torch.stack(anchors).mean()
-    return loss
+    prompts = [problem.compiler.compile(picture_prompt(scene, s.picture, s.labels, s.template)) for s in samples]
+    return Batch(
+        noisy=backbone.add_noise(latents, noise, timesteps),
+        timesteps=timesteps,
+        prompts=prompts,
+        target=backbone.target(latents, noise, timesteps),
+        weights=sample_weights(scene, samples, masks, config.background_weight),
+        columns=label_columns(scene, [s.picture for s in samples], prompts).to(device),
+        masks=resize(masks, problem.layers.size),
+    )
 
 
 def sample_weights(scene: Scene, samples: list[Sample], masks: Tensor, background_weight: float) -> Tensor:
@@ -201,24 +258,14 @@ def adam(
 
 
 @torch.no_grad()
-def evaluation_loss(
-    backbone: Backbone,
-    scene: Scene,
-    observed: Observed,
-    masks: Tensor,
-    rows: Mapping[str, Tensor],
-    compiler: PromptCompiler,
-    config: MStepConfig,
-    *,
-    timesteps: int,
-    seed: int,
-) -> float:
+def evaluation_loss(problem: Problem, masks: Tensor, rows: Mapping[str, Tensor]) -> float:
     """The diffusion term on a fixed batch: every picture, all its labels, fixed noise at stratified levels (DVAR)."""
-    generator = torch.Generator().manual_seed(seed)
-    total = backbone.train_timesteps
-    levels = stratified(int(config.timestep_low * total), int(config.timestep_high * total) - 1, timesteps)
-    noise = torch.randn(timesteps, *observed.mean.shape[2:], generator=generator).to(observed.mean)
-    text = encode_prompts(backbone, full_prompts(scene, compiler), rows)
+    backbone, scene, observed, config = problem.backbone, problem.scene, problem.observed, problem.config.m_step
+    generator = torch.Generator().manual_seed(problem.config.seed + 1)
+    count, total = problem.config.stop.evaluation_timesteps, backbone.train_timesteps
+    levels = stratified(int(config.timestep_low * total), int(config.timestep_high * total) - 1, count)
+    noise = torch.randn(count, *observed.mean.shape[2:], generator=generator).to(observed.mean)
+    text = encode_prompts(backbone, full_prompts(scene, problem.compiler), rows)
     samples = [Sample(picture=n, flip=False, labels=scene.present(n), template="{}") for n in range(observed.count)]
     weights = sample_weights(scene, samples, resize(masks, observed.latent_size), config.background_weight)
     latents = observed.mean[0]

@@ -1,4 +1,4 @@
-"""One training's problem: what stays the same over the rounds, and the E-step, the guards and the loss put to it."""
+"""One training's problem: what stays the same over the rounds, and the E-step and the guards put to it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from trainer.em.e_step import MaskEstimate, e_step, plan_crf, read_layers
 from trainer.em.first_masks import cluster_posterior, needs_clusters
 from trainer.em.guards import guard_masks
 from trainer.em.latents import Observed, observe
-from trainer.em.m_step import evaluation_loss
 from trainer.em.prompts import PromptCompiler, embed_words
 from trainer.em.scene import Scene, in_words, layout_scene
 from trainer.em.state import MaskVerdict
@@ -108,21 +107,6 @@ def guard(
         problem.observed.is_given,
         problem.config.guards,
         round=round,
-    )
-
-
-def evaluate(problem: Problem, posterior: Tensor, rows: dict[str, Tensor]) -> float:
-    """The loss on the fixed evaluation batch."""
-    return evaluation_loss(
-        problem.backbone,
-        problem.scene,
-        problem.observed,
-        posterior,
-        rows,
-        problem.compiler,
-        problem.config.m_step,
-        timesteps=problem.config.stop.evaluation_timesteps,
-        seed=problem.config.seed + 1,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -107,19 +108,52 @@ class TestWatermarks:
 
     def test_another_tenant_finds_nothing(self, registry: RegistryUnderTest) -> None:
         record_marked(registry)
-        asked = "SELECT count(*) FROM near_fingerprints(ARRAY[CAST(:bits AS bit(256))], 31)"
-        for tenant, expected in (("demo", 1), ("other", 0)):
-            with registry.runtime.transaction(TenantName(tenant)) as session:
-                found = session.execute(text(asked), {"bits": stand_in_fingerprint(b"one").bits}).scalar_one()
-            assert found == expected
+        for lookup in ("near_fingerprints", "near_by_part"):
+            asked = f"SELECT count(*) FROM {lookup}(ARRAY[CAST(:bits AS bit(256))], 31)"
+            for tenant, expected in (("demo", 1), ("other", 0)):
+                with registry.runtime.transaction(TenantName(tenant)) as session:
+                    found = session.execute(text(asked), {"bits": stand_in_fingerprint(b"one").bits}).scalar_one()
+                assert found == expected
 
     @pytest.mark.parametrize("seed", range(20))
     def test_the_index_misses_nothing_that_is_near(self, registry: RegistryUnderTest, seed: int) -> None:
         record_marked(registry)
         places = random.Random(seed).sample(range(FINGERPRINT_BITS), NEAR)
-        number = int(stand_in_fingerprint(b"one").removeprefix("dct256:"), 16) ^ sum(1 << place for place in places)
-        (match,) = ask(registry, fingerprints=(Fingerprint(f"dct256:{number:064x}"),)).matches
+        (match,) = ask(registry, fingerprints=(with_turned(places),)).matches
         assert match.distance == NEAR
+
+
+class TestCrops:
+    @pytest.mark.parametrize("seed", range(3))
+    def test_within_fifteen_bits_are_always_found(self, registry: RegistryUnderTest, seed: int) -> None:
+        record_marked(registry)
+        places = random.Random(seed).sample(range(FINGERPRINT_BITS), 15)
+        (match,) = ask(registry, crops=(with_turned(places),)).matches
+        assert match.distance == 15
+
+    def test_further_ones_are_found_by_an_equal_part(self, registry: RegistryUnderTest) -> None:
+        """One bit in each of the sixteen parts leaves no part equal; a crop beside it still has one."""
+        record_marked(registry)
+        everywhere = [16 * part for part in range(16)]
+        assert ask(registry, crops=(with_turned(everywhere),)).matches == ()
+        assert ask(registry, fingerprints=(with_turned(everywhere),)).matches[0].distance == 16
+        (match,) = ask(registry, crops=(with_turned(everywhere), with_turned(range(NEAR)))).matches
+        assert match.distance == NEAR
+
+    def test_what_is_further_than_near_is_not_found(self, registry: RegistryUnderTest) -> None:
+        record_marked(registry)
+        assert ask(registry, crops=(with_turned(range(NEAR + 1)),)).matches == ()
+
+    def test_the_nearest_of_crops_and_whole_is_told(self, registry: RegistryUnderTest) -> None:
+        record_marked(registry)
+        (match,) = ask(registry, fingerprints=(with_turned(range(9)),), crops=(with_turned(range(4)),)).matches
+        assert match.distance == 4
+
+
+def with_turned(places: Iterable[int]) -> Fingerprint:
+    """The fingerprint of "one" with these bits turned."""
+    number = int(stand_in_fingerprint(b"one").removeprefix("dct256:"), 16) ^ sum(1 << place for place in places)
+    return Fingerprint(f"dct256:{number:064x}")
 
 
 def record_marked(registry: RegistryUnderTest) -> str:

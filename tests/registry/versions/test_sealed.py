@@ -182,6 +182,21 @@ class TestPreview:
             assert answer.status_code in (403, 404)
             assert VECTOR not in answer.content
 
+    def test_shows_an_application_the_samples_of_approved_versions_and_nothing_else(
+        self, registry: RegistryUnderTest
+    ) -> None:
+        steps = Steps(registry)
+        files = FILES | {ArtefactRole.SAMPLE: b"a sample"}
+        version = steps.submitted(embedding=EMBEDDING, files=files)
+        refused(registry.client("app").get(self.path(version, b"a sample")), 403, "auth.forbidden")
+        accepted(steps.review(version))
+        assert registry.client("app").get(self.path(version, b"a sample")).content == b"a sample"
+        for content in FILES.values():
+            refused(registry.client("app").get(self.path(version, content)), 403, "auth.forbidden")
+        assert ("version:previewed", "demo/app") in steps.events(version.name)
+        accepted(steps.revoke(version))
+        refused(registry.client("app").get(self.path(version, b"a sample")), 403, "auth.forbidden")
+
     def test_is_refused_to_applications_and_logs_nothing(self, registry: RegistryUnderTest) -> None:
         version = fox(registry)
         answer = registry.client("app").get(self.path(version, FILES[ArtefactRole.MASK]))

@@ -11,7 +11,16 @@ from support.workshop import AS_OPTIONS, SCENE, Workshop
 
 from sdk.cli.application import run
 from sdk.credentials.read import verify_credentials
+from sdk.spec.api import GenerationResult
 from sdk.spec.digest import Digest
+from sdk.spec.money import Money
+from sdk.spec.statements import GenerationPredicate, parse_predicate, parse_statement
+
+
+def fee_of(result: GenerationResult) -> Money | None:
+    """What the application states that it charges."""
+    parsed = parse_statement(result.statement.payload, result.statement.payload_type)
+    return parse_predicate(parsed, GenerationPredicate).fee
 
 
 class TestComposeCommand:
@@ -38,6 +47,19 @@ class TestComposeCommand:
         place = ["--place", f"demo/fox={tmp_path / 'mask.png'}", "--scheduler", "dpm++"]
         assert run([*call, *place, "--seed", "3", "--seed", "8"]) == 0
         assert (app.registry.intents[0].count, app.registry.intents[0].seed) == (2, 3)
+
+    def test_states_the_fee(self, app: Workshop, tmp_path: Path) -> None:
+        call = ["compose", "demo/fox", "--scene", SCENE, *AS_OPTIONS, "--out", str(tmp_path / "out")]
+        assert run([*call, "--fee", "JPY 4000"]) == 0
+        assert fee_of(app.registry.results[0]) == Money(currency="JPY", amount="4000")
+
+    @pytest.mark.parametrize("fee", ["4000", "JPY", "", "JPY 4000 each", "yen 4000", "JPY much"])
+    def test_a_fee_that_is_none_is_refused_before_anybody_is_asked(
+        self, app: Workshop, tmp_path: Path, fee: str
+    ) -> None:
+        call = ["compose", "demo/fox", "--scene", SCENE, *AS_OPTIONS, "--out", str(tmp_path / "out")]
+        assert run([*call, "--fee", fee]) == 1
+        assert app.registry.asked == []
 
     def test_says_where_it_cannot_write(self, app: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
         options = [*AS_OPTIONS, "--out", str(app.profile.path / "folder")]

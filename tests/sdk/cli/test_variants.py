@@ -11,6 +11,8 @@ from support.workshop import AS_OPTIONS, SCENE, Workshop
 from sdk.cli.application import run
 from sdk.cli.canvas import parse_boxes, parse_places, parse_size
 from sdk.errors import InputError
+from sdk.spec.money import Money
+from sdk.spec.statements import GenerationPredicate, parse_predicate, parse_statement
 
 CALL = (
     *("variants", "--subject", "demo/fox", "--scene", "a photo of {subject}", "--territory", "JP", "--territory", "US"),
@@ -31,6 +33,13 @@ def test_composes_what_may_be_and_says_why_the_rest_may_not(
     assert [(row["territory"], row["outcome"]) for row in table(out)] == [("JP", "composed"), ("US", "refused")]
     assert len(list(out.glob("*.png"))) == 1
     assert "1 of 2 rows composed, 1 refused" in capsys.readouterr().out
+
+
+def test_states_the_fee_of_each_row(app: Workshop, tmp_path: Path) -> None:
+    assert run([*CALL, "--out", str(tmp_path / "spring"), "--fee", "JPY 4000"]) == 0
+    (result,) = app.registry.results
+    parsed = parse_statement(result.statement.payload, result.statement.payload_type)
+    assert parse_predicate(parsed, GenerationPredicate).fee == Money(currency="JPY", amount="4000")
 
 
 def test_goes_on_where_it_stopped(app: Workshop, tmp_path: Path) -> None:

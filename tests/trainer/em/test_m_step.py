@@ -15,6 +15,7 @@ from trainer.em.m_step import (
     Learned,
     Sample,
     adam,
+    answered,
     clip_scale,
     draw_samples,
     draw_subset,
@@ -42,21 +43,9 @@ def even_masks(p: Problem) -> Tensor:
 
 def run(p: Problem, *, seed: int = 0) -> tuple[Learned, Tensor]:
     zeros = {key: torch.zeros_like(value) for key, value in p.origin.items()}
-    return m_step(
-        p.backbone,
-        p.scene,
-        p.observed,
-        even_masks(p),
-        Learned(rows=dict(p.origin), first=zeros, second=dict(zeros)),
-        p.origin,
-        p.compiler,
-        p.layers,
-        p.config.m_step,
-        torch.Generator().manual_seed(seed),
-        first_step=0,
-        total_steps=p.config.m_step.steps,
-        on_step=lambda step, loss: None,
-    )
+    learned = Learned(rows=dict(p.origin), first=zeros, second=dict(zeros))
+    generator = torch.Generator().manual_seed(seed)
+    return answered(m_step(p, even_masks(p), learned, generator, first_step=0, on_step=lambda step, loss: None))
 
 
 class TestMStep:
@@ -76,13 +65,8 @@ class TestMStep:
 
     def test_betters_the_evaluation_loss(self) -> None:
         p = problem(steps=40, batch_size=4, learning_rate=0.05)
-
-        def evaluate(rows: dict[str, Tensor]) -> float:
-            return evaluation_loss(
-                p.backbone, p.scene, p.observed, even_masks(p), rows, p.compiler, p.config.m_step, timesteps=6, seed=1
-            )
-
-        assert evaluate(run(p)[0].rows) < evaluate(p.origin)
+        masks = even_masks(p)
+        assert evaluation_loss(p, masks, run(p)[0].rows) < evaluation_loss(p, masks, p.origin)
 
     def test_velocity_networks_are_asked_for_velocity(self) -> None:
         backbone, latents = tiny_backbone("sd-v"), torch.randn(1, 4, 8, 8)

@@ -11,9 +11,17 @@ from trainer.mini.corpus.captions import Caption
 from trainer.mini.presets import PRESETS
 from trainer.mini.train.attention import captured_attention, mask_loss
 from trainer.mini.train.checkpoint import load_checkpoint, save_checkpoint
-from trainer.mini.train.denoiser import Denoiser, _draw_batch, _step, build_denoiser, build_scheduler
+from trainer.mini.train.denoiser import (
+    VIEWS_FIRST,
+    Denoiser,
+    _draw_batch,
+    _phase_step,
+    _step,
+    build_denoiser,
+    build_scheduler,
+)
 from trainer.mini.train.latents import LatentPool, tokenize, vector_slots
-from trainer.mini.train.pseudo_words import WORD_SCALE, ViewEncoder, blurred, pseudo_words
+from trainer.mini.train.pseudo_words import WORD_SCALE, ViewEncoder, pseudo_words
 from trainer.mini.train.tokenizer import build_tokenizer
 
 TINY = PRESETS["tiny"].denoiser
@@ -83,11 +91,16 @@ class TestPseudoWords:
         assert made.shape == (2, 3, 16)
         assert torch.allclose(made.square().mean(-1).sqrt(), torch.full((2, 3), WORD_SCALE), rtol=0.02)
 
-    def test_a_class_word_sometimes_stands_alone(self) -> None:
-        offsets = torch.ones(1, 2, 3, 4)
-        kept = blurred(offsets, torch.zeros_like(offsets), torch.tensor([[0.05, 0.5]]))
-        assert kept[0, 0].abs().max() == 0
-        assert torch.equal(kept[0, 1], offsets[0, 1])
+    def test_a_warm_start_trains_the_view_encoder_first(self, tokenizer, pool) -> None:
+        network, optimizer = _network(tokenizer)
+        before = copy.deepcopy(network.state_dict())
+        assert _phase_step(network, 0, warm=True) == 0
+        _train(network, optimizer, pool, tokenizer, range(1))
+        moved = {name.split(".")[0] for name, value in network.state_dict().items() if not value.equal(before[name])}
+        assert moved == {"view_encoder"}
+        assert _phase_step(network, VIEWS_FIRST + 2, warm=True) == 2
+        _train(network, optimizer, pool, tokenizer, range(1))
+        assert not network.unet.conv_in.weight.equal(before["unet.conv_in.weight"])
 
     def test_the_view_encoder_learns(self, tokenizer, pool) -> None:
         network, optimizer = _network(tokenizer)

@@ -4,7 +4,8 @@ A learned concept is a point near the words, not one of them (textual inversion,
 denoiser must have read such points. In these items a *view* of an object or of the place stands for its name, behind
 its class word; `train/pseudo_words.py` turns views into vectors. Objects come from every seen sprite, whether or not
 the preset trains its name; colours are turned, so that a place or a thing may have any; and the class word is sometimes
-another, so that the vectors have the last word. Held-out objects and places never occur.
+another, so that the vectors have the last word. In a quarter of the items nothing but the class words is told, and they
+are true: concept learning looks for its first masks with them. Held-out objects and places never occur.
 """
 
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from trainer.mini.presets import CorpusPreset
 VIEW_SIDE, VIEWS, PLACE = 48, 3, 2  # two objects and the place
 _UNNAMED_KINDS = ("thing", "object")
 _ANY_KIND = 0.3
+_KINDS_ONLY = 0.25
 _PREPOSITIONS = ("in", "in", "in", "on", "at")
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 
@@ -83,18 +85,27 @@ class PicturedComposites:
     def _caption(
         self, rng: Generator, icons: list[str], pictured: list[bool], scene: Scene, *, place_pictured: bool
     ) -> Caption:
+        told = rng.random() < _KINDS_ONLY
         opening = str(rng.choice(OPENINGS))
         pieces = [(opening, -1, -1)] if opening else []
         for number, (icon, shown) in enumerate(zip(icons, pictured, strict=True)):
             if number:
                 pieces.append((str(rng.choice(JOINTS)), -1, -1))
             thing = self._things.get(icon)
-            pieces += self._pseudo_word(_kind(rng, thing), number, number) if shown else _named(thing, number)
+            if not shown:
+                pieces += _named(thing, number)
+            elif told:
+                pieces += _told(_kind(rng, thing), number)
+            else:
+                pieces += self._pseudo_word(_any_kind(rng, kinds(wide=True), _kind(rng, thing)), number, number)
         if place_pictured:
             pieces += [(str(rng.choice(_PREPOSITIONS)), -1, -1)] if icons else []
             kinds_of_place = tuple(dict.fromkeys(place.kind for place in PLACES))
-            kind = str(rng.choice(kinds_of_place)) if rng.random() < _ANY_KIND else scene.kind
-            pieces += self._pseudo_word(kind, PLACE, -1)
+            pieces += (
+                _told(scene.kind, -1)
+                if told
+                else self._pseudo_word(_any_kind(rng, kinds_of_place, scene.kind), PLACE, -1)
+            )
         elif icons:
             pieces.append((str(rng.choice(scene.phrases)), -1, -1))
         words, owners, vectors = zip(*pieces, strict=True)
@@ -123,15 +134,21 @@ def _hue_rotation(angle: float) -> NDArray[np.float32]:
 
 
 def _kind(rng: Generator, thing: Thing | None) -> str:
-    if rng.random() < _ANY_KIND:
-        return str(rng.choice(kinds(wide=True)))
     return thing.kind if thing is not None else str(rng.choice(_UNNAMED_KINDS))
+
+
+def _any_kind(rng: Generator, all_kinds: tuple[str, ...], true: str) -> str:
+    return str(rng.choice(all_kinds)) if rng.random() < _ANY_KIND else true
+
+
+def _told(kind: str, owner: int) -> list[tuple[str, int, int]]:
+    return [(with_article(kind).split()[0], -1, -1), (kind, owner, -1)]
 
 
 def _named(thing: Thing | None, owner: int) -> list[tuple[str, int, int]]:
     if thing is None:
         raise ValueError("an object without a name can only be pictured")
-    return [(with_article(thing.name).split()[0], -1, -1), (thing.name, owner, -1)]
+    return _told(thing.name, owner)
 
 
 def _views(sprites: tuple[Pixels, ...], place: Pixels) -> Pixels:

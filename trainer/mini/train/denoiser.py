@@ -33,6 +33,7 @@ from trainer.mini.train.tokenizer import build_tokenizer
 _logger = logging.getLogger(__name__)
 _SNR_WEIGHT_FLOOR = 0.2
 _CHECKPOINT_SECONDS = 420
+VIEWS_FIRST = 300  # steps of a warm start: the view encoder begins untrained, and its noise would unteach the others
 
 
 class Denoiser(nn.Module):
@@ -141,8 +142,9 @@ def train_denoiser(
     for step in range(first, mine.steps):
         spent = (time.monotonic() - started) / 60
         progress = max((step + 1) / mine.steps, spent / minutes if minutes else 0.0)
+        phase_step = _phase_step(network, step, warm=warm_start is not None)
         for group in optimizer.param_groups:
-            group["lr"] = mine.learning_rate * _schedule(step, progress, mine.hold)
+            group["lr"] = mine.learning_rate * _schedule(phase_step, progress, mine.hold)
         batch = _draw_batch(pool, tokenizer, scheduler, mine, step, device)
         parts = _step(network, optimizer, batch, mine, queries=side * side)
         average(ema, network, decay=mine.ema, step=step)
@@ -167,6 +169,14 @@ def _take_weights(network: Denoiser, pipeline_dir: Path) -> None:
     network.text_encoder.load_state_dict(text_encoder.state_dict())
 
 
+def _phase_step(network: Denoiser, step: int, *, warm: bool) -> int:
+    """The step's number in its phase: in the first of a warm start the view encoder learns alone."""
+    whole = not warm or step >= VIEWS_FIRST
+    network.text_encoder.requires_grad_(whole)
+    network.unet.requires_grad_(whole)
+    return step - VIEWS_FIRST if warm and whole else step
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Batch:
     noisy: Tensor
@@ -179,7 +189,6 @@ class _Batch:
     slots: Tensor
     views: Tensor
     noise: Tensor
-    plain: Tensor
 
 
 def _draw_batch(
@@ -217,7 +226,6 @@ def _draw_batch(
         noise=torch.randn((preset.batch, VIEWS, preset.word_vectors, preset.text_width), generator=generator).to(
             device
         ),
-        plain=torch.rand((preset.batch, VIEWS), generator=generator).to(device),
     )
 
 
@@ -228,8 +236,8 @@ def _step(
         captured_attention(network.unet, queries=queries) as maps,
         torch.autocast(batch.noisy.device.type, torch.bfloat16),
     ):
-        offsets = network.view_encoder(batch.views.flatten(0, 1)).unflatten(0, batch.plain.shape)
-        carried = blurred(offsets, batch.noise, batch.plain).flatten(1, 2)
+        offsets = network.view_encoder(batch.views.flatten(0, 1)).unflatten(0, batch.views.shape[:2])
+        carried = blurred(offsets, batch.noise).flatten(1, 2)
         with pseudo_words(network.text_encoder, batch.slots, carried):
             context = network.text_encoder(batch.tokens).last_hidden_state
         made = network.unet(batch.noisy, batch.timesteps, context).sample

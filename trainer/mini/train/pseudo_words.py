@@ -15,7 +15,6 @@ from trainer.mini.corpus.pictured import VIEW_SIDE
 
 WORD_SCALE = 0.03  # root mean square of the base model's word embeddings
 _NOISE = 0.15  # of an offset: a neighbourhood, not a point
-_PLAIN = 0.1  # chance that a class word stands alone
 
 
 class ViewEncoder(nn.Module):
@@ -37,10 +36,9 @@ class ViewEncoder(nn.Module):
         return WORD_SCALE * nn.functional.layer_norm(made.float(), made.shape[-1:])
 
 
-def blurred(offsets: Tensor, noise: Tensor, plain: Tensor) -> Tensor:
-    """Offsets (b, views, vectors, d) with `noise` of the same shape; none where `plain` (b, views) is below 10 %."""
-    kept = (plain >= _PLAIN)[..., None, None]
-    return (offsets + _NOISE * WORD_SCALE * noise) * kept
+def blurred(offsets: Tensor, noise: Tensor) -> Tensor:
+    """Offsets (b, views, vectors, d) with `noise` of the same shape."""
+    return offsets + _NOISE * WORD_SCALE * noise
 
 
 @contextmanager

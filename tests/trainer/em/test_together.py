@@ -1,0 +1,72 @@
+"""trainer.em.together."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.support.tiny_backbone import BEACH, BIRD, FOX, RESOLUTION, make_picture, make_training_set, tiny_backbone
+from trainer.data import TrainingSet
+from trainer.em.config import CRFConfig, EMConfig, MStepConfig
+from trainer.em.loop import fit
+from trainer.em.progress import TrainingPhase, TrainingProgress
+from trainer.em.state import EMState
+from trainer.em.together import Training, fit_together
+
+CONFIG = EMConfig(max_rounds=2, crf=CRFConfig(grid=16), m_step=MStepConfig(steps=3, batch_size=2))
+LONGER = dataclasses.replace(CONFIG, seed=3, max_rounds=3)
+
+
+def trainings() -> list[Training]:
+    return [
+        Training(pictures=make_training_set((FOX, BEACH)), config=CONFIG),
+        Training(pictures=make_training_set((BIRD,)), config=LONGER),
+    ]
+
+
+class TestFitTogether:
+    @pytest.mark.parametrize("family", ["sd", "sdxl"])
+    def test_learns_what_each_would_learn_alone(self, family: str) -> None:
+        backbone = tiny_backbone(family)
+        for one, state in zip(trainings(), fit_together(backbone, trainings()), strict=True):
+            alone = fit(backbone, one.pictures, one.config)
+            assert isinstance(state, EMState)
+            assert state.round == alone.round
+            for key, rows in alone.rows.items():
+                torch.testing.assert_close(state.rows[key], rows, atol=2e-3, rtol=0)
+
+    def test_shares_every_pass_while_both_learn(self) -> None:
+        backbone = tiny_backbone()
+        sizes: list[int] = []
+        handle = backbone.unet.register_forward_hook(
+            lambda _module, inputs, _output: sizes.append(len(inputs[0])) if torch.is_grad_enabled() else None
+        )
+        fit_together(backbone, trainings())
+        handle.remove()
+        assert sizes == [4] * 6 + [2] * 3
+
+    def test_one_that_fails_ends_alone(self) -> None:
+        class Cancelled(Exception):
+            pass
+
+        def cancel(progress: TrainingProgress) -> None:
+            if progress.phase is TrainingPhase.MASKS:
+                raise Cancelled
+
+        first, second = trainings()
+        ended, state = fit_together(tiny_backbone(), [dataclasses.replace(first, on_progress=cancel), second])
+        assert isinstance(ended, Cancelled)
+        assert isinstance(state, EMState)
+        assert state.round == LONGER.max_rounds
+
+    def test_pictures_of_another_size_run_beside_in_passes_of_their_own(self) -> None:
+        first, second = trainings()
+        wide = [make_picture(f"{number}", [BIRD.name], pixels=large_pixels()) for number in range(2)]
+        pictures = TrainingSet(pictures=tuple(wide), concepts=(BIRD,), resolution=2 * RESOLUTION, warnings=())
+        states = fit_together(tiny_backbone(), [first, dataclasses.replace(second, pictures=pictures)])
+        assert [type(state) for state in states] == [EMState, EMState]
+
+
+def large_pixels() -> Tensor:
+    return torch.arange(3 * (2 * RESOLUTION) ** 2).remainder(251).to(torch.uint8).view(3, 2 * RESOLUTION, -1)
