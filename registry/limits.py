@@ -16,10 +16,12 @@ from registry.errors import problem_response
 from sdk.errors import PayloadTooLarge
 
 BLOBS_PREFIX: Final = "/v1/blobs/"
+FILES: Final = (BLOBS_PREFIX, "/console/origins")
+"""Where files are sent: blobs, and pictures whose origin is asked for in the console."""
 
 
 class BodyLimit:
-    """ASGI middleware: `max_blob_bytes` under /v1/blobs/, `max_body_bytes` everywhere else."""
+    """ASGI middleware: `max_blob_bytes` where files are sent, `max_body_bytes` everywhere else."""
 
     def __init__(self, app: ASGIApp, *, max_body_bytes: int, max_blob_bytes: int) -> None:
         self._app = app
@@ -30,7 +32,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._max_blob_bytes if scope["path"].startswith(BLOBS_PREFIX) else self._max_body_bytes
+        limit = self._max_blob_bytes if scope["path"].startswith(FILES) else self._max_body_bytes
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
             await problem_response(PayloadTooLarge(f"{scope['method']} {scope['path']}: {_too_large(limit)}"))(

@@ -14,20 +14,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from PIL import ImageOps
-from PIL.Image import Image
-
 from sdk.client import Client
-from sdk.credentials.fingerprint import fingerprints_of_crops, fingerprints_of_query
-from sdk.credentials.framing import without_borders
+from sdk.credentials.lookup import query_of, query_of_crops
 from sdk.credentials.picture import read_picture
-from sdk.credentials.read import ContentCredentials, CredentialState, read_credentials
-from sdk.credentials.watermark import extract
+from sdk.credentials.read import UNTRUSTED, ContentCredentials, CredentialState, read_credentials
 from sdk.errors import CredentialsMissing, FormatError, VerificationError
 from sdk.signing.trust import TrustRoot
 from sdk.spec.digest import Digest
 from sdk.spec.explanation import TracedVersion
-from sdk.spec.identify import MAX_CROPS, IdentifyQuery, Likeness
+from sdk.spec.identify import Likeness
 from sdk.trace import trace
 
 
@@ -57,11 +52,10 @@ def identify(content: bytes, client: Client, trust: TrustRoot) -> Identification
         PolicyDenied: the caller may read no generations.
     """
     picture = read_picture(content)
-    query = make_query(content, picture)
+    query = query_of(content, picture)
     matches = client.identify(query).matches
     if not matches:
-        crops = tuple(held for each in _candidates(picture) for held in fingerprints_of_crops(each))
-        matches = client.identify(query.model_copy(update={"fingerprints": (), "crops": crops[:MAX_CROPS]})).matches
+        matches = client.identify(query_of_crops(query, picture)).matches
     credentials, fault = _credentials(content, trust)
     traced = {name: trace(client, name, trust) for match in matches for name in match.generation.versions}
     return Identification(
@@ -73,22 +67,6 @@ def identify(content: bytes, client: Client, trust: TrustRoot) -> Identification
             for match in matches
         ),
     )
-
-
-def make_query(content: bytes, picture: Image) -> IdentifyQuery:
-    """What the registry is asked first about a picture: about all of it, its mirror image, and what borders leave."""
-    shown = list(_candidates(picture))
-    marks = [extract(each) for one in shown for each in (one, ImageOps.mirror(one))]
-    return IdentifyQuery(
-        digest=Digest.of(content),
-        fingerprints=tuple(dict.fromkeys(held for each in shown for held in fingerprints_of_query(each))),
-        watermarks=tuple(dict.fromkeys(mark for mark in marks if mark)),
-    )
-
-
-def _candidates(picture: Image) -> Iterator[Image]:
-    yield picture
-    yield from without_borders(picture)
 
 
 def _credentials(content: bytes, trust: TrustRoot) -> tuple[ContentCredentials | None, str | None]:
@@ -128,6 +106,11 @@ def _describe_credentials(said: ContentCredentials) -> Iterator[str]:
     yield f"Content Credentials: {said.state.value}, signed by {said.signer or 'nobody'} of {said.issuer or 'nobody'}{named}"
     faults = f" ({', '.join(said.failures)})" if said.failures else ""
     yield f"  {_BELIEF[said.state]}{faults}"
+    for brought in said.carried:
+        wrong = [code for code in brought.failures if code != UNTRUSTED]
+        yield f"  carries      those of {brought.title}, signed by {brought.signer or 'nobody'} of {brought.issuer or 'nobody'}"
+        if wrong:
+            yield f"               which no longer hold: {', '.join(wrong)}"
     for edited in said.ingredients if not said.use else ():
         yield f"  made with    {edited}"
 

@@ -21,6 +21,8 @@ PAGE_CSP: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+UPLOADS_CSP: Final = PAGE_CSP.replace("img-src 'self'", "img-src 'self' data:")
+"""A page that shows its reader a picture that they sent, and that is stored nowhere: it stands in the page itself."""
 FILE_CSP: Final = "default-src 'none'; sandbox; frame-ancestors 'none'"
 REPORT_CSP: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'self'"
 """The report is a page that somebody uploaded: it may look as it likes, and do nothing."""

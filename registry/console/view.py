@@ -15,7 +15,7 @@ from registry.auth import Caller
 from registry.blobs import READERS
 from registry.consent.query import LIST_READERS
 from registry.console.language import LANGUAGE_COOKIE, Language, chosen_language, language_of
-from registry.console.pages import guarded, render
+from registry.console.pages import PAGE_CSP, guarded, render
 from registry.console.sessions import caller_of_session, form_token
 from registry.generations.query import readable_of, require_all_readable
 from registry.log.query import require_reader
@@ -76,7 +76,7 @@ def view_of_member(view: AnyViewDep) -> View:
 ViewDep = Annotated[View, Depends(view_of_member)]
 
 
-def page(request: Request, template: str, *, status_code: int = 200, **values: Any) -> Response:
+def page(request: Request, template: str, *, status_code: int = 200, csp: str = PAGE_CSP, **values: Any) -> Response:
     """A page in the language of `request`; a language that its address asks for is remembered."""
     language = language_of(request)
     framed = {"caller": None, "navigation": (), "opened": (), "base": BASE, "here": request.url.path} | values
@@ -86,7 +86,7 @@ def page(request: Request, template: str, *, status_code: int = 200, **values: A
     response.headers["Vary"] = "Accept-Language, Cookie"
     if chosen := chosen_language(request):
         set_cookie(response, request, LANGUAGE_COOKIE, chosen.value, seconds=_YEAR_SECONDS)
-    return guarded(response)
+    return guarded(response, csp)
 
 
 def set_cookie(response: Response, request: Request, name: str, value: str, *, seconds: int) -> None:
@@ -113,6 +113,7 @@ def navigation(runtime: Runtime, caller: Caller) -> tuple[tuple[str, str], ...]:
         pages.insert(0, ("nav.queue", "/queue"))
     if _may(lambda: readable_of(runtime, caller)):
         pages += [("nav.generations", "/generations"), ("nav.refusals", "/generations?outcome=deny")]
+        pages.append(("nav.origins", "/origins"))
     if _may(lambda: require_all_readable(runtime, caller)):
         pages.append(("nav.accounts", "/accounts"))
     if _may(lambda: require_reader(runtime, caller)):

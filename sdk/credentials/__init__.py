@@ -7,6 +7,7 @@ mark          encode a picture as PNG and sign it; `sample`, the same for a pict
 fingerprint   256 bits that a recompressed, resized or cropped copy of a picture keeps
 watermark     a random id in the picture itself; `bch`, the code that mends it
 framing       a screenshot without what surrounds the picture in it
+lookup        what the registry is asked about a picture that was found
 read          read an image's credentials back and say how far they can be trusted
 
 png = mark_image(encode_png(image), use, load_credential_signer(folder, holder=..., now=...))

@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import c2pa
 
@@ -22,6 +22,9 @@ from sdk.credentials.mark import COMPOSITE_SOURCE_TYPE, DIGITAL_SOURCE_TYPE
 from sdk.credentials.picture import media_type
 from sdk.errors import CredentialsMissing, VerificationError
 from sdk.spec.canonical import validate_wire
+
+UNTRUSTED: Final = "signingCredential.untrusted"
+"""C2PA's code for a signer whom no authority at hand vouches for."""
 
 
 class CredentialState(StrEnum):
@@ -36,7 +39,7 @@ class CredentialState(StrEnum):
 class CarriedCredentials:
     """Credentials that an ingredient came with: a version's sample, or the photo that was drawn into.
 
-    `failures` are C2PA's codes from when it was taken in, without authorities: `signingCredential.untrusted` is no fault.
+    `failures` are C2PA's codes from when it was taken in, without authorities: `UNTRUSTED` is no fault.
     """
 
     title: str

@@ -39,6 +39,10 @@ class Browser:
     def post(self, path: str, fields: dict[str, str]) -> httpx.Response:
         return self._send("POST", path, data=fields)
 
+    def upload(self, path: str, shown: str, files: list[tuple[str, tuple[str, bytes]]]) -> httpx.Response:
+        """Send files by the form on the page `shown`."""
+        return self._send("POST", path, data={"form_token": self.token(shown)}, files=files)
+
     def token(self, path: str) -> str:
         """The form token on a page."""
         return re.search(r'name="form_token" value="([^"]+)"', self.get(path).text)[1]  # type: ignore[index]
@@ -52,12 +56,17 @@ class Browser:
         return self
 
     def _send(
-        self, method: str, path: str, headers: dict[str, str] | None = None, data: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str] | None = None,
+        data: dict[str, str] | None = None,
+        files: list[tuple[str, tuple[str, bytes]]] | None = None,
     ) -> httpx.Response:
         kept = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         sent = {"Accept-Language": self.language, "Cookie": kept} | (headers or {})
         with httpx.Client(base_url=f"{BASE_URL}/console", transport=self.registry.transport, headers=sent) as client:
-            answer = client.request(method, path, data=data)
+            answer = client.request(method, path, data=data, files=files)
         for header in answer.headers.get_list("set-cookie"):
             name, _, value = header.split(";")[0].partition("=")
             self.cookies[name] = value.strip('"')
@@ -86,6 +95,7 @@ class ConsoleWorld:
             "/consents",
             "/concepts",
             "/generations",
+            "/origins",
             "/accounts",
             "/denials",
             "/log",

@@ -21,6 +21,7 @@ READS = {  # who reads what; everybody else is refused
     "/log": {"auditor"},
     "/log/0": {"auditor"},
     "/generations": {"owner", "trainer", "auditor", "app"},
+    "/origins": {"owner", "trainer", "auditor", "app"},
     "/concepts": {"reviewer", "second-reviewer", "owner", "trainer", "auditor", "app", "training-service"},
 }
 VERSION_READERS = {"reviewer", "second-reviewer", "owner", "trainer", "auditor", "training-service"}

@@ -12,8 +12,10 @@ from support.governed import make_manifest
 from registry.approvals.tables import Verdict
 from registry.console.changes import Change, changes_between
 from registry.console.language import Language
+from registry.console.origins import Recognised
 from registry.console.pages import HERE
 from registry.console.words import WORDS, say
+from sdk.credentials.read import CredentialState
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.consent_events import ConsentEvent, LifeEvent
 from sdk.spec.denials import DeniedAct
@@ -51,6 +53,8 @@ CLOSED: dict[str, type[StrEnum]] = {
     "language": Language,
     "act": Verdict,
     "denied-act": DeniedAct,
+    "likeness": Recognised,
+    "belief": CredentialState,
 }
 SOURCES = [*sorted((HERE / "templates").glob("*.html")), HERE / "view.py", HERE / "changes.py"]
 ASKED = {key for path in SOURCES for key in re.findall(r'["\']([a-z]+(?:[.-][a-z-]+)*)["\']', path.read_text())}
