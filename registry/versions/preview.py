@@ -1,6 +1,6 @@
 """Looking at a version: its masks, samples, training pictures and reports, never its embedding. The first look is logged.
 
-An application may look at the samples of an approved version: their Content Credentials go into what it composes.
+An application may look at the samples of a version that it may compose with: their Content Credentials go into what it composes.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from registry.blobs import READERS
 from registry.log import service as log
 from registry.runtime import Runtime
 from registry.versions import sealed, service
+from registry.versions.lifecycle import USABLE
 from registry.versions.sealed import SealedArtefact
 from registry.versions.tables import VersionPreviewRow
 from registry.versions.version import Version
 from sdk.errors import NotFound
-from sdk.spec.bundle import VersionStatus
 from sdk.spec.digest import Digest
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.manifest import ArtefactDescriptor, ArtefactRole
@@ -39,15 +39,15 @@ def preview(
     """
     caller.require(*READERS, Role.APP)
     artefact = _shown(version, digest)
-    if artefact.role is not ArtefactRole.SAMPLE or not _is_approved(session, runtime, version):
+    if artefact.role is not ArtefactRole.SAMPLE or not _is_usable(session, runtime, version):
         caller.require(*READERS)
     found = sealed.find(session, runtime, version, artefact)
     _note(session, runtime, caller, version)
     return artefact, found
 
 
-def _is_approved(session: Session, runtime: Runtime, version: Version) -> bool:
-    return version.status(service.terms_of(session, version, runtime.clock())) is VersionStatus.APPROVED
+def _is_usable(session: Session, runtime: Runtime, version: Version) -> bool:
+    return version.status(service.terms_of(session, version, runtime.clock())) in USABLE
 
 
 def _shown(version: Version, digest: Digest) -> ArtefactDescriptor:
