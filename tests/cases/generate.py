@@ -1,4 +1,4 @@
-"""Makes the case directories of receipts and logs from fixed keys: one property broken each, one named error.
+"""Makes the case directories of receipts, logs and TUF repositories from fixed keys: one property broken each, one named error.
 
     python tests/cases/generate.py
 
@@ -7,6 +7,7 @@ what a verifier is given. Adding a case needs no code: the tests take every fold
 
 receipts/NAME/   receipt.tlog-proof, policy.txt (tlog-policy), about.json (event, subject), evidence (if it must fit)
 logs/NAME/       checkpoint, tile/..., as tlog-tiles serves them; remembered.txt (a note seen earlier, if any)
+tuf/NAME/        see `tuf_repositories`
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent.parent), str(HERE.parent)]
 
+from cases.tuf_repositories import TUF  # noqa: E402
 from support.governed import NOW, ORIGIN, World, fixed_signer  # noqa: E402
 from support.memory_log import MemoryLog  # noqa: E402
 
@@ -179,6 +182,7 @@ RECEIPTS: dict[str, tuple[str, str | None, Callable[[], Files]]] = {
 }
 
 
+@cache
 def long_log(entries: int = 300, word: str = "狐") -> MemoryLog:
     log = MemoryLog(ORIGIN, fixed_signer("log"), NOW)
     for number in range(entries):
@@ -265,12 +269,20 @@ LOGS: dict[str, tuple[str, str | None, Callable[[], Files]]] = {
 }
 
 
+KINDS = {"receipts": RECEIPTS, "logs": LOGS, "tuf": TUF}
+
+
+def files_of(kind: str, name: str) -> dict[str, bytes]:
+    """What lies in the folder of a case."""
+    why, error, make = KINDS[kind][name]
+    return dict(make()) | {"README": f"{why}\n".encode()} | ({"error": f"{error}\n".encode()} if error else {})
+
+
 def main() -> None:
-    for kind, cases in (("receipts", RECEIPTS), ("logs", LOGS)):
+    for kind, cases in KINDS.items():
         shutil.rmtree(HERE / kind, ignore_errors=True)
-        for name, (why, error, make) in cases.items():
-            files = dict(make()) | {"README": f"{why}\n".encode()} | ({"error": f"{error}\n".encode()} if error else {})
-            for path, content in files.items():
+        for name in cases:
+            for path, content in files_of(kind, name).items():
                 (HERE / kind / name / path).parent.mkdir(parents=True, exist_ok=True)
                 (HERE / kind / name / path).write_bytes(content)
 

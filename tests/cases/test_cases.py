@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
+from cases.generate import KINDS, files_of
 from support.governed import make_trust_root
+from tuf.ngclient._internal import trusted_metadata_set
 
 from sdk import errors
 from sdk.audit import verify_log
 from sdk.receipt import require_about, verify_log_proof
+from sdk.signing.tuf_client import fetch_target
 from sdk.spec.digest import Digest
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.log_policy import parse_log_policy
@@ -32,6 +37,8 @@ def check(case: Path, verify: object) -> None:
     with pytest.raises(errors.ImprimaturError) as failed:
         verify(case)  # type: ignore[operator]
     assert type(failed.value).__name__ == (case / "error").read_text().strip(), failed.value
+    words = case / "words"
+    assert not words.exists() or words.read_text().strip() in str(failed.value)
 
 
 def verify_receipt(case: Path) -> None:
@@ -62,6 +69,43 @@ class Mirror:
 def verify_mirror(case: Path) -> None:
     seen = case / "remembered.txt"
     verify_log(Mirror(case), make_trust_root(), remembered=[seen.read_bytes()] if seen.exists() else [])
+
+
+def read_repository(case: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    """Visit it once earlier, if the client did, and at the moment of the case."""
+    for served, at in (("first", "first_at"), ("served", "at")):
+        if not (case / at).exists():
+            continue
+        moment = datetime.fromisoformat((case / at).read_text().strip())
+        monkeypatch.setattr(trusted_metadata_set.datetime, "datetime", clock_at(moment))
+        found = fetch_target(
+            "trust-root.json", root=case / "root.json", cache=cache, fetch=partial(fetch_from, case / served)
+        )
+    assert found == (case / "expected").read_bytes()
+
+
+def clock_at(moment: datetime) -> type:
+    """The clock of ngclient, which takes the time from the system."""
+    return type("Clock", (), {"now": staticmethod(lambda tz: moment)})
+
+
+def fetch_from(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except FileNotFoundError as exc:
+        raise errors.NotFound(name) from exc
+
+
+@pytest.mark.parametrize("case", cases("tuf"), ids=lambda case: case.name)
+def test_tuf(case: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    check(case, lambda case: read_repository(case, monkeypatch, tmp_path))
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_the_generator_makes_the_cases_that_are_here(kind: str) -> None:
+    for name in KINDS[kind]:
+        for path, content in files_of(kind, name).items():
+            assert (HERE / kind / name / path).read_bytes() == content, "a format changed"
 
 
 @pytest.mark.parametrize("case", cases("receipts"), ids=lambda case: case.name)
