@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Protocol
 
 from fastapi import Depends, Request
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from registry.oidc import TokenVerifier
@@ -105,15 +105,16 @@ class Runtime:
     @contextmanager
     def transaction(self, tenant: TenantName | None = None) -> Iterator[Session]:
         """One transaction for `tenant`: on disk at the end of the block, rolled back when it raises."""
-        with self.sessions.begin() as session:
-            session.execute(_WORK_FOR, {"role": APP_ROLE, "tenant": tenant or ""})
-            if tenant and self.claim:
-                self.claim(session)
-            with sealed_by(self.key_wrapper):
-                yield session
-        if session.info.get(FLUSH_AFTER_COMMIT):
-            with self.sessions.begin() as flush:
-                flush.execute(FLUSH)
+        engine: Engine = self.sessions.kw["bind"]
+        with engine.connect() as connection:
+            with self.sessions(bind=connection) as session, session.begin():
+                session.execute(_WORK_FOR, {"role": APP_ROLE, "tenant": tenant or ""})
+                if tenant and self.claim:
+                    self.claim(session)
+                with sealed_by(self.key_wrapper):
+                    yield session
+            if session.info.get(FLUSH_AFTER_COMMIT):  # on the same connection, and by itself: one round trip
+                connection.execution_options(isolation_level="AUTOCOMMIT").execute(FLUSH)
 
 
 def system_clock() -> datetime:
