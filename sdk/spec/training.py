@@ -1,7 +1,6 @@
 """HTTP bodies of the trainer, and the map of its routes: what to learn from which pictures, and how far it is.
 
-Authentication, errors and idempotency keys are those of the registry (`sdk.spec.api`); a repetition is answered with the job as it
-stands.
+Authentication and errors are those of `sdk.spec.api`.
 
     GET   /healthz                                           Health
     PUT   /v1/pictures/{digest}                              bytes -> 201, or 200 when already there
@@ -86,6 +85,7 @@ class JobView(WireModel):
     progress: JobProgress | None = None
     error: str | None = None
     versions: tuple[str, ...] = ()  # "tenant/name@number", once submitted
+    erased: RecordId | None = None  # the erasure by which its pictures, files and captions are gone
     created_at: AwareDatetime
     finished_at: AwareDatetime | None = None
 

@@ -27,6 +27,7 @@ from sdk.spec.api import ConceptView, PolicyBundleView, VersionSubmission, Versi
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.denials import TrainingDenied, WantedTraining
 from sdk.spec.digest import Digest
+from sdk.spec.erasure import ErasureList
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
 from sdk.spec.manifest import ArtefactRole, ConceptKind, EmbeddingFacts
 from sdk.spec.policy import Role
@@ -131,6 +132,7 @@ class MemoryRegistry:
     submissions: list[tuple[ConceptId, VersionSubmission]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)  # credentials that whoami was asked about
     denied: list[WantedTraining] = field(default_factory=list)
+    erasures: ErasureList = field(default_factory=lambda: ErasureList(erasures=()))
     away: bool = False
     journal: Path | None = None
 
@@ -208,6 +210,10 @@ class RegistrySession:
             approvals=0,
             approvals_required=1,
         )
+
+    def list_erasures(self) -> ErasureList:
+        self._answer()
+        return self.registry.erasures
 
     def _answer(self) -> None:
         if self.registry.away:

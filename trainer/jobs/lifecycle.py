@@ -24,6 +24,7 @@ class JobEvent(StrEnum):
     CANCEL = "cancel"  # somebody entitled asked for it, and it stopped
     RELEASE = "release"  # the worker stops in order, or a service is away; another attempt goes on
     LOSE = "lose"  # the worker stopped answering; another attempt goes on
+    ERASE = "erase"  # a person was erased, and with them its pictures, files and captions; its status stays
 
 
 TRANSITIONS: Final[Mapping[tuple[JobStatus, JobEvent], JobStatus]] = {

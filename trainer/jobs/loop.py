@@ -6,9 +6,11 @@ import logging
 import socket
 from collections.abc import Callable
 
+from sdk.errors import ImprimaturError
 from sdk.signing.signer import Signer
 from sdk.spec.ids import RecordId
 from trainer.jobs import queue, service
+from trainer.jobs.erasing import erase_what_was_erased
 from trainer.jobs.ports import Train
 from trainer.jobs.runtime import Runtime
 from trainer.jobs.workflow import run_attempt
@@ -34,6 +36,11 @@ def serve_queue(runtime: Runtime, *, train: Train, credential: str, signer: Sign
             )
         for job in lost:
             _logger.warning("job %s: its worker stopped answering; another attempt goes on", job)
+        try:
+            with runtime.open_registry(credential) as registry:
+                erase_what_was_erased(runtime, registry)
+        except (ImprimaturError, OSError) as exc:  # looked at again in a moment
+            _logger.warning("what the registry erased cannot be erased here yet: %s", exc)
 
     app = queue.make_worker_app(settings, run_entry=run_entry, upkeep=upkeep)
     queue.run_worker(app, settings, name=socket.gethostname())

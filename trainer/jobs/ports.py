@@ -17,6 +17,7 @@ from sdk.policy.engine import PolicyEngine
 from sdk.spec.api import ConceptView, PolicyBundleView, VersionSubmission, VersionView, WhoAmI
 from sdk.spec.denials import TrainingDenied, WantedTraining
 from sdk.spec.digest import Digest
+from sdk.spec.erasure import ErasureList
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.manifest import ArtefactRole, EmbeddingFacts
 from sdk.spec.terms import ConsentEvidence, LicenceEvidence
@@ -47,6 +48,8 @@ class RegistryPort(Protocol):
     def put_blob(self, content: bytes) -> Digest: ...
 
     def submit_version(self, concept: ConceptId, submission: VersionSubmission) -> VersionView: ...
+
+    def list_erasures(self) -> ErasureList: ...
 
 
 OpenRegistry = Callable[[str], AbstractContextManager[RegistryPort]]

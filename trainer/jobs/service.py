@@ -205,6 +205,15 @@ def recover_lost(session: Session, *, at: datetime, stalled_seconds: float, max_
     return tuple(lost)
 
 
+def note_erased(session: Session, job: RecordId, request: TrainingRequest, *, erasure: RecordId, at: datetime) -> None:
+    """What the job held of a person is gone, by `erasure`; of its request only `request` is left."""
+    row = _locked(session, job)
+    if row is None:
+        raise _no_job(job)
+    row.request = request.model_dump(mode="json")
+    _note(session, row, JobEvent.ERASE, at, str(erasure))
+
+
 def view(session: Session, job: RecordId, *, tenant: TenantName) -> JobView:
     """One job as its tenant sees it. Raises `NotFound`."""
     row = session.get(JobRow, str(job))
@@ -226,10 +235,14 @@ def _views(session: Session, rows: Sequence[JobRow]) -> tuple[JobView, ...]:
     query = select(VersionRow.job, VersionRow.version).where(VersionRow.job.in_(ids), VersionRow.version.is_not(None))
     for job, version in session.execute(query.order_by(VersionRow.position)):
         versions[job].append(str(version))
-    return tuple(_view(row, progress.get(row.id), tuple(versions[row.id])) for row in rows)
+    of_erasing = select(EventRow.job, EventRow.detail).where(
+        EventRow.job.in_(ids), EventRow.event == JobEvent.ERASE.value
+    )
+    erased = {job: RecordId(str(detail)) for job, detail in session.execute(of_erasing)}
+    return tuple(_view(row, progress.get(row.id), tuple(versions[row.id]), erased.get(row.id)) for row in rows)
 
 
-def _view(row: JobRow, progress: dict[str, Any] | None, versions: tuple[str, ...]) -> JobView:
+def _view(row: JobRow, progress: dict[str, Any] | None, versions: tuple[str, ...], erased: RecordId | None) -> JobView:
     status = JobStatus(row.status)
     return JobView(
         id=RecordId(row.id),
@@ -239,6 +252,7 @@ def _view(row: JobRow, progress: dict[str, Any] | None, versions: tuple[str, ...
         progress=JobProgress.model_validate(progress) if progress and status is JobStatus.RUNNING else None,
         error=row.error,
         versions=versions,
+        erased=erased,
         created_at=row.created_at,
         finished_at=row.finished_at,
     )
