@@ -72,7 +72,7 @@ def create_app(runtime: Runtime, *, tracer_provider: TracerProvider | None = Non
     install_error_handlers(app)
     limits = runtime.settings
     app.add_middleware(ConditionalReads)
-    app.add_middleware(IdempotencyKeys, runtime=runtime)  # inside the limit: what is added last is outermost
+    app.add_middleware(IdempotencyKeys)  # inside the limit: what is added last is outermost
     app.add_middleware(BodyLimit, max_body_bytes=limits.max_body_bytes, max_blob_bytes=limits.max_blob_bytes)
     if runtime.stamps:
         app.add_middleware(ResolveCache, stamps=runtime.stamps)
@@ -85,5 +85,12 @@ def create_app(runtime: Runtime, *, tracer_provider: TracerProvider | None = Non
     for part in SLICES:
         app.include_router(part.router)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
-    app.mount(BASE, create_console(runtime))
+    app.state.console = create_console(runtime)
+    app.mount(BASE, app.state.console)
     return app
+
+
+def put_in_force(app: FastAPI, runtime: Runtime) -> None:
+    """Serve `runtime` from the next request on; only its trust root may be another than before."""
+    app.state.runtime = runtime
+    app.state.console.state.runtime = runtime

@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from registry.auth import Caller, identify
 from registry.db import Base
 from registry.errors import DATABASE_AWAY, database_away, problem_response
-from registry.runtime import Runtime
+from registry.runtime import Runtime, runtime_of
 from registry.scopes import require_scope
 from sdk.errors import AuthenticationRequired, Conflict, ImprimaturError, InputError
 from sdk.spec.digest import Digest
@@ -90,9 +90,8 @@ class Claim:
 class IdempotencyKeys:
     """ASGI middleware around the routes; see the module docstring."""
 
-    def __init__(self, app: ASGIApp, *, runtime: Runtime) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._runtime = runtime
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         key = Headers(scope=scope).get(HEADER) if scope["type"] == "http" and scope["method"] == "POST" else None
@@ -123,7 +122,7 @@ class IdempotencyKeys:
             messages.append(message)
 
         if claim:
-            scope.setdefault("state", {})["runtime"] = replace(self._runtime, claim=claim)
+            scope.setdefault("state", {})["runtime"] = replace(claim.runtime, claim=claim)
         await self._app(scope, receive, collect)
         if claim and claim.made:
             try:
@@ -140,18 +139,19 @@ class IdempotencyKeys:
             InputError: the key is none, or was sent with another request.
             Conflict: the act is done or under way, and its answer is not kept.
         """
+        runtime = runtime_of(request)
         try:
-            caller = identify(self._runtime, request.headers.get("Authorization"))
+            caller = identify(runtime, request.headers.get("Authorization"))
         except AuthenticationRequired:
             return None
         require_scope(caller.scopes, request.method, request.url.path)
         if not _KEY.fullmatch(key):
             raise InputError(f"{HEADER} should be 16 to 64 of A-Z a-z 0-9 _ -, found {key!r}")
         asked = Digest.of("\n".join(["POST", request.url.path, request.url.query, ""]).encode() + body)
-        with self._runtime.transaction(caller.tenant) as session:
+        with runtime.transaction(caller.tenant) as session:
             row = session.get(IdempotencyKeyRow, (caller.principal, key))
-        if row is None or row.claimed_at < self._runtime.clock() - KEPT_FOR:
-            return Claim(runtime=self._runtime, caller=caller, key=key, request=asked)
+        if row is None or row.claimed_at < runtime.clock() - KEPT_FOR:
+            return Claim(runtime=runtime, caller=caller, key=key, request=asked)
         return _replay(row, asked)
 
     def _keep(self, claim: Claim, messages: list[Message]) -> None:
@@ -164,7 +164,7 @@ class IdempotencyKeys:
             .where(IdempotencyKeyRow.principal == claim.caller.principal, IdempotencyKeyRow.key == claim.key)
             .values(status=start["status"], media_type=Headers(raw=start["headers"]).get("content-type"), body=body)
         )
-        with self._runtime.transaction(claim.caller.tenant) as session:
+        with claim.runtime.transaction(claim.caller.tenant) as session:
             session.execute(statement)
 
 

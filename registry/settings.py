@@ -100,6 +100,7 @@ class Settings:
     console_session_minutes: int = 480  # minutes until a browser has to sign in again
     last_used_seconds: int = 60  # seconds between two notes that a credential was used
     status_ttl_seconds: int = 60  # seconds a signed status list counts; signed anew at half of it
+    trust_root_seconds: int = 5  # seconds between two looks whether another trust root was put into its place
     witness_seconds: int = 60  # seconds between two rounds to the witnesses
     grant_seconds: int = 600  # seconds an application may fetch artefacts for a permitted generation
     requests_per_second: int = 100  # requests a second of one principal, in the long run

@@ -5,8 +5,8 @@ Nothing in a bundle is believed because a registry sent it. The steps, in order;
  2. Every checkpoint is of the trusted log and signed by it; two of one size have one root.
  3. The manifest is canonical, and of the version that was asked for.
  4. The training service attested to this manifest, with a key that counts at the entry of its submission.
- 5. Its submission is in the log, with that attestation, the owner and the number of approvals that it needs; of a draft, who
-    asked for its review as well.
+ 5. Its submission is in the log, with that attestation, the owner and the number of approvals that it needs, and the
+    registry's signed statement of it says the same; of a draft, who asked for its review as well.
  6. The consent and licence records are those that the manifest names, each with its digest.
  7. The version is approved at this moment, says the registry.
  8. The threshold of distinct reviewers, none of them its trainer or owner or who asked for its review, signed this manifest,
@@ -29,6 +29,7 @@ from typing import Final, TypeVar
 
 from sdk.errors import (
     DigestMismatch,
+    Erased,
     LogForked,
     NotApproved,
     ProofInvalid,
@@ -38,11 +39,11 @@ from sdk.errors import (
     TrustRootInvalid,
     VerificationError,
 )
+from sdk.signing.recorded import verify_recorded
 from sdk.signing.status import verify_status_list
 from sdk.signing.trust import TrustRole, TrustRoot, verify_checkpoint, verify_role
 from sdk.spec.bundle import ApprovalEvidence, VersionBundle, VersionStatus
 from sdk.spec.canonical import encode_canonical
-from sdk.spec.consent_events import ConsentEvent, ConsentReceipt
 from sdk.spec.digest import Digest, verify_digest
 from sdk.spec.envelope import Envelope
 from sdk.spec.ids import PrincipalId, VersionRef
@@ -50,6 +51,7 @@ from sdk.spec.log_checkpoint import LogCheckpoint
 from sdk.spec.log_entry import AuditEventType, LogEntry, LogReceipt, parse_log_entry
 from sdk.spec.manifest import ArtefactDescriptor, ConceptManifest, minimum_approvals, parse_manifest
 from sdk.spec.merkle import leaf_hash, verify_inclusion
+from sdk.spec.recorded import SubmissionPredicate
 from sdk.spec.statements import (
     ApprovalPredicate,
     Predicate,
@@ -68,14 +70,6 @@ _STATUS_OF: Final[Mapping[StatusPurpose, VersionStatus]] = {
     StatusPurpose.SUSPENSION: VersionStatus.SUSPENDED,
     StatusPurpose.REFRESH: VersionStatus.SUPERSEDED,
     StatusPurpose.MESSAGE: VersionStatus.SUBMITTED,
-}
-
-_LOGGED_AS: Final[Mapping[ConsentEvent, AuditEventType]] = {
-    ConsentEvent.GIVE: AuditEventType.CONSENT_GIVEN,
-    ConsentEvent.REFUSE: AuditEventType.CONSENT_REFUSED,
-    ConsentEvent.ASK: AuditEventType.CONSENT_ASKED,
-    ConsentEvent.RECONFIRM: AuditEventType.CONSENT_RECONFIRMED,
-    ConsentEvent.WITHDRAW: AuditEventType.CONSENT_WITHDRAWN,
 }
 
 _Predicate = TypeVar("_Predicate", bound=Predicate)
@@ -235,28 +229,6 @@ def verify_receipt(receipt: LogReceipt, trust: TrustRoot) -> LogEntry:
     return parse_log_entry(receipt.entry)
 
 
-def verify_consent_receipt(receipt: ConsentReceipt, trust: TrustRoot) -> ConsentReceipt:
-    """Return a consent receipt whose record has its digest and whose events are all in the log.
-
-    What the clock brought is in no log; everything else is.
-
-    Raises:
-        DigestMismatch: the record is not the one that was logged.
-        ProofInvalid, SignatureInvalid: an event is not in the log.
-    """
-    verify_digest(encode_canonical(receipt.record), receipt.digest, f"consent {receipt.id}")
-    for event in receipt.events:
-        act = event.life_event or event.answer
-        if event.receipt is None:
-            if event.recorded_by is not None:
-                raise ProofInvalid(f"{event.event.value} of consent {receipt.id} comes without a proof")
-            continue
-        entry = verify_entry(event.receipt, trust, _LOGGED_AS[event.event], receipt.id, receipt.digest)
-        if act is not None and entry.evidence.get("act") != Digest.of(encode_canonical(act)):
-            raise ProofInvalid(f"entry {event.receipt.index} of the log is of another {event.event.value}")
-    return receipt
-
-
 def _verify_checkpoints(bundle: VersionBundle, trust: TrustRoot) -> tuple[tuple[bytes, ...], LogCheckpoint]:
     beside = [bundle.request_receipt, bundle.break_glass.receipt if bundle.break_glass else None]
     receipts = [bundle.submission_receipt, *(approval.receipt for approval in bundle.approvals), *filter(None, beside)]
@@ -303,6 +275,13 @@ def _verify_submission(version: VerifiedVersion, trust: TrustRoot) -> PrincipalI
             raise ProofInvalid(
                 f"{name} of {version.name} is {value}, says the registry; its log says {entry.facts.get(name)}"
             )
+    stated = verify_recorded(bundle.submission_statement, entry, receipt.index, trust, SubmissionPredicate)
+    if stated and (stated.owner, stated.approvals_required, stated.attestation) != (
+        bundle.owner,
+        bundle.approvals_required,
+        bundle.training_attestation.digest,
+    ):
+        raise ProofInvalid(f"the statement of the submission of {version.name} says something else than its log entry")
     if bundle.request_receipt:
         asked = AuditEventType.REVIEW_REQUESTED
         return verify_entry(bundle.request_receipt, trust, asked, version.name, version.digest).actor
@@ -326,6 +305,11 @@ def verify_entry(
 def _verify_terms(version: VerifiedVersion) -> None:
     bundle, manifest = version.bundle, version.manifest
     consents, licences = [c.id for c in bundle.consents], [licence.id for licence in bundle.licences]
+    if gone := sorted(set(bundle.erased or ()) & set(manifest.consents) - set(consents)):
+        raise Erased(
+            f"{version.name} was erased with the person it was of: consent {', '.join(gone)} can be read no more, and "
+            "neither can its files; that it was, and its end, stay in the log ('imprimatur audit log')"
+        )
     if sorted(consents) != sorted(manifest.consents) or sorted(licences) != sorted(manifest.licences):
         raise VerificationError(f"the records that come with {version.name} are not those that its manifest names")
     for consent in bundle.consents:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from registry.approvals import service
 from registry.approvals.tables import ReviewRow, RevocationRow, Verdict
 from registry.auth import Caller
-from registry.log.service import receipts
+from registry.log.service import receipts, statements_at
 from registry.runtime import Runtime
 from registry.versions import service as versions
 from registry.versions.break_glass import opening_of
@@ -48,6 +48,7 @@ class Act:
 def bundle(session: Session, runtime: Runtime, version: Version) -> VersionBundle:
     """Everything a verifier needs to decide about `version`; all receipts are under one checkpoint."""
     terms = versions.terms_of(session, version, runtime.clock())
+    erased = sorted(set(version.manifest.consents) - {consent.id for consent in terms.consents})
     approvals = session.scalars(
         select(ReviewRow)
         .where(
@@ -72,6 +73,7 @@ def bundle(session: Session, runtime: Runtime, version: Version) -> VersionBundl
         training_attestation=version.attestation,
         submission_receipt=submitted,
         request_receipt=None if asked is None else proofs[asked],
+        submission_statement=statements_at(session, [version.log_index]).get(version.log_index),
         approvals=tuple(
             ApprovalEvidence(envelope=parse_envelope(row.envelope), receipt=proofs[row.log_index]) for row in approvals
         ),
@@ -80,6 +82,7 @@ def bundle(session: Session, runtime: Runtime, version: Version) -> VersionBundl
         else None,
         consents=terms.consents,
         licences=terms.licences,
+        erased=tuple(erased) or None,
         checkpoint=submitted.checkpoint,
     )
 

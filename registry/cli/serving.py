@@ -16,6 +16,8 @@ from sqlalchemy.orm import sessionmaker
 
 from registry.app import create_app
 from registry.auth import NewCredential
+from registry.cli.trust_file import read_trust_root
+from registry.cli.trust_reload import kept_in_force
 from registry.cli.workspace import Workspace
 from registry.db import head_revision, libpq_url, make_engine, schema_revision
 from registry.distribution.repository import FreshRepository, TufRepository
@@ -38,7 +40,6 @@ from sdk.policy.bundle import load_bundle
 from sdk.policy.cedar import CedarEngine
 from sdk.signing.signer import Signer, generate_key_file, load_key_file
 from sdk.signing.trust import TrustRole, verify_trust_root
-from sdk.spec.envelope import Envelope, parse_envelope
 from sdk.spec.ids import PrincipalId
 from sdk.spec.log_policy import LogPolicy, parse_log_policy
 from sdk.spec.policy import Role
@@ -58,9 +59,10 @@ def serve(workspace: Workspace) -> None:
             log_what_is_in_force(session, runtime)
         with runtime.sessions.begin() as session:  # of all tenants, so as the database's owner
             erasure.finish(session, runtime)
-        with kept_cosigned(runtime):
+        app = create_app(runtime)
+        with kept_cosigned(runtime), kept_in_force(app, settings.trust_root, seconds=settings.trust_root_seconds):
             uvicorn.run(
-                create_app(runtime),
+                app,
                 host=settings.host,
                 port=settings.port,
                 log_config=None,
@@ -162,14 +164,6 @@ def _signer_of(role: TrustRole, path: Path) -> Signer:
             "was such a key, run 'imprimatur trust renew'"
         )
     return load_key_file(path)
-
-
-def read_trust_root(path: Path) -> Envelope:
-    """The trust root's envelope. Raises `ConfigurationError` when there is none, `FormatError` when it is none."""
-    try:
-        return parse_envelope(path.read_bytes())
-    except OSError as exc:
-        raise ConfigurationError(f"no trust root can be read at {path}: {exc.strerror}") from exc
 
 
 _MAY_WORK_AS: Final = text("SELECT pg_has_role(current_user, :role, 'SET')")

@@ -17,7 +17,7 @@ import httpx
 
 from registry.cli.distribution import online_signer, publish
 from registry.cli.init import TRUST_ROOT_LIFE
-from registry.cli.serving import read_trust_root
+from registry.cli.trust_file import read_trust_root
 from registry.cli.workspace import KEY_ROLES, Address, Workspace
 from registry.distribution.repository import TufRepository
 from registry.runtime import system_clock

@@ -41,7 +41,7 @@ def show(directory: Directory) -> None:
 
 @trust.command()
 def renew(directory: Directory, root_key: RootKey = None) -> None:
-    """Sign the next trust root: a new term, and a key for each role that has none yet. Restart what is running."""
+    """Sign the next trust root: a new term, and a key for each role that has none yet. A running registry takes it up within seconds."""
     with server_extra():
         from registry.cli.trust import renew as sign_next
         from registry.cli.workspace import open_workspace
@@ -64,7 +64,7 @@ def revoke_key(
     ] = None,
     root_key: RootKey = None,
 ) -> None:
-    """Let a key count for nothing that the log holds after an entry. Restart what is running."""
+    """Let a key count for nothing that the log holds after an entry. A running registry takes it up within seconds."""
     with server_extra():
         from registry.cli.trust import revoke_key as revoke
         from registry.cli.workspace import open_workspace
@@ -108,7 +108,7 @@ def add_key(
     holder: Annotated[str, typer.Option(help="Whose it is, such as demo/aiko.")],
     root_key: RootKey = None,
 ) -> None:
-    """Trust somebody with a key for a role. Restart what is running."""
+    """Trust somebody with a key for a role. A running registry takes it up within seconds."""
     with server_extra():
         from registry.cli.trust import add_key as add
         from registry.cli.workspace import open_workspace
@@ -125,7 +125,7 @@ def rotate_root(
     threshold: Annotated[int, typer.Option(help="How many of them must sign.", min=1)] = 1,
     root_key: RootKey = None,
 ) -> None:
-    """Let other keys be the root keys: the old ones sign it once more. Restart what is running."""
+    """Let other keys be the root keys: the old ones sign it once more. A running registry takes it up within seconds."""
     with server_extra():
         from registry.cli.trust import rotate_root as rotate
         from registry.cli.workspace import open_workspace

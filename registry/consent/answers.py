@@ -14,25 +14,19 @@ from sqlalchemy.orm import Session
 from registry.auth import Caller
 from registry.consent import subjects
 from registry.consent.lifecycle import Happened, advance, due_by_clock
-from registry.consent.service import Recorded, claim, consents_of
+from registry.consent.service import Recorded, claim, consents_of, require_salt, statement_of
 from registry.consent.tables import ConsentEventRow, ConsentRow
 from registry.log import service as log
 from registry.runtime import Runtime
 from sdk.errors import InputError, NotFound, PermissionDenied
 from sdk.spec.canonical import WireModel, encode_canonical, parse_wire
-from sdk.spec.consent_events import ConsentAnswer, ConsentEvent, LifeEvent, LifeEventReport, may_confirm
+from sdk.spec.consent_events import LOGGED_AS, ConsentAnswer, ConsentEvent, LifeEvent, LifeEventReport, may_confirm
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
-from sdk.spec.log_entry import AuditEventType
 from sdk.spec.policy import Role
 from sdk.spec.terms import ConsentRecord, ConsentStatus
 from sdk.spec.texts import Pseudonym
 
-_LOGGED = {
-    ConsentEvent.ASK: AuditEventType.CONSENT_ASKED,
-    ConsentEvent.RECONFIRM: AuditEventType.CONSENT_RECONFIRMED,
-    ConsentEvent.REFUSE: AuditEventType.CONSENT_REFUSED,
-}
 _MAY_FALL_DUE = (ConsentStatus.GIVEN, ConsentStatus.RECONFIRMATION_DUE)
 
 
@@ -56,7 +50,8 @@ def claim_standing(session: Session, runtime: Runtime, caller: Caller, pseudonym
 def ask_anew(
     session: Session, runtime: Runtime, caller: Caller, consent: RecordId, report: LifeEventReport
 ) -> Recorded:
-    """Record that a consent has to be confirmed anew. Raises `InputError` when then nobody could confirm it."""
+    """Record that a consent has to be confirmed anew. Raises `InputError` without a salt, or when nobody could confirm it."""
+    require_salt(report.salt)
     row = claim(session, caller, consent)
     if not may_confirm((*life_events_of(session, row, runtime), report.event)):
         raise InputError(f"after what happened before, {report.event.value} leaves nobody who could confirm {consent}")
@@ -69,9 +64,10 @@ def answer(session: Session, runtime: Runtime, caller: Caller, consent: RecordId
     Raises:
         PermissionDenied: the caller, or who expressed the answer, may not.
         NotFound: like `claim`.
-        InputError: the day has not come, or a document is missing.
+        InputError: the day has not come, or a salt or document is missing.
         Conflict: a consent that stands so is not answered for.
     """
+    require_salt(given.salt)
     row = claim(session, caller, consent)
     caller.require(Role.OWNER, Role.SUBJECT)
     _require_expressed(session, runtime, caller, row, given)
@@ -135,7 +131,13 @@ def _add(
     content = encode_canonical(what) if what else None
     evidence = {"record": row.digest} | ({"act": Digest.of(content)} if content else {})
     index = log.append(
-        session, runtime, event=_LOGGED[event], actor=caller.principal, subject=row.id, evidence=evidence
+        session,
+        runtime,
+        event=LOGGED_AS[event],
+        actor=caller.principal,
+        subject=row.id,
+        evidence=evidence,
+        statement=statement_of(runtime, caller, row.id, row.digest, event, act=evidence.get("act")),
     )
     last = session.scalar(select(func.max(ConsentEventRow.place)).where(ConsentEventRow.consent_id == row.id))
     session.add(

@@ -14,7 +14,7 @@ from registry.consent import query
 from registry.consent.answers import rows_of
 from registry.consent.lifecycle import TRANSITIONS, Happened, due_by_clock, first_event
 from registry.consent.tables import ConsentEventRow, ConsentRow, ConsentWithdrawalRow
-from registry.log.service import receipts
+from registry.log.service import receipts, statements_at
 from registry.runtime import Runtime
 from sdk.spec.canonical import WireModel, parse_wire
 from sdk.spec.consent_events import (
@@ -49,6 +49,7 @@ def receipt_of(session: Session, runtime: Runtime, caller: Caller, consent: Reco
     told = _story(session, held.record, consent, now)
     logged = [event.log_index for event in told if event.log_index is not None]
     proofs = dict(zip(logged, receipts(session, runtime, logged), strict=True))
+    stated = statements_at(session, logged)
     views, status = [], ConsentStatus.REQUESTED
     for event in told:
         status = TRANSITIONS.get((status, event.event), status)
@@ -62,6 +63,7 @@ def receipt_of(session: Session, runtime: Runtime, caller: Caller, consent: Reco
                 answer=_read(ConsentAnswer, event, ConsentEvent.RECONFIRM, ConsentEvent.REFUSE),
                 reason=event.reason,
                 receipt=proofs.get(event.log_index) if event.log_index is not None else None,
+                statement=stated.get(event.log_index) if event.log_index is not None else None,
             )
         )
     return ConsentReceipt(

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from registry.auth import Caller
 from registry.consent import history, subjects
-from registry.consent.lifecycle import Happened, advance, confirmed_on, status_at
+from registry.consent.lifecycle import Happened, advance, confirmed_on, first_event, status_at
 from registry.consent.tables import ConsentRow, ConsentWithdrawalRow, LicenceRow, RecordRow
 from registry.log import service as log
 from registry.personal import ERASED
@@ -30,7 +30,10 @@ from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, RecordId, TenantName
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.policy import Role
+from sdk.spec.recorded import ConsentPredicate
+from sdk.spec.statements import encode_statement
 from sdk.spec.terms import AgeClass, Capacity, ConsentEvidence, ConsentRecord, LicenceEvidence, LicenceGrant
+from sdk.spec.texts import Salt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +50,10 @@ def give_consent(session: Session, runtime: Runtime, caller: Caller, record: Con
 
     Raises:
         PermissionDenied: the caller is no owner.
-        InputError: it is about concepts of another tenant, or does not say when a minor comes of age.
+        InputError: it is about concepts of another tenant, has no salt, or does not say when a minor comes of age.
     """
     caller.require(Role.OWNER)
+    require_salt(record.salt)
     _require_own(caller, record.covers)
     if record.age_class is AgeClass.MINOR and record.of_age_on is None:
         raise InputError("of_age_on is missing: on that day the consent for a minor has to be confirmed anew")
@@ -64,6 +68,15 @@ def grant_licence(session: Session, runtime: Runtime, caller: Caller, grant: Lic
     if grant.capacity is not Capacity.SELF and grant.authority is None:
         raise InputError(f"authority is missing: name the document by which the {grant.capacity.value} may grant this")
     return _record(session, runtime, caller, grant, "lic", LicenceRow, AuditEventType.LICENCE_GRANTED)
+
+
+def require_salt(salt: Salt | None) -> None:
+    """Return if a record about a person carries a salt. Raises `InputError`: the log keeps its digest for ever."""
+    if salt is None:
+        raise InputError(
+            "salt is missing: 16 random bytes as 32 hex digits, new for each record; without it whoever has the log "
+            "could guess what the digest is of (imprimatur's own clients add one)"
+        )
 
 
 def claim(session: Session, caller: Caller, consent: RecordId) -> ConsentRow:
@@ -102,6 +115,7 @@ def withdraw(session: Session, runtime: Runtime, caller: Caller, consent: Record
         actor=caller.principal,
         subject=consent,
         evidence={"record": digest},
+        statement=statement_of(runtime, caller, consent, digest, ConsentEvent.WITHDRAW),
     )
     session.add(
         ConsentWithdrawalRow(
@@ -114,6 +128,28 @@ def withdraw(session: Session, runtime: Runtime, caller: Caller, consent: Record
     )
     session.flush()
     return Recorded(id=consent, digest=digest, log_index=index)
+
+
+def statement_of(
+    runtime: Runtime,
+    caller: Caller,
+    consent: RecordId,
+    record: Digest,
+    event: ConsentEvent,
+    *,
+    covers: tuple[ConceptId, ...] = (),
+    act: Digest | None = None,
+) -> bytes:
+    """What the registry states about an event of a consent."""
+    predicate = ConsentPredicate(
+        consent=consent,
+        event=event,
+        covers=covers,
+        act=act,
+        recorded_by=caller.principal,
+        recorded_at=runtime.clock(),
+    )
+    return encode_statement(predicate, subjects={str(consent): record})
 
 
 def hold(session: Session, consents: Iterable[RecordId]) -> None:
@@ -196,6 +232,9 @@ def _record(
     if known := session.get(table, identity):
         return Recorded(id=known.id, digest=known.digest, log_index=known.log_index)
     facts = {"covers": " ".join(value.covers)}
+    stated = None
+    if isinstance(value, ConsentRecord):
+        stated = statement_of(runtime, caller, identity, digest, first_event(value), covers=value.covers)
     index = log.append(
         session,
         runtime,
@@ -204,6 +243,7 @@ def _record(
         subject=identity,
         evidence={"record": digest},
         facts=facts,
+        statement=stated,
     )
     session.add(
         table(

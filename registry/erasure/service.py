@@ -42,7 +42,7 @@ from sdk.spec.statements import encode_statement, terms_digest
 from sdk.spec.texts import Pseudonym
 
 REASON: Final = "erased"
-READERS: Final = (Role.OWNER, Role.AUDITOR)
+READERS: Final = (Role.OWNER, Role.AUDITOR, Role.TRAINING_SERVICE)  # the last erases what it holds by them
 _ALWAYS_KEPT: Final = (
     Kept(
         what="the entries of the log about these acts",
@@ -55,6 +55,10 @@ _ALWAYS_KEPT: Final = (
     Kept(
         what="manifests, training attestations, reviews, withdrawals and their reasons, names of concepts",
         why="they are the evidence of who decided what; they name files by digest, and reviewers by their own words",
+    ),
+    Kept(
+        what="pictures, files and captions of training jobs under these consents, on the training service's disk",
+        why="it erases them within a minute, once it reads this certificate; each job then names it (event erase)",
     ),
     Kept(
         what="decisions about generations, digests of the generated images and of their scenes, fingerprints",

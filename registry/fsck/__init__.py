@@ -1,7 +1,8 @@
 """Checking everything that is stored against everything else: `imprimatur log fsck`.
 
     tree      entries and hashes of the log, recomputed
-    evidence  what the rows of each table must be
+    evidence  what the rows of each table must be, against the log
+    inside    and by themselves
     rows      each row of evidence against its entry, and each entry against its row
     states    where versions stand, replayed from the log
     files     data keys, ciphertext, documents

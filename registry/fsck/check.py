@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,10 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from registry.auth import CredentialRow
-from registry.db import Base
 from registry.fsck.evidence import EVIDENCE
 from registry.fsck.files import faults_of_files
-from registry.fsck.rows import faults_of_rows
+from registry.fsck.rows import faults_of_entries, faults_of_rows
 from registry.fsck.states import faults_of_states
 from registry.fsck.tree import faults_of_log
 from registry.log.service import tree_size
@@ -29,11 +29,25 @@ UNCHECKED: Final[Mapping[str, str]] = {
     "concepts.title": "a label; no decision rests on it",
     "consent_withdrawals.reason": "words; the withdrawal itself is in the log",
     "generations.expires_at": "bounds a grant that ends in minutes; whether it expires at all is checked",
-    "console_sessions, idempotency_keys, blob_holders, review_assignments": "work in progress, no evidence",
+    "notice_acknowledgements.comment": "words; the acknowledgement itself is in the log",
+    "webhooks.description, webhooks.position, webhooks.attempts, webhooks.due_at, webhooks.last_fault": "how far it has come",
     "times of rows": "the entry's time counts; a row's is checked to a minute",
-    "status_lists": "signed anew every minute, from the states that are checked",
 }
-"""What no check here would notice, and why that does no harm."""
+"""What in the tables that are checked no check would notice, and why that does no harm."""
+UNCHECKED_TABLES: Final[Mapping[str, str]] = {
+    "alembic_version": "the service does not start on another schema",
+    "blob_holders": "who brought what is read by nobody but the next upload",
+    "console_sessions": "end within a day",
+    "idempotency_keys": "kept for a day",
+    "status_lists": "signed anew every minute, from the states that are checked",
+    "webhook_deliveries": "what receivers answered; nobody but they could tell",
+    **dict.fromkeys(
+        ("training_jobs", "training_events", "training_progress", "training_versions"),
+        "the trainer's work in progress; its results are versions",
+    ),
+    **dict.fromkeys(("renders", "render_images"), "the rendering service's work in progress; its results are recorded"),
+}
+"""Tables that no check here looks into, and why that does no harm; those of the queue (procrastinate) besides."""
 _LOOKED_INTO: Final = frozenset(
     {
         *("log_entries", "log_nodes", "log_cosignatures", "credentials", "erased_keys"),
@@ -56,14 +70,16 @@ class FsckReport:
 
     entries: int
     findings: tuple[str, ...]
-    unchecked: tuple[str, ...]  # tables that no check here looks into
+    unchecked: tuple[str, ...]  # tables that no check here looks into: `UNCHECKED_TABLES`
 
 
 def check(session: Session, runtime: Runtime, say: Callable[[str], None] = lambda part: None) -> FsckReport:
     """Check everything, in a session of the database's owner; `say` hears what is checked next."""
     checks: dict[str, Callable[[], Iterator[str]]] = {"log": lambda: faults_of_log(session, runtime)}
-    checks |= {evidence.name: partial(faults_of_rows, session, evidence) for evidence in EVIDENCE}
+    tally: Counter[AuditEventType] = Counter()
+    checks |= {evidence.name: partial(faults_of_rows, session, evidence, tally) for evidence in EVIDENCE}
     checks |= {
+        "entries without a row": lambda: faults_of_entries(session, EVIDENCE, tally),
         "states of versions": lambda: faults_of_states(session),
         "credentials": lambda: _faults_of_credentials(session),
         "files": lambda: faults_of_files(session, runtime),
@@ -73,8 +89,14 @@ def check(session: Session, runtime: Runtime, say: Callable[[str], None] = lambd
         for part, faults in checks.items():
             say(part)
             findings += _survived(part, faults)
-        unchecked = sorted(Base.metadata.tables.keys() - {evidence.name for evidence in EVIDENCE} - _LOOKED_INTO)
-        return FsckReport(entries=tree_size(session), findings=tuple(findings), unchecked=tuple(unchecked))
+        return FsckReport(
+            entries=tree_size(session), findings=tuple(findings), unchecked=tuple(sorted(UNCHECKED_TABLES))
+        )
+
+
+def checked_tables() -> frozenset[str]:
+    """The tables that some check here looks into."""
+    return frozenset(evidence.name for evidence in EVIDENCE) | _LOOKED_INTO
 
 
 def _survived(part: str, faults: Callable[[], Iterator[str]]) -> Iterator[str]:

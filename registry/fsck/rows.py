@@ -1,4 +1,4 @@
-"""Rows of evidence against the log: each row is what its entry says, and each entry of its kind has a row.
+"""Rows of evidence against the log: each row is what its entry says, each entry of its kind has a row, and the statement it names.
 
 A row says when it was written by its own reading of the clock, moments before or after its entry's; the entry's time is
 the one that counts, so a row's may differ by `CLOCK_SECONDS`. Free words that the log has no digest of (titles, reasons)
@@ -7,9 +7,10 @@ cannot be checked here; `UNCHECKED` in `check` names them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import func, select
@@ -17,10 +18,11 @@ from sqlalchemy.orm import Session
 
 from registry.db import Base
 from registry.fsck.tree import entries_at
-from registry.log.tables import LogEntryRow
+from registry.log.tables import LogEntryRow, StatementRow
 from sdk.errors import ImprimaturError
 from sdk.spec.digest import Digest
 from sdk.spec.log_entry import AuditEventType, LogEntry
+from sdk.spec.recorded import STATEMENT
 
 CLOCK_SECONDS: Final = 60  # seconds between a row's time and its entry's
 _BATCH: Final = 500
@@ -32,21 +34,38 @@ class Evidence:
 
     table: type[Base]
     events: tuple[AuditEventType, ...]
-    subject: Callable[[Any], str]
-    at: Callable[[Any], datetime]
-    actor: Callable[[Any], str] | None = None  # none: no column names who did it
+    others: tuple[AuditEventType, ...] = ()  # those of `events` that are logged without a row as well
+    subject: str | Callable[[Any], str] = ""  # its column, or what is made of several; empty: no column names it
+    actor: str = ""  # its column; empty: no column names who did it
+    at: str = ""  # its column; empty: a row may be much later than its entry
     digests: Callable[[Any], Mapping[str, Digest]] = field(default=lambda row: {})
-    facts: Callable[[Any], Mapping[str, str]] = field(default=lambda row: {})
-    inside: Callable[[Session, Any], Iterator[str]] = field(default=lambda session, row: iter(()))
-    has_every_entry: bool = True  # no: the same event is logged for other reasons as well
+    facts: Callable[[Any], Mapping[str, str | None]] = field(default=lambda row: {})
+    placed_by: tuple[str, ...] | None = None  # its `place` counts rows of the same columns, in the order of the log
+    inside: Callable[[Session, Any, LogEntry], Iterator[str]] = field(default=lambda session, row, entry: iter(()))
 
     @property
     def name(self) -> str:
         return str(self.table.__tablename__)
 
+    @property
+    def complete(self) -> frozenset[AuditEventType]:
+        """The events whose every entry has a row, here or in another table that shares them."""
+        return frozenset(self.events) - frozenset(self.others)
 
-def faults_of_rows(session: Session, evidence: Evidence) -> Iterator[str]:
-    """What is wrong with the rows of one table."""
+    def called(self, row: Any) -> str | None:
+        """What the row is about, as the log names it."""
+        if isinstance(self.subject, str):
+            return str(getattr(row, self.subject)) if self.subject else None
+        return self.subject(row)
+
+
+def version_of(row: Any) -> str:
+    """`tenant/name@number`, as the log names a version."""
+    return f"{row.concept_id}@{row.number}"
+
+
+def faults_of_rows(session: Session, evidence: Evidence, tally: Counter[AuditEventType]) -> Iterator[str]:
+    """What is wrong with the rows of one table; `tally` counts the entries that have a row."""
     seen: set[int] = set()
     for batch in _batches(session, evidence.table):
         entries = entries_at(session, {row.log_index for row in batch})
@@ -56,12 +75,19 @@ def faults_of_rows(session: Session, evidence: Evidence) -> Iterator[str]:
             if index in seen:
                 yield f"{name}: entry {index} of the log has another row already"
             seen.add(index)
-            yield from (f"{name}: {fault}" for fault in _faults(session, evidence, row, entries.get(index), index))
-    if evidence.has_every_entry:
-        values = [event.value for event in evidence.events]
-        statement = select(func.count()).select_from(LogEntryRow).where(LogEntryRow.event.in_(values))
-        if (logged := session.scalar(statement)) != len(seen):
-            yield f"{evidence.name}: the log has {logged} entries {', '.join(values)}, the table has {len(seen)} rows"
+            entry = entries.get(index)
+            tally.update([entry.event] if entry and entry.event in evidence.complete else [])
+            yield from (f"{name}: {fault}" for fault in _faults(session, evidence, row, entry, index))
+
+
+def faults_of_entries(session: Session, evidence: Sequence[Evidence], tally: Counter[AuditEventType]) -> Iterator[str]:
+    """Which entries have no row, once all rows were counted."""
+    statement = select(LogEntryRow.event, func.count()).group_by(LogEntryRow.event)
+    logged = {str(event): int(count) for event, count in session.execute(statement)}
+    for event in sorted({event for each in evidence for event in each.complete}):
+        if (count := logged.get(event.value, 0)) != tally[event]:
+            names = ", ".join(each.name for each in evidence if event in each.complete)
+            yield f"{names}: the log has {count} entries {event.value}, of which {tally[event]} have a row"
 
 
 def _batches(session: Session, table: type[Base]) -> Iterator[Sequence[Any]]:
@@ -78,7 +104,11 @@ def _faults(session: Session, evidence: Evidence, row: Any, entry: LogEntry | No
         return
     try:
         yield from _differences(evidence, row, entry, index)
-        yield from evidence.inside(session, row)
+        yield from evidence.inside(session, row, entry)
+        if evidence.placed_by is not None and row.place != (place := _place(session, evidence, row)):
+            yield f"its place is {row.place}, in the log it is {place}"
+        if STATEMENT in entry.evidence and session.get(StatementRow, index) is None:
+            yield f"the statement that entry {index} of the log names is missing"
     except (ImprimaturError, ValueError) as exc:
         yield f"it cannot be read: {exc}"
 
@@ -86,8 +116,8 @@ def _faults(session: Session, evidence: Evidence, row: Any, entry: LogEntry | No
 def _differences(evidence: Evidence, row: Any, entry: LogEntry, index: int) -> Iterator[str]:
     if entry.event not in evidence.events:
         yield f"entry {index} of the log is {entry.event.value}"
-    by = evidence.actor(row) if evidence.actor else entry.actor
-    if (entry.subject, entry.actor) != (evidence.subject(row), by):
+    by = getattr(row, evidence.actor) if evidence.actor else entry.actor
+    if (entry.subject, entry.actor) != (evidence.called(row) or entry.subject, by):
         yield f"entry {index} of the log is about {entry.subject}, by {entry.actor}"
     if getattr(row, "tenant", entry.actor.tenant) != entry.actor.tenant:
         yield f"its tenant is {row.tenant}, entry {index} of the log is by {entry.actor}"
@@ -97,12 +127,19 @@ def _differences(evidence: Evidence, row: Any, entry: LogEntry, index: int) -> I
     for name, value in evidence.facts(row).items():
         if entry.facts.get(name) != value:
             yield f"{name} is {value}, entry {index} of the log says {entry.facts.get(name)}"
-    if abs(evidence.at(row) - entry.at) > timedelta(seconds=CLOCK_SECONDS):
-        yield f"it says {evidence.at(row)}, entry {index} of the log {entry.at}"
+    if evidence.at and abs(getattr(row, evidence.at) - entry.at) > timedelta(seconds=CLOCK_SECONDS):
+        yield f"it says {getattr(row, evidence.at)}, entry {index} of the log {entry.at}"
+
+
+def _place(session: Session, evidence: Evidence, row: Any) -> int:
+    table: Any = evidence.table
+    same = [getattr(table, column) == getattr(row, column) for column in evidence.placed_by or ()]
+    earlier = select(func.count()).select_from(table).where(*same, table.log_index <= row.log_index)
+    return session.scalar(earlier) or 0
 
 
 def _called(evidence: Evidence, row: Any) -> str:
     try:
-        return evidence.subject(row)
+        return evidence.called(row) or f"that of entry {row.log_index}"
     except (ImprimaturError, ValueError):
         return "a row"

@@ -21,17 +21,20 @@ from typing import Final
 from sqlalchemy import func, select, text, tuple_
 from sqlalchemy.orm import Session
 
-from registry.log.tables import LogCosignatureRow, LogEntryRow, LogNodeRow
+from registry.log.tables import LogCosignatureRow, LogEntryRow, LogNodeRow, StatementRow
 from registry.log.tree import Node, NodeReader, consistency_proof, inclusion_proof, multiproof, root_hash
 from registry.runtime import FLUSH, FLUSH_AFTER_COMMIT, Runtime
 from sdk.errors import InputError, NotFound, ServiceError
+from sdk.signing.signer import sign_envelope
 from sdk.signing.trust import sign_checkpoint
 from sdk.spec.api import ConsistencyProof
 from sdk.spec.digest import Digest
+from sdk.spec.envelope import Envelope, encode_envelope, parse_envelope
 from sdk.spec.ids import PrincipalId
 from sdk.spec.log_checkpoint import LogCheckpoint
 from sdk.spec.log_entry import AuditEventType, LogEntry, LogReceipt, encode_log_entry
 from sdk.spec.log_policy import NO_QUORUM
+from sdk.spec.recorded import STATEMENT
 
 APPEND_LOCK: Final = 0x1091  # of pg_advisory_xact_lock; one log, one lock
 _SIZES_LOOKED_AT: Final = 1000  # cosigned checkpoints, newest first, among which a quorum is looked for
@@ -50,18 +53,22 @@ def append(
     subject: str,
     evidence: Mapping[str, Digest] | None = None,
     facts: Mapping[str, str] | None = None,
+    statement: bytes | None = None,
 ) -> int:
     """Log one fact in the caller's transaction and return its leaf index.
+
+    A `statement` about it is signed by the registry, named by the entry, and kept beside it.
 
     Raises:
         FormatError: the entry is over the limit of an entry.
     """
+    stated = sign_envelope(statement, runtime.decision_signer) if statement else None
     entry = LogEntry(
         event=event,
         at=runtime.clock(),
         actor=actor,
         subject=subject,
-        evidence=dict(evidence or {}),
+        evidence=dict(evidence or {}) | ({STATEMENT: stated.digest} if stated else {}),
         facts=dict(facts or {}),
     )
     row = {
@@ -76,7 +83,15 @@ def append(
     session.flush()
     session.info[_APPENDED] = session.info[FLUSH_AFTER_COMMIT] = True
     index: int = session.scalars(_APPEND, row).one()
+    if stated:
+        session.add(StatementRow(log_index=index, tenant=actor.tenant, envelope=encode_envelope(stated)))
     return index
+
+
+def statements_at(session: Session, indices: Collection[int]) -> dict[int, Envelope]:
+    """What the registry stated about the acts of these entries, where it did."""
+    rows = session.scalars(select(StatementRow).where(StatementRow.log_index.in_(indices)))
+    return {row.log_index: parse_envelope(row.envelope) for row in rows}
 
 
 def hold_end(session: Session) -> None:

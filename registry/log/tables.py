@@ -32,6 +32,16 @@ class LogEntryRow(Base):
     subject: Mapped[str]
 
 
+class StatementRow(Base):
+    """What the registry states about the act of an entry (`sdk.spec.recorded`): the signed envelope beside it."""
+
+    __tablename__ = "log_statements"
+
+    log_index: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    tenant: Mapped[TenantName]
+    envelope: Mapped[bytes]
+
+
 class LogCosignatureRow(Base):
     """A witness's signature line over the checkpoint of `tree_size` entries."""
 

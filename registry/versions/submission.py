@@ -38,7 +38,8 @@ from sdk.spec.ids import ConceptId
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.manifest import ConceptManifest, parse_manifest
 from sdk.spec.policy import Role
-from sdk.spec.statements import TrainingPredicate
+from sdk.spec.recorded import SubmissionPredicate
+from sdk.spec.statements import TrainingPredicate, encode_statement
 
 
 def submit(
@@ -130,6 +131,18 @@ def _store(
 ) -> Version:
     newest = session.scalar(select(func.max(VersionRow.number)).where(VersionRow.concept_id == concept.id))
     number = (newest or 0) + 1
+    now = runtime.clock()
+    stated = SubmissionPredicate(
+        concept=concept.id,
+        number=number,
+        attestation=submission.attestation.digest,
+        owner=concept.owner,
+        trainer_of_record=manifest.training.requested_by,
+        approvals_required=risk.approvals,
+        risk_class=risk.name,
+        recorded_by=caller.principal,
+        recorded_at=now,
+    )
     index = log.append(
         session,
         runtime,
@@ -144,8 +157,8 @@ def _store(
             "risk_class": risk.name,
         }
         | ({"draft": "true"} if submission.draft else {}),
+        statement=encode_statement(stated, subjects={f"{concept.id}@{number}": manifest.digest}),
     )
-    now = runtime.clock()
     session.add(
         VersionRow(
             concept_id=concept.id,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import Annotated
 
@@ -21,13 +20,13 @@ from sdk.cli.connection import (
     write_json,
 )
 from sdk.cli.consent_text import receipt_text
+from sdk.consent_receipt import verify_consent_receipt
 from sdk.resolve import current_trust_root
 from sdk.spec.canonical import encode_canonical, validate_wire
 from sdk.spec.consent_events import ConsentAnswer, ConsentEvent
 from sdk.spec.dpv import missing_fields, receipt_to_dpv
 from sdk.spec.ids import RecordId
 from sdk.spec.terms import Capacity, ConsentEvidence, ConsentRecord, ConsentStatus, Evidence, Expression
-from sdk.verify import verify_consent_receipt
 
 Consent = Annotated[str, typer.Argument(help="The consent's id.", metavar="ID")]
 By = Annotated[str, typer.Option("--by", help="Who answers, by a pseudonym.")]
@@ -54,8 +53,6 @@ def give_consent(
 ) -> None:
     """Record a consent. Prints its id, which training refers to; a record without a salt gets one."""
     record = read_document(file, ConsentRecord, "consent record")
-    if record.salt is None:  # the log keeps the record's digest for ever; with a salt nobody can guess what it is of
-        record = record.model_copy(update={"salt": secrets.token_hex(16)})
     with connected(profile) as (_, client):
         accepted = client.give_consent(record)
         say(f"consent {accepted.id} is recorded, log entry {accepted.receipt.index}")
@@ -172,7 +169,6 @@ def _answer(
         "expressed_on": on or f"{now():%Y-%m-%d}",
         "expressed_through": through,
         "evidence": read_document(evidence, Evidence, "evidence") if evidence else None,
-        "salt": secrets.token_hex(16),
     }
     answer = validate_wire(ConsentAnswer, members, "answer")
     with connected(profile) as (_, client):

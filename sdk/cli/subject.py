@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import Annotated
 
@@ -81,7 +80,6 @@ def life_event(
     """Report a life event: every consent about the person is asked for anew, and what rests on it is suspended."""
     proof = read_document(evidence, Evidence, "evidence")
     members = {"pseudonym": pseudonym, "event": event, "happened_on": on, "evidence": proof}
-    members["salt"] = secrets.token_hex(16)
     with connected(profile) as (_, client):
         recorded = client.report_life_event(validate_wire(LifeEventReport, members, "life event"))
     say(f"to be confirmed anew: {', '.join(recorded.consents)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sdk.client.salting import salted
 from sdk.client.transport import Params, Service
 from sdk.spec.api import Health, PolicyBundleView, RecordAccepted, WhoAmI, Withdrawal
 from sdk.spec.digest import Digest, verify_digest
@@ -50,8 +51,8 @@ class RecordCalls:
         return verify_digest(self._registry.get_bytes(f"/v1/blobs/{digest}"), digest, f"blob {digest}")
 
     def give_consent(self, record: ConsentRecord) -> RecordAccepted:
-        """POST /v1/consents."""
-        return self._registry.post("/v1/consents", record, RecordAccepted)
+        """POST /v1/consents. A record without a salt gets one."""
+        return self._registry.post("/v1/consents", salted(record), RecordAccepted)
 
     def get_consent(self, consent: RecordId) -> ConsentEvidence:
         """GET /v1/consents/{id}."""

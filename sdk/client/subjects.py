@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sdk.client.salting import salted
 from sdk.client.transport import Params, Service
 from sdk.spec.api import RecordAccepted, VersionList
 from sdk.spec.consent_events import ConsentAnswer, ConsentReceipt, LifeEventRecorded, LifeEventReport
@@ -50,20 +51,20 @@ class SubjectCalls:
         return self._registry.get_bytes(f"/v1/licences/{licence}/export")
 
     def answer_consent(self, consent: RecordId, answer: ConsentAnswer) -> RecordAccepted:
-        """POST /v1/consents/{id}/answers: confirm it anew, or refuse to."""
-        return self._registry.post(f"/v1/consents/{consent}/answers", answer, RecordAccepted)
+        """POST /v1/consents/{id}/answers: confirm it anew, or refuse to. An answer without a salt gets one."""
+        return self._registry.post(f"/v1/consents/{consent}/answers", salted(answer), RecordAccepted)
 
     def reinstate(self, consent: RecordId) -> VersionList:
         """POST /v1/consents/{id}/reinstatement: approve again what was suspended until it was confirmed anew."""
         return self._registry.post(f"/v1/consents/{consent}/reinstatement", None, VersionList)
 
     def report_life_event(self, report: LifeEventReport) -> LifeEventRecorded:
-        """POST /v1/subjects/life-events: every consent about the person falls due."""
-        return self._registry.post("/v1/subjects/life-events", report, LifeEventRecorded)
+        """POST /v1/subjects/life-events: every consent about the person falls due. A report without a salt gets one."""
+        return self._registry.post("/v1/subjects/life-events", salted(report), LifeEventRecorded)
 
     def bind_subject(self, binding: SubjectBinding) -> SubjectAccepted:
         """POST /v1/subjects: this principal is, or speaks for, the person behind a pseudonym."""
-        return self._registry.post("/v1/subjects", binding, SubjectAccepted)
+        return self._registry.post("/v1/subjects", binding, SubjectAccepted, repeatable=True)
 
     def release_subject(self, ending: SubjectRelease) -> SubjectAccepted:
         """POST /v1/subjects/release: this principal no longer is, or speaks for, them."""

@@ -47,7 +47,7 @@ class TrustRole(StrEnum):
     GENERATION = "generation"  # applications' statements about what they generated
     AUDIT = "audit"  # auditors' reports
     STATUS = "status"  # the registry on what has ended: status lists
-    DECISION = "decision"  # the registry on what it permits: compose grants, the policies in force
+    DECISION = "decision"  # the registry on what it records and permits: consents, submissions, compose grants
 
 
 ED25519_ROLES: Final = frozenset({TrustRole.LOG, TrustRole.STATUS, TrustRole.TRAINING})

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from sdk.spec.canonical import WireModel
 from sdk.spec.envelope import Base64Bytes, Envelope
-from sdk.spec.ids import ConceptId, PrincipalId
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.log_entry import LogReceipt
 from sdk.spec.terms import ConsentEvidence, LicenceEvidence
 
@@ -58,9 +58,11 @@ class VersionBundle(WireModel):
     manifest: Base64Bytes  # canonical bytes of the ConceptManifest
     training_attestation: Envelope
     submission_receipt: LogReceipt
+    submission_statement: Envelope | None = None  # the registry's; none for a version from before there were any
     request_receipt: LogReceipt | None = None  # of a version that was a draft: who asked for its review
     approvals: tuple[ApprovalEvidence, ...]
     break_glass: BreakGlassEvidence | None = None  # whether it still holds is told by the clock
     consents: tuple[ConsentEvidence, ...]
     licences: tuple[LicenceEvidence, ...]
+    erased: tuple[RecordId, ...] | None = None  # consents that the manifest names and nobody can read any more
     checkpoint: str = Field(max_length=16_384)  # the newest signed checkpoint note

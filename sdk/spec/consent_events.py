@@ -16,8 +16,9 @@ from pydantic import AwareDatetime, Field
 
 from sdk.spec.canonical import WireModel
 from sdk.spec.digest import Digest
+from sdk.spec.envelope import Envelope
 from sdk.spec.ids import PrincipalId, RecordId
-from sdk.spec.log_entry import LogReceipt
+from sdk.spec.log_entry import AuditEventType, LogReceipt
 from sdk.spec.terms import Capacity, ConsentRecord, ConsentStatus, Evidence, Expression
 from sdk.spec.texts import Pseudonym, Salt, ShortText
 
@@ -31,6 +32,18 @@ class ConsentEvent(StrEnum):
     RECONFIRM = "re-confirm"  # the answer is yes, by whoever may now say so
     WITHDRAW = "withdraw"
     EXPIRE = "expire"  # by the clock
+
+
+LOGGED_AS: Final[Mapping[ConsentEvent, AuditEventType]] = MappingProxyType(
+    {
+        ConsentEvent.GIVE: AuditEventType.CONSENT_GIVEN,
+        ConsentEvent.REFUSE: AuditEventType.CONSENT_REFUSED,
+        ConsentEvent.ASK: AuditEventType.CONSENT_ASKED,
+        ConsentEvent.RECONFIRM: AuditEventType.CONSENT_RECONFIRMED,
+        ConsentEvent.WITHDRAW: AuditEventType.CONSENT_WITHDRAWN,
+    }
+)
+"""How the log names them; the clock is not logged."""
 
 
 class LifeEvent(StrEnum):
@@ -117,6 +130,7 @@ class ConsentEventView(WireModel):
     answer: ConsentAnswer | None = None
     reason: str | None = None  # of a withdrawal
     receipt: LogReceipt | None = None  # none: the clock, which is not logged
+    statement: Envelope | None = None  # the registry's, where the entry names one (`sdk.spec.recorded`)
 
 
 class ConsentReceipt(WireModel):

@@ -13,7 +13,7 @@ import pytest
 from obstore.store import MemoryStore
 from sqlalchemy import text
 from support.database import DatabaseServer
-from support.governed import consent_record
+from support.governed import SALT, consent_record
 from support.registry import RegistryUnderTest, make_test_registry
 from support.versions import FOX, Steps, accepted, refused
 
@@ -81,7 +81,9 @@ class TestDatabaseDiskFull:
     @pytest.mark.parametrize("table", ["log_nodes", "log_entries", "consents", "idempotency_keys"])
     def test_leaves_nothing_and_the_same_request_is_done_later(self, registry: RegistryUnderTest, table: str) -> None:
         steps = Steps(registry)
-        body = consent_record(steps.concept(), terms=steps.terms()).model_dump_json(by_alias=True, exclude_none=True)
+        body = consent_record(steps.concept(), terms=steps.terms(), salt=SALT).model_dump_json(
+            by_alias=True, exclude_none=True
+        )
         before = rows(registry)
         with disk_full_at(registry, table):
             answer = registry.client("owner").post("/v1/consents", content=body, headers=KEY)
@@ -136,7 +138,7 @@ class TestDatabaseAway:
     def test_is_503_for_reads_and_acts_until_it_is_back(self, postgres_server: DatabaseServer) -> None:
         with postgres_server.fresh_database() as url, make_test_registry(url) as registry:
             steps = Steps(registry)
-            body = consent_record(steps.concept(), terms=steps.terms()).model_dump_json(by_alias=True)
+            body = consent_record(steps.concept(), terms=steps.terms(), salt=SALT).model_dump_json(by_alias=True)
             name = url.split("?")[0].rsplit("/", 1)[1]
             postgres_server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
             postgres_server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from support.break_glass import open_version, opening
-from support.governed import EVIDENCE
+from support.governed import EVIDENCE, SALT
 from support.prepared import Prepared
 from support.registry import START, RegistryUnderTest
 from support.versions import FOX, Steps, Submitted, accepted, refused, stand_in_fingerprint
@@ -231,9 +231,10 @@ ANSWER: Final = ConsentAnswer(
     expressed_on=START.date(),
     expressed_through=Expression.SIGNATURE,
     evidence=EVIDENCE,
+    salt=SALT,
 )
 LIFE_EVENT: Final = LifeEventReport(
-    pseudonym="subject-0001", event=LifeEvent.AGENT_CHANGED, happened_on=START.date(), evidence=EVIDENCE
+    pseudonym="subject-0001", event=LifeEvent.AGENT_CHANGED, happened_on=START.date(), evidence=EVIDENCE, salt=SALT
 )
 
 

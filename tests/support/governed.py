@@ -31,6 +31,7 @@ from sdk.spec.manifest import (
     TrainingRecord,
     encode_manifest,
 )
+from sdk.spec.recorded import STATEMENT, SubmissionPredicate
 from sdk.spec.statements import ApprovalPredicate, Predicate, TrainingPredicate, encode_statement, terms_digest
 from sdk.spec.status_list import StatusListName, list_number, make_bits, make_credential
 from sdk.spec.terms import (
@@ -88,6 +89,7 @@ def make_trust_root(**changes: Any) -> TrustRoot:
     )
 
 
+SALT = "5a" * 16
 EVIDENCE = Evidence(document=Digest.of(b"agreement"), page=1, clause="1")
 
 
@@ -198,7 +200,12 @@ class World:
     """A trust root, a log, and versions with their proofs."""
 
     def __init__(
-        self, *, manifest: ConceptManifest | None = None, number: int = 1, approvals_required: int = 1
+        self,
+        *,
+        manifest: ConceptManifest | None = None,
+        number: int = 1,
+        approvals_required: int = 1,
+        stated: Mapping[str, Any] | None = None,  # options of `state`; none: from before submissions were stated
     ) -> None:
         self.trust = make_trust_root()
         self.log = MemoryLog(ORIGIN, fixed_signer("log"), NOW)
@@ -210,6 +217,7 @@ class World:
         self.consents = (consent_evidence(consent_record(concept)),)
         self.licences = (licence_evidence(licence_grant(concept)),)
         self.attestation = self.attest()
+        self.statement = None if stated is None else self.state(**stated)
         self.submission_index = self.log_submission()
         self.approvals: list[tuple[Envelope, int]] = []
 
@@ -225,8 +233,28 @@ class World:
         predicate = TrainingPredicate(**{"concept": self.manifest.concept, "record": self.manifest.training} | changes)
         return sign_about(predicate, self.manifest.digest, signer, self.manifest.concept)
 
+    def state(self, signer: str = "decision", *, about: Digest | None = None, **changes: Any) -> Envelope:
+        """What the registry states about the submission; `changes` are members of its predicate."""
+        predicate = SubmissionPredicate(
+            **{
+                "concept": self.manifest.concept,
+                "number": self.number,
+                "attestation": self.attestation.digest,
+                "owner": PrincipalId("demo/owner"),
+                "trainer_of_record": self.manifest.training.requested_by,
+                "approvals_required": self.approvals_required,
+                "risk_class": "subject",
+                "recorded_by": PrincipalId("demo/somebody"),  # who `MemoryLog` says it was
+                "recorded_at": NOW,
+            }
+            | changes
+        )
+        statement = encode_statement(predicate, subjects={self.name: about or self.manifest.digest})
+        return sign_envelope(statement, fixed_signer(signer))
+
     def log_submission(self) -> int:
         evidence = {"manifest": self.manifest.digest, "attestation": self.attestation.digest}
+        evidence |= {STATEMENT: self.statement.digest} if self.statement else {}
         facts = {"owner": "demo/owner", "approvals_required": str(self.approvals_required)}
         return self.log.append(AuditEventType.VERSION_SUBMITTED, self.name, evidence=evidence, facts=facts)
 
@@ -284,6 +312,7 @@ class World:
                 "manifest": encode_manifest(self.manifest),
                 "training_attestation": self.attestation,
                 "submission_receipt": self.log.receipt(self.submission_index),
+                "submission_statement": self.statement,
                 "approvals": approvals,
                 "consents": self.consents,
                 "licences": self.licences,

@@ -23,7 +23,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
-from support.governed import consent_record, licence_grant, make_manifest, use_terms
+from support.governed import SALT, consent_record, licence_grant, make_manifest, use_terms
 from support.registry import ROLES, RegistryUnderTest
 
 from registry.auth import Caller
@@ -107,7 +107,7 @@ class Steps:
         return concept
 
     def consent(self, concept: ConceptId, **changes: Any) -> dict[str, Any]:
-        record = consent_record(concept, **{"terms": self.terms()} | changes)
+        record = consent_record(concept, **{"terms": self.terms(), "salt": SALT} | changes)
         return accepted(self.post("owner", "/v1/consents", record))
 
     def licence(self, concept: ConceptId, **changes: Any) -> dict[str, Any]:

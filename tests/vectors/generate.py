@@ -28,11 +28,12 @@ from sdk.signing.signer import sign_envelope  # noqa: E402
 from sdk.signing.trust import TrustRole, sign_trust_root  # noqa: E402
 from sdk.spec.bundle import VersionStatus  # noqa: E402
 from sdk.spec.canonical import encode_canonical  # noqa: E402
+from sdk.spec.consent_events import ConsentEvent  # noqa: E402
 from sdk.spec.digest import Digest  # noqa: E402
 from sdk.spec.envelope import encode_envelope, pae  # noqa: E402
 from sdk.spec.erasure import ErasurePredicate, Kept  # noqa: E402
 from sdk.spec.grant import GrantedVersion, GrantPredicate  # noqa: E402
-from sdk.spec.ids import PrincipalId  # noqa: E402
+from sdk.spec.ids import ConceptId, PrincipalId  # noqa: E402
 from sdk.spec.log_checkpoint import encode_note_signatures, log_key  # noqa: E402
 from sdk.spec.log_entry import AuditEventType, LogEntry, encode_log_entry  # noqa: E402
 from sdk.spec.log_proof import encode_log_proof, proof_of_receipt  # noqa: E402
@@ -40,6 +41,7 @@ from sdk.spec.log_tiles import encode_entry_bundle  # noqa: E402
 from sdk.spec.manifest import encode_manifest  # noqa: E402
 from sdk.spec.merkle import leaf_hash, root_of  # noqa: E402
 from sdk.spec.policy import Use  # noqa: E402
+from sdk.spec.recorded import ConsentPredicate  # noqa: E402
 from sdk.spec.statements import encode_statement  # noqa: E402
 from sdk.witness import AddCheckpoint, encode_add_checkpoint  # noqa: E402
 
@@ -170,6 +172,19 @@ def erasure() -> bytes:
     return encode_envelope(sign_envelope(statement, fixed_signer("log")))
 
 
+def consent_statement() -> bytes:
+    """What the registry states about a consent that was given."""
+    predicate = ConsentPredicate(
+        consent=record_id("con"),
+        event=ConsentEvent.GIVE,
+        covers=(ConceptId("demo/fox"),),
+        recorded_by=PrincipalId("demo/owner"),
+        recorded_at=NOW,
+    )
+    statement = encode_statement(predicate, subjects={str(predicate.consent): Digest.of(b"record")})
+    return encode_envelope(sign_envelope(statement, fixed_signer("decision")))
+
+
 def pretty(value: Any) -> bytes:
     return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
 
@@ -188,6 +203,8 @@ VECTORS: dict[str, Callable[[], bytes]] = {
     "approval.tlog-proof": log_proof,
     "add-checkpoint.txt": add_checkpoint,
     "erasure-certificate.json": erasure,
+    "consent-statement.json": consent_statement,
+    "submission-statement.json": lambda: encode_envelope(World().state()),
     "log-entry-bundle.bin": lambda: encode_entry_bundle(approved_world().log.contents),
     "merkle.json": merkle,
     "trust-root.json": lambda: trust_root(1, TrustRole.STATUS, TrustRole.DECISION),

@@ -11,10 +11,10 @@ from support.governed import EVIDENCE
 from support.registry import RegistryUnderTest
 from support.versions import FOX, Steps
 
+from sdk.consent_receipt import verify_consent_receipt
 from sdk.errors import DigestMismatch, ProofInvalid
 from sdk.spec.canonical import parse_wire
 from sdk.spec.consent_events import ConsentEvent, ConsentReceipt
-from sdk.verify import verify_consent_receipt
 
 HARU = "subject-haru"
 
@@ -112,6 +112,9 @@ class TestReceipt:
         unproved = kept.events[0].model_copy(update={"receipt": None})
         with pytest.raises(ProofInvalid, match="without a proof"):
             verify_consent_receipt(kept.model_copy(update={"events": (unproved,)}), registry.runtime.trust_root)
+        unstated = kept.events[0].model_copy(update={"statement": None})
+        with pytest.raises(ProofInvalid, match="it is not shown"):
+            verify_consent_receipt(kept.model_copy(update={"events": (unstated,)}), registry.runtime.trust_root)
 
     def test_of_somebody_else_is_not_found(self, registry: RegistryUnderTest, imprimatur: CommandLine) -> None:
         consent = Steps(registry).consent(FOX, subject=HARU)["id"]

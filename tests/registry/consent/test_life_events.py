@@ -8,19 +8,31 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from support.governed import EVIDENCE, consent_record
+from support.governed import EVIDENCE, SALT, consent_record
 from support.registry import START, RegistryUnderTest
 from support.versions import FOX, Steps, accepted, assert_insert_only, refused, rules_of
 
 from registry.consent.answers import rows_of
 from registry.personal import ERASED
+from sdk.consent_receipt import verify_consent_receipt
+from sdk.signing.trust import TrustRole, TrustRoot, verify_role
 from sdk.spec.api import Withdrawal
-from sdk.spec.consent_events import ConsentAnswer, ConsentEvent, ConsentReceipt, LifeEvent, LifeEventReport
+from sdk.spec.canonical import encode_canonical
+from sdk.spec.consent_events import (
+    ConsentAnswer,
+    ConsentEvent,
+    ConsentEventView,
+    ConsentReceipt,
+    LifeEvent,
+    LifeEventReport,
+)
+from sdk.spec.digest import Digest
 from sdk.spec.erasure import ErasureRequest
 from sdk.spec.ids import ConceptId, RecordId, TenantName
+from sdk.spec.recorded import ConsentPredicate
+from sdk.spec.statements import parse_predicate, parse_statement
 from sdk.spec.subjects import SubjectBinding
 from sdk.spec.terms import AgeClass, Capacity, Expression
-from sdk.verify import verify_consent_receipt
 
 HARU = "subject-haru"
 SHRINE = ConceptId("demo/shrine")
@@ -35,7 +47,7 @@ CHILD: dict[str, Any] = {
 
 
 def report(event: LifeEvent = LifeEvent.DIED, **changes: Any) -> LifeEventReport:
-    members = {"pseudonym": HARU, "event": event, "happened_on": START.date(), "evidence": EVIDENCE}
+    members = {"pseudonym": HARU, "event": event, "happened_on": START.date(), "evidence": EVIDENCE, "salt": SALT}
     return LifeEventReport(**members | changes)
 
 
@@ -49,6 +61,7 @@ def answer(
         "expressed_on": START.date(),
         "expressed_through": Expression.SIGNATURE,
         "evidence": EVIDENCE,
+        "salt": SALT,
     }
     return ConsentAnswer(**members | changes)
 
@@ -209,8 +222,15 @@ class TestComingOfAge:
 
 
 def _child_without_a_day(steps: Steps) -> dict[str, Any]:
-    record = consent_record(terms=steps.terms(), **CHILD | {"of_age_on": None})
+    record = consent_record(terms=steps.terms(), salt=SALT, **CHILD | {"of_age_on": None})
     return record.model_dump(mode="json", exclude_none=True)
+
+
+def test_report_and_answer_need_a_salt(registry: RegistryUnderTest) -> None:
+    life = Life(registry)
+    refused(life.happens(salt=None), 422, "input.invalid", "salt is missing")
+    accepted(life.happens())
+    refused(life.answers(answer(salt=None)), 422, "input.invalid", "salt is missing")
 
 
 class TestReinstatement:
@@ -256,6 +276,17 @@ class TestReceipt:
             ("withdraw", "withdrawn", "demo/subject"),
         ]
         assert received.events[-1].reason == "no more"
+        stated = [self.stated(event, registry.runtime.trust_root) for event in received.events]
+        assert [(each.consent, each.event.value, each.recorded_by) for each in stated] == [
+            (life.consent, event, by) for event, _, by in told
+        ]
+        assert stated[2].act == Digest.of(encode_canonical(received.events[2].answer))
+
+    def stated(self, event: ConsentEventView, trust: TrustRoot) -> ConsentPredicate:
+        assert event.statement
+        verify_role(event.statement, trust, TrustRole.DECISION)
+        statement = parse_statement(event.statement.payload, event.statement.payload_type)
+        return parse_predicate(statement, ConsentPredicate)
 
     def test_tells_what_the_clock_brought(self, registry: RegistryUnderTest) -> None:
         life = Life(registry, **CHILD)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.governed import consent_record, licence_grant
+from support.governed import SALT, consent_record, licence_grant
 from support.registry import RegistryUnderTest
 from support.versions import FOX, Steps, accepted, assert_insert_only, refused, rules_of
 
@@ -24,7 +24,7 @@ SHRINE = ConceptId("demo/shrine")
 class TestRecords:
     def test_comes_back_with_the_digest_of_its_content(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)
-        record = consent_record(terms=steps.terms())
+        record = consent_record(terms=steps.terms(), salt=SALT)
         given = RecordAccepted.model_validate(accepted(steps.post("owner", "/v1/consents", record)))
         evidence = ConsentEvidence.model_validate(steps.get("reviewer", f"/v1/consents/{given.id}"))
         assert evidence.record == record
@@ -35,12 +35,18 @@ class TestRecords:
         steps = Steps(registry)
         given = RecordAccepted.model_validate(steps.consent(FOX))
         entry = verify_receipt(given.receipt, registry.runtime.trust_root)
-        assert (entry.event.value, entry.subject, entry.evidence) == (
-            "consent:given",
-            given.id,
-            {"record": given.digest},
-        )
+        assert (entry.event.value, entry.subject) == ("consent:given", given.id)
+        assert entry.evidence["record"] == given.digest
         assert verify_checkpoint(given.receipt.checkpoint.encode(), registry.runtime.trust_root)
+
+    def test_about_a_person_needs_a_salt(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        refused(
+            steps.post("owner", "/v1/consents", consent_record(terms=steps.terms())),
+            422,
+            "input.invalid",
+            "salt is missing",
+        )
 
     def test_the_same_record_again_is_the_same_record(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)
@@ -59,7 +65,9 @@ class TestRecords:
     @pytest.mark.parametrize("path", ["consents", "licences"])
     def test_only_owners_record_them_and_only_about_their_tenant(self, registry: RegistryUnderTest, path: str) -> None:
         steps = Steps(registry)
-        body = consent_record(terms=steps.terms()) if path == "consents" else licence_grant(terms=steps.terms())
+        body = (
+            consent_record(terms=steps.terms(), salt=SALT) if path == "consents" else licence_grant(terms=steps.terms())
+        )
         refused(steps.post("app", f"/v1/{path}", body), 403, "auth.forbidden")
         refused(steps.post("other-owner", f"/v1/{path}", body), 422, "input.invalid", "not of other")
 

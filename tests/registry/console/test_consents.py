@@ -7,17 +7,17 @@ from html import unescape
 
 import pytest
 from support.console import Browser
-from support.governed import EVIDENCE
+from support.governed import EVIDENCE, SALT
 from support.registry import START, RegistryUnderTest
 from support.versions import FOX, Steps, accepted
 
 from registry.console.language import Language
+from sdk.consent_receipt import verify_consent_receipt
 from sdk.spec.canonical import parse_wire
 from sdk.spec.consent_events import ConsentReceipt, LifeEvent, LifeEventReport
 from sdk.spec.ids import PrincipalId
 from sdk.spec.subjects import SubjectBinding
 from sdk.spec.terms import Capacity
-from sdk.verify import verify_consent_receipt
 
 HARU = "subject-haru"
 
@@ -79,7 +79,7 @@ class TestPerson:
         person = Person(registry)
         person.browser.language = language.value
         event = LifeEventReport(
-            pseudonym=HARU, event=LifeEvent.ESTATE_CHANGED, happened_on=START.date(), evidence=EVIDENCE
+            pseudonym=HARU, event=LifeEvent.ESTATE_CHANGED, happened_on=START.date(), evidence=EVIDENCE, salt=SALT
         )
         accepted(person.steps.post("owner", "/v1/subjects/life-events", event))
         shown = person.browser.get(person.path).text

@@ -29,6 +29,7 @@ from sdk.client import Client
 from sdk.errors import Erased, SignatureInvalid
 from sdk.receipt import verify_erasure
 from sdk.signing.signer import sign_envelope
+from sdk.spec.bundle import VersionBundle
 from sdk.spec.digest import Digest
 from sdk.spec.erasure import ErasureAccepted, ErasureRequest
 from sdk.spec.ids import ConceptId, TenantName
@@ -98,6 +99,8 @@ class TestErase:
             ("version:suspended", "demo/owner"),
             ("version:revoked", "demo/owner"),
         ]
+        bundle = VersionBundle.model_validate(steps.get("reviewer", version.path))
+        assert bundle.erased == (version.consent,)
         assert steps.events(waiting.name)[-1] == ("version:rejected", "demo/owner")
         assert steps.events(done.id) == [("subject:erased", "demo/owner")]
         assert reviewer.get(f"{other.path}/files/{picture}").content == PICTURE[ArtefactRole.TRAINING_PICTURE]
