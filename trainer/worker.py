@@ -68,7 +68,7 @@ def run(runtime: Runtime) -> None:
     settings = runtime.settings
     profile = load_profile(settings.service_profile)
     signer = load_key_file(profile.need("signing_key"))
-    open_marker = _sample_signer(profile)
+    open_marker = sample_signer(profile)
     device, judge = _device(settings.device), settings.likeness_encoder
     train = functools.partial(
         train_with_em,
@@ -262,7 +262,7 @@ def _file(name: str, role: ArtefactRole, path: Path) -> TrainedFile:
     return TrainedFile(name=name, role=role, media_type=_MEDIA_TYPES[path.suffix], path=path)
 
 
-def _sample_signer(profile: Profile) -> OpenMarker | None:
+def sample_signer(profile: Profile) -> OpenMarker | None:
     """None if the profile names no `content_credentials`. Raises `ConfigurationError` when it names some that do not sign."""
     folder = profile.content_credentials
     if folder is None:

@@ -31,6 +31,7 @@ from sdk.errors import ImprimaturError
 from sdk.resolve import load_trust_root
 from sdk.signing.trust import TrustRoot
 from sdk.spec.ids import RecordId
+from sdk.spec.manifest import ArtefactRole
 from sdk.spec.training import JobStatus
 
 _OWN_TRAINING = "approval.not-own-training"  # the rules that refusals must name
@@ -107,7 +108,8 @@ def _compose_scene(demo: Demo, concepts: list[str], scene: str, *, count: int) -
     authorities = _trust(demo).credential_authorities
     credentials = tuple(verify_credentials(image.png, authorities) for image in made.images)
     carried = {each.title for found in credentials for each in found.carried}
-    require(len(carried) == len(concepts), f"the images carry the credentials of {carried}, not of {concepts}")
+    sampled = {version.name for version in made.versions if version.manifest.by_role(ArtefactRole.SAMPLE)}
+    require(carried == sampled, f"the images carry on the credentials of {carried}, not of {sampled}")
     used = {found.use.generation for found in credentials if found.use}
     require(used == {made.generation_id}, f"the images' credentials name {used}, not {made.generation_id}")
     demo.composed.append(ComposedScene(scene=scene, composition=made, credentials=credentials))

@@ -101,7 +101,9 @@ class TestTheMainJob:
         both = compose(studio, FOX, LAVENDER, scene=TOGETHER)
         alone = compose(studio, FOX, scene="a photo of {demo/fox} on grass")
         for made, versions in ((both, ["demo/fox@1", "demo/lavender@1"]), (alone, ["demo/fox@1"])):
-            use = verify_credentials(made.images[0].png, [studio.authority]).use
+            found = verify_credentials(made.images[0].png, [studio.authority])
+            assert sorted(each.title for each in found.carried) == versions  # the samples' own credentials
+            use = found.use
             assert use is not None
             assert use.generation == made.generation_id
             assert [version.name for version in use.versions] == versions

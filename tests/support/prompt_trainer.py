@@ -27,7 +27,7 @@ from trainer.jobs.ports import RegistryPort, Train
 from trainer.jobs.runtime import Runtime
 from trainer.jobs.tables import JobRow
 from trainer.jobs.workflow import run_attempt
-from trainer.worker import train_with_em
+from trainer.worker import sample_signer, train_with_em
 
 QUICK = {
     "max_rounds": 2,
@@ -84,7 +84,7 @@ def prompt_trainer(studio: StudioInProcess, database_url: str) -> Iterator[Studi
     service = studio.profile("training-service")
     trainer = PromptTrainer(
         runtime,
-        functools.partial(train_with_em, load_backbone(studio.base_model)),
+        functools.partial(train_with_em, load_backbone(studio.base_model), open_marker=sample_signer(service)),
         service.credential,
         studio.registry.keys["training-service"],
     )
