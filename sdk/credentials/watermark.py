@@ -30,7 +30,9 @@ SMALLEST_SIDE: Final = 128  # pixels; smaller pictures carry none
 _BLOCK: Final = 8
 _WAVES: Final = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (2, 2))  # rows and columns of the DCT
 _FINE, _COARSE = 256, 128  # sides of the two frames, in cells
-_MARGINS: Final = {_FINE: 2.5, _COARSE: 3.5}  # of a bit's mean, in grey levels of the orthonormal DCT
+_MARGINS: Final = {_FINE: 2.0, _COARSE: 3.0}  # of a bit's mean, in grey levels of the orthonormal DCT
+_SHARES: Final = (0.1, 3.0)  # the least and the most that a block takes of a bit's change: a flat one, a textured one
+_TEXTURED: Final = 10.0  # grey levels of deviation that let a block take one share more
 _LIMIT: Final = 24.0  # coefficients count no more than this, or their mean size: edges would drown the mark
 _SILENCE: Final = 0.2  # of the means' size; a flat picture says nothing
 _PASSES: Final = 3
@@ -182,4 +184,4 @@ def _texture(frame: Floats) -> Any:
     import numpy as np
 
     deviation = _blocks(frame).std(axis=(2, 3)).reshape(-1)
-    return np.clip(0.5 + deviation / 16, 0.5, 2)
+    return np.clip(_SHARES[0] + deviation / _TEXTURED, *_SHARES)

@@ -24,6 +24,15 @@ def pictures(side: int) -> list[Image.Image]:
     return [picture.resize((side, side), Image.Resampling.LANCZOS) for picture in found]
 
 
+def flat_change(without: Image.Image, with_it: Image.Image) -> float | None:
+    """The root mean square of what the mark changes in flat blocks; none in a picture without any."""
+    luma, marked = (np.asarray(each.convert("RGB"), dtype=float).mean(axis=2) for each in (without, with_it))
+    side = len(luma) // 8
+    blocks, change = (each.reshape(side, 8, side, 8).transpose(0, 2, 1, 3) for each in (luma, marked - luma))
+    flat = change[blocks.std(axis=(2, 3)) < 5]
+    return float(np.sqrt((flat**2).mean())) if flat.size else None
+
+
 CHANGES = {f"jpeg {quality}": jpeg(quality) for quality in (50, 75, 95)}
 CHANGES |= {f"scaled {factor}": scaled(factor) for factor in (0.75, 1.5, 2.0)} | {"none": lambda picture: picture}
 
@@ -43,7 +52,13 @@ class TestMark:
         for without, with_it in marked:
             error = (np.asarray(without, dtype=float) - np.asarray(with_it, dtype=float)) ** 2
             decibels = 10 * np.log10(255**2 / error.mean())
-            assert decibels > (45 if without.width >= 256 else 38)
+            assert decibels > (44 if without.width >= 256 else 38)
+
+    def test_is_gentlest_where_the_picture_is_flat(self, marked: list[tuple[Image.Image, Image.Image]]) -> None:
+        """There it would be seen: grey levels of change in 8 x 8 blocks that deviate by less than 5."""
+        changes = [flat_change(without, with_it) for without, with_it in marked]
+        seen = [change for change in changes if change is not None]
+        assert sum(seen) / len(seen) < {128: 1.3, 256: 0.75, 512: 1.0}[marked[0][0].width]
 
     def test_halving_is_survived_from_256_pixels_on(self) -> None:
         halved = [extract(scaled(0.5)(embed(picture, MARK))) for picture in pictures(256)]  # type: ignore[arg-type]
