@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from support.database import DatabaseServer, database_server
-from support.prepared import Prepared, open_registry
+from support.prepared import After, Prepared, open_registry
 from support.registry import RegistryUnderTest
 
 
@@ -40,4 +40,11 @@ def opened(postgres_server: DatabaseServer) -> Iterator[Prepared[None]]:
 def registry(opened: Prepared[None]) -> Iterator[RegistryUnderTest]:
     """The real registry in process, on a database of its own, for one test."""
     with opened.copy() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def after(opened: Prepared[None]) -> Iterator[After]:
+    """`after(act).copy()`: what `registry` gives, after an `act` that is done once a module."""
+    with After(opened) as made:
         yield made

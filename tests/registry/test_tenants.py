@@ -17,7 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from support.break_glass import open_version, opening
 from support.governed import EVIDENCE, SALT
-from support.prepared import Prepared
+from support.prepared import After
 from support.registry import START, RegistryUnderTest
 from support.versions import FOX, Steps, Submitted, accepted, refused, stand_in_fingerprint
 
@@ -63,15 +63,10 @@ class Lives:
         return self.registry.client(name).request(method, path, content=body, headers=headers)
 
 
-@pytest.fixture(scope="module")
-def lived(opened: Prepared[None]) -> Iterator[Prepared[Lives]]:
-    with opened.further(live) as made:
-        yield made
-
-
 @pytest.fixture
-def demo(lived: Prepared[Lives]) -> Iterator[Lives]:
+def demo(after: After) -> Iterator[Lives]:
     """Tenant demo with a row in every table; for each test its own."""
+    lived = after(live)
     with lived.copy() as registry:
         yield replace(lived.made, registry=registry, steps=Steps(registry))
 

@@ -1,9 +1,9 @@
 """Registries made ready once and copied for each test: a copy is a database of its own, made in hundredths of a second.
 
-    with open_registry(server) as opened:                       # the log is open, everybody has a credential
-        with opened.further(submit_a_fox) as ready:             # and what `submit_a_fox(registry)` did to it
-            with ready.copy() as registry:                      # for one test, which may do to it what it likes
-                ready.made                                      # what `submit_a_fox` returned
+    with open_registry(server) as opened, After(opened) as after:   # the log is open, everybody has a credential
+        with after(submit_a_fox).copy() as registry:                # and what `submit_a_fox(registry)` did to it
+            ...                                                     # for one test, which may do to it what it likes
+        after(submit_a_fox).made                                    # what `submit_a_fox` returned; it ran once
 
 Copies have the same ids and credentials, and nothing else in common.
 """
@@ -11,9 +11,9 @@ Copies have the same ids and credentials, and nothing else in common.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from support.database import DatabaseServer
 from support.registry import RegistryUnderTest, Snapshot, make_test_registry
@@ -55,3 +55,17 @@ def open_registry(server: DatabaseServer) -> Iterator[Prepared[None]]:
         with make_test_registry(url) as registry:
             snapshot = registry.snapshot()
         yield Prepared(server=server, database_url=url, snapshot=snapshot, made=None)
+
+
+class After(ExitStack):
+    """`after(act)` is the registry after `act`, which is done once while this is open."""
+
+    def __init__(self, opened: Prepared[None]) -> None:
+        super().__init__()
+        self._opened = opened
+        self._made: dict[Callable[[RegistryUnderTest], Any], Prepared[Any]] = {}
+
+    def __call__(self, act: Callable[[RegistryUnderTest], Next]) -> Prepared[Next]:
+        if act not in self._made:
+            self._made[act] = self.enter_context(self._opened.further(act))
+        return self._made[act]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from support.console import Browser
+from support.prepared import After
 from support.registry import BASE_URL, RegistryUnderTest
 from support.versions import FOX, USE, Steps, accepted, refused, rules_of
 
@@ -33,7 +35,12 @@ PATH = "/v1/denials"
 
 
 @pytest.fixture
-def tried(registry: RegistryUnderTest) -> RegistryUnderTest:
+def tried(after: After) -> Iterator[RegistryUnderTest]:
+    with after(try_them).copy() as registry:
+        yield registry
+
+
+def try_them(registry: RegistryUnderTest) -> None:
     """The fox is of Haru, the shrine of somebody else. Refused, in this order: the fox's own trainer approving it; the fox
     for politics; the shrine for politics; both for politics. The fox is used once, rightly."""
     steps = Steps(registry)
@@ -46,7 +53,6 @@ def tried(registry: RegistryUnderTest) -> RegistryUnderTest:
         registry.clock.advance(days=1)
         refused(steps.compose(*versions, key=key * 16, use=POLITICS), 403, "policy.denied")
     accepted(steps.compose(fox, key="d" * 16))
-    return registry
 
 
 def binding(pseudonym: str) -> SubjectBinding:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from support.prepared import After
 from support.registry import BASE_URL, RegistryUnderTest
 from support.versions import Steps, accepted, stand_in_fingerprint
 
@@ -29,13 +30,19 @@ def turned(fingerprint: Fingerprint, bits: int) -> Fingerprint:
 
 
 @pytest.fixture
-def generated(registry: RegistryUnderTest) -> tuple[RegistryUnderTest, str]:
+def generated(after: After) -> Iterator[tuple[RegistryUnderTest, str]]:
+    with after(generate).copy() as registry:
+        yield registry, after(generate).made
+
+
+def generate(registry: RegistryUnderTest) -> str:
     """A generation of two images, "one" and "two"."""
     steps = Steps(registry)
     fox = steps.approved()
     grant = accepted(steps.compose(fox))
     accepted(steps.post("app", f"/v1/generations/{grant['id']}/result", steps.result(grant["id"], fox)))
-    return registry, grant["id"]
+    generation: str = grant["id"]
+    return generation
 
 
 def ask(registry: RegistryUnderTest, name: str = "auditor", **members: Any) -> IdentifyAnswer:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.prepared import After
 from support.registry import BASE_URL, RegistryUnderTest
 from support.versions import FOX, USE, Steps, accepted, refused, rules_of
 
@@ -21,7 +23,12 @@ PATH = "/v1/royalties/ledger"
 
 
 @pytest.fixture
-def used(registry: RegistryUnderTest) -> RegistryUnderTest:
+def used(after: After) -> Iterator[RegistryUnderTest]:
+    with after(use).copy() as registry:
+        yield registry
+
+
+def use(registry: RegistryUnderTest) -> None:
     """June: the fox alone (recorded), fox and shrine (recorded), fox (open), a refusal. July: the shrine (recorded)."""
     steps = Steps(registry)
     fox, shrine = steps.approved(), steps.approved(SHRINE, embedding=b"s")
@@ -34,7 +41,6 @@ def used(registry: RegistryUnderTest) -> RegistryUnderTest:
     grant = accepted(steps.compose(shrine, key="e" * 16))
     result = steps.result(grant["id"], shrine, images=(b"three",))
     accepted(steps.post("app", f"/v1/generations/{grant['id']}/result", result))
-    return registry
 
 
 def pages(registry: RegistryUnderTest, name: str = "auditor", **members: Any) -> list[LedgerPage]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.prepared import After
 from support.registry import BASE_URL, RegistryUnderTest
 from support.versions import FOX, Steps, Submitted, accepted, refused, rules_of
 
@@ -24,7 +26,12 @@ BY_FEE = RoyaltyTerms(currency="JPY", percent_of_fee="7.5", period="quarter")
 
 
 @pytest.fixture
-def used(registry: RegistryUnderTest) -> RegistryUnderTest:
+def used(after: After) -> Iterator[RegistryUnderTest]:
+    with after(use).copy() as registry:
+        yield registry
+
+
+def use(registry: RegistryUnderTest) -> None:
     """June: fox (2 images), fox and shrine (2, for 4000 yen), an open one. July: shrine (1, for 12.00 euro)."""
     steps = Steps(registry)
     owed = {}
@@ -38,7 +45,6 @@ def used(registry: RegistryUnderTest) -> RegistryUnderTest:
     registry.clock.advance(days=30)
     compose(steps, shrine, key="e" * 16, images=(b"three",), fee=Money(currency="EUR", amount="12.00"))
     registry.clock.advance(days=1)
-    return registry
 
 
 def compose(steps: Steps, *used: Submitted, key: str, **result: Any) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
+from support.prepared import After
 from support.registry import BASE_URL, RegistryUnderTest
 from support.versions import FOX, USE, Steps, accepted, refused, rules_of
 
@@ -20,7 +22,12 @@ PATH = "/v1/generations/usage"
 
 
 @pytest.fixture
-def used(registry: RegistryUnderTest) -> RegistryUnderTest:
+def used(after: After) -> Iterator[RegistryUnderTest]:
+    with after(use).copy() as registry:
+        yield registry
+
+
+def use(registry: RegistryUnderTest) -> None:
     """June: fox twice (4 images granted, 2 recorded), once with the shrine and for Germany, one refusal. July: one."""
     steps = Steps(registry)
     fox, shrine = steps.approved(), steps.approved(SHRINE, embedding=b"s")
@@ -30,7 +37,6 @@ def used(registry: RegistryUnderTest) -> RegistryUnderTest:
     refused(steps.compose(fox, key="c" * 16, use=USE.model_copy(update={"purpose": "politics"})), 403, "policy.denied")
     registry.clock.advance(days=30)
     accepted(steps.compose(fox, key="d" * 16, count=5))
-    return registry
 
 
 def report(registry: RegistryUnderTest, name: str = "auditor", **members: Any) -> UsageReport:
