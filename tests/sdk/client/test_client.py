@@ -1,257 +1,57 @@
-"""The client against a transport that answers with the vocabulary: routes, errors, retries, bounds."""
+"""The client calls every route of the vocabulary as it is written there, and parses its answer."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
-from support.governed import (
-    EVIDENCE,
-    FOX,
-    NOW,
-    World,
-    consent_evidence,
-    consent_record,
-    licence_evidence,
-    licence_grant,
-    record_id,
-)
+from support.answering import Seen, client_of, wire
+from support.governed import FOX, NOW, consent_evidence, consent_record, licence_evidence, licence_grant, record_id
 from support.route_maps import registry_map
+from support.wire_values import (
+    ACCEPTED,
+    ALIAS,
+    ANSWER,
+    AT,
+    BINDING,
+    CONCEPT,
+    CONSENT_RECEIPT,
+    DIGEST,
+    ERASED,
+    GRANT,
+    INTENT,
+    ISSUED,
+    JOB,
+    LIFE_EVENT,
+    OPENED,
+    RAW,
+    RECEIPT,
+    RENDER,
+    REQUEST,
+    RESULT,
+    SAID,
+    TASK,
+    TO_DRAW,
+    VERSION,
+    VIEW,
+    WEBHOOK,
+    WORLD,
+)
 
-from sdk import errors
-from sdk.client import Client, transport
-from sdk.client.transport import ATTEMPTS, error_from
-from sdk.errors import (
-    ConfigurationError,
-    Conflict,
-    DigestMismatch,
-    FormatError,
-    ImprimaturError,
-    NotFound,
-    PermissionDenied,
-    PolicyDenied,
-    ServiceError,
-    ServiceUnavailable,
-)
+from sdk.client import Client
 from sdk.spec import access, api, break_glass, recall, rendering, review, training, webhooks
-from sdk.spec.canonical import WireModel, encode_canonical
-from sdk.spec.consent_events import (
-    ConsentAnswer,
-    ConsentEventView,
-    ConsentReceipt,
-    LifeEventRecorded,
-    LifeEventReport,
-)
+from sdk.spec.consent_events import LifeEventRecorded
 from sdk.spec.denials import DenialPage, DenialQuery, TrainingDenied, WantedConcept, WantedTraining
-from sdk.spec.digest import Digest
-from sdk.spec.envelope import Envelope
-from sdk.spec.erasure import ErasureAccepted, ErasureList
+from sdk.spec.erasure import ErasureList
 from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
 from sdk.spec.ledger import LedgerPage, LedgerQuery
-from sdk.spec.policy import Decision, Effect, PolicyContext, Reason, Use
 from sdk.spec.royalty_report import RoyaltyQuery, RoyaltyReport
-from sdk.spec.sampling import Sampling
-from sdk.spec.subjects import ConsentPage, SubjectAccepted, SubjectBinding, SubjectList, SubjectRelease
+from sdk.spec.subjects import ConsentPage, SubjectAccepted, SubjectList, SubjectRelease
 from sdk.spec.usage import UsageCount, UsageDimension, UsageQuery, UsageReport
 
-REGISTRY, TRAINER = "http://registry.test", "http://trainer.test"
-Handler = Callable[[httpx.Request], httpx.Response]
-
-
-class Seen:
-    """A service that records what it was asked and answers with what it was told to."""
-
-    def __init__(self, *answers: httpx.Response | Exception) -> None:
-        self.answers = list(answers)
-        self.requests: list[httpx.Request] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        request.read()
-        self.requests.append(request)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return httpx.Response(answer.status_code, content=answer.content, headers=answer.headers)
-
-
-def client_of(handler: Handler, pauses: list[float] | None = None) -> Client:
-    """A client that notes how long it would have waited."""
-    carrier = httpx.MockTransport(handler)
-    waited = [] if pauses is None else pauses
-    return Client(REGISTRY, "imp_secret", trainer_url=TRAINER, transport=carrier, sleep=waited.append)
-
-
-def wire(value: WireModel, status: int = 200) -> httpx.Response:
-    return httpx.Response(status, content=encode_canonical(value))
-
-
-def problem(status: int, code: str, **members: Any) -> httpx.Response:
-    body = {"type": f"urn:imprimatur:error:{code}", "title": "no", "status": status, "detail": "because", "code": code}
-    return httpx.Response(status, json=body | members)
-
-
-DECISION = Decision(
-    effect=Effect.DENY,
-    action="compose",
-    reasons=(Reason(rule="composition.territory", about="demo/fox", message="no", remedy="ask"),),
-    bundle=Digest.of(b"bundle"),
-    context=Digest.of(b"context"),
-)
-WORLD = World()
-DIGEST = Digest.of(b"content")
-RECEIPT = WORLD.log.receipt(1)
-WEBHOOK = webhooks.WebhookView(
-    id="whk_" + "a" * 26,
-    url="https://x.example",
-    events=("alias.set",),
-    description="",
-    created_by="demo/admin",
-    created_at=NOW,
-    position=1,
-    attempts=0,
-)
-ISSUED = access.IssuedCredential(
-    text="imp_new",
-    credential=access.CredentialView(
-        digest=DIGEST, principal="demo/app", roles=("app",), label="", issued_at=NOW, expires_at=NOW
-    ),
-)
-INTENT = api.GenerationIntent(
-    manifests=(DIGEST,),
-    scene=DIGEST,
-    use=Use(purpose="advertising", territory="JP", channel="web"),
-    count=1,
-    seed=1,
-    base_model=DIGEST,
-    policy_bundle=DIGEST,
-    idempotency_key="k" * 16,
-)
-RESULT = api.GenerationResult(
-    images=(api.GeneratedImage(digest=DIGEST, media_type="image/png", size=1),), statement=WORLD.attestation
-)
-CONCEPT = api.ConceptView(id=FOX, kind="subject", title="Fox", owner="demo/owner", created_at=NOW)
-VERSION = api.VersionView(
-    concept=FOX,
-    number=1,
-    status="submitted",
-    manifest=DIGEST,
-    submitted_by="demo/trainer",
-    submitted_at=NOW,
-    approvals=0,
-    approvals_required=1,
-)
-REQUEST = training.TrainingRequest(
-    concepts=(
-        training.ConceptRequest(
-            id=FOX, kind="subject", class_word="fox", consents=(record_id("con"),), licences=(record_id("lic"),)
-        ),
-    ),
-    pictures=(training.PictureRequest(name="1.png", digest=DIGEST, concepts=(FOX,)),),
-)
-TO_DRAW = rendering.RenderRequest(
-    grant=Envelope(payload=b"{}", payload_type="x", signatures=()),
-    scene="{hero}",
-    names={"hero": FOX},
-    sampling=Sampling(seed=1, steps=1, guidance=1),
-    manifests=(b"{}",),
-)
-RENDER = rendering.RenderView(generation=record_id("gen"), status="queued", images=1, steps=1, created_at=NOW)
-JOB = training.JobView(
-    id=record_id("job"), status="queued", requested_by="demo/trainer", request=REQUEST, created_at=NOW
-)
-ACCEPTED = api.RecordAccepted(id=record_id("con"), digest=DIGEST, receipt=RECEIPT)
-GRANT = api.GenerationGrant(
-    id=record_id("gen"),
-    decision=DECISION,
-    context=PolicyContext(domain="composition", action="compose", principal={"id": "demo/app", "roles": ()}, at=NOW),
-    grant=TO_DRAW.grant,
-    receipt=RECEIPT,
-    expires_at=NOW,
-)
-VIEW = api.GenerationView(
-    id=record_id("gen"),
-    application="demo/app",
-    intent=INTENT,
-    decision=DECISION,
-    versions=("demo/fox@1",),
-    permitted_at=NOW,
-    intent_index=1,
-)
-RAW = object()
-ERASED = ErasureAccepted(id=record_id("era"), certificate=WORLD.attestation, receipt=RECEIPT)
-ANSWER = ConsentAnswer(
-    answer="re-confirm",
-    expressed_by="subject-0001",
-    expressed_as="self",
-    expressed_on=NOW.date(),
-    expressed_through="credential",
-)
-LIFE_EVENT = LifeEventReport(pseudonym="subject-0001", event="died", happened_on=NOW.date(), evidence=EVIDENCE)
-CONSENT_RECEIPT = ConsentReceipt(
-    id=record_id("con"),
-    digest=DIGEST,
-    record=consent_record(),
-    status="given",
-    events=(ConsentEventView(event="give", at=NOW, status="given", recorded_by="demo/owner", receipt=RECEIPT),),
-    issued_at=NOW,
-    issued_by="log.test/imprimatur",
-)
-BINDING = SubjectBinding(pseudonym="subject-0001", principal="demo/aiko", capacity="self")
-
-ALIAS = api.AliasView(concept=FOX, alias="stable", number=1, set_by="demo/owner", set_at=NOW, log_index=1)
-AT = api.VersionAt(
-    ref="demo/fox@1",
-    at=NOW,
-    concept=FOX,
-    number=1,
-    manifest=DIGEST,
-    status="approved",
-    since=NOW,
-    aliases=("stable",),
-    consents={record_id("con"): "given"},
-)
-TASK = review.ReviewTask(
-    concept=FOX,
-    number=1,
-    kind="subject",
-    risk_class="standard",
-    status="submitted",
-    owner="demo/owner",
-    trainer_of_record="demo/trainer",
-    requested_by="demo/trainer",
-    requested_at=NOW,
-    approvals=0,
-    approvals_required=1,
-    may_review=("demo/reviewer",),
-    reviewers=(),
-    overdue=False,
-    assignment=0,
-    comments=0,
-)
-SAID = review.LoggedComment(
-    comment=review.Comment(
-        concept=FOX, number=1, comment=1, author="demo/reviewer", written_at=NOW, text="look", nonce=bytes(16)
-    ),
-    log_index=1,
-)
-OPENED = break_glass.BreakGlassView(
-    concept=FOX,
-    number=1,
-    manifest=DIGEST,
-    signers=("demo/owner", "demo/reviewer"),
-    opened_by="demo/reviewer",
-    reason="the broadcast is tonight",
-    terms=DIGEST,
-    opened_at=NOW,
-    expires_at=NOW,
-    in_force=False,
-    envelope=WORLD.attestation,
-    log_index=1,
-)
 CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ("GET /healthz", lambda c: c.health(), api.Health(service="registry", version="1")),
     ("GET /readyz", lambda c: c.ready(), api.Health(service="registry", version="1", status="ready")),
@@ -550,156 +350,3 @@ class TestRoutes:
         }
         assert len(wanted) > 30
         assert wanted <= called
-
-    def test_a_list_is_asked_for_page_after_page(self) -> None:
-        pages = [api.ConceptList(concepts=(CONCEPT,), next_cursor=cursor) for cursor in ("a", "b", None)]
-        service = Seen(*(wire(page) for page in pages))
-        with client_of(service) as client:
-            assert client.list_concepts() == api.ConceptList(concepts=(CONCEPT,) * 3)
-        assert [request.url.params.get("cursor") for request in service.requests] == [None, "a", "b"]
-
-    def test_a_list_without_an_end_is_refused(self) -> None:
-        service = Seen(wire(api.ConceptList(concepts=(CONCEPT,), next_cursor="a")))
-        with client_of(service) as client, pytest.raises(FormatError, match="no end"):
-            client.list_concepts()
-
-    def test_trainer_routes_go_to_the_trainer(self) -> None:
-        service = Seen(wire(JOB))
-        with client_of(service) as client:
-            client.get_job(record_id("job"))
-        assert service.requests[0].url.host == "trainer.test"
-
-    def test_says_what_is_missing_without_a_trainer(self) -> None:
-        with Client("https://registry.test", "imp_x") as client:
-            with pytest.raises(ConfigurationError, match="no trainer is known"):
-                client.list_jobs()
-
-    def test_a_credential_leaves_the_machine_over_tls_only(self) -> None:
-        for address in ("http://127.0.0.1:8700", "http://localhost:8700", "http://[::1]:8700", "https://registry.test"):
-            Client(address, "imp_x").close()
-        for address in ("http://registry.test", "http://10.0.0.7:8700", "http://localhost.registry.test"):
-            with pytest.raises(ConfigurationError, match="in the clear"):
-                Client(address, "imp_x")
-            with pytest.raises(ConfigurationError, match="in the clear"):
-                Client("https://registry.test", "imp_x", trainer_url=address)
-
-    @pytest.mark.parametrize("address", ["registry.test", "ftp://registry.test", "http://", "http://[::1"])
-    def test_refuses_what_is_no_address(self, address: str) -> None:
-        with pytest.raises(ConfigurationError, match=r"address"):
-            Client(address, "imp_x")
-
-
-class TestErrors:
-    @pytest.mark.parametrize(
-        "cls",
-        [
-            cls
-            for cls in vars(errors).values()
-            if isinstance(cls, type) and issubclass(cls, ImprimaturError) and cls is not PolicyDenied
-        ],
-    )
-    def test_every_code_becomes_its_class(self, cls: type[ImprimaturError]) -> None:
-        answer = problem(418, cls.code)
-        error = error_from(418, answer.content, "x")
-        assert type(error) is cls
-        assert error.message == "because"
-
-    def test_a_decision_becomes_a_denial_that_carries_it(self) -> None:
-        answer = problem(403, "policy.denied", decision=json.loads(encode_canonical(DECISION)))
-        with client_of(Seen(answer)) as client, pytest.raises(PolicyDenied) as caught:
-            client.open_generation(INTENT)
-        assert caught.value.decision == DECISION
-
-    @pytest.mark.parametrize(
-        ("status", "cls"),
-        [(403, PermissionDenied), (404, NotFound), (409, Conflict), (418, ServiceError), (500, ServiceError)],
-    )
-    def test_without_a_problem_document_the_status_decides(self, status: int, cls: type[ServiceError]) -> None:
-        error = error_from(status, b"<html>", "registry GET /x")
-        assert type(error) is cls
-        assert str(status) in error.message
-
-    def test_a_denial_without_its_decision_is_still_an_error(self) -> None:
-        assert isinstance(error_from(403, problem(403, "policy.denied").content, "x"), PermissionDenied)
-
-    @pytest.mark.parametrize("content", [b"", b"[]", b"not json", b'{"service": 1}', b'{"a":1,"a":2}'])
-    def test_an_answer_that_is_not_what_it_should_be_is_a_format_error(self, content: bytes) -> None:
-        with client_of(Seen(httpx.Response(200, content=content))) as client, pytest.raises(FormatError):
-            client.health()
-
-    def test_other_bytes_than_asked_for_are_refused(self) -> None:
-        with client_of(Seen(httpx.Response(200, content=b"other"))) as client:
-            with pytest.raises(DigestMismatch):
-                client.get_file(FOX, 1, DIGEST)
-            with pytest.raises(DigestMismatch):
-                client.get_blob(DIGEST)
-            with pytest.raises(DigestMismatch):
-                client.fetch_artefact(record_id("gen"), DIGEST)
-
-    def test_an_answer_over_the_limit_is_not_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", 10)
-        with (
-            client_of(Seen(httpx.Response(200, content=b"x" * 11))) as client,
-            pytest.raises(FormatError, match="larger than 10"),
-        ):
-            client.health()
-
-
-class TestRetries:
-    def test_repeats_a_read_until_there_is_an_answer(self) -> None:
-        answer = api.Health(service="registry", version="1")
-        service = Seen(httpx.ConnectError("refused"), problem(503, "service.unavailable"), wire(answer))
-        pauses: list[float] = []
-        with client_of(service, pauses) as client:
-            assert client.health() == answer
-        assert len(service.requests) == 3
-        assert pauses == [0.2, 0.4]
-
-    def test_gives_up_after_the_last_attempt_and_names_the_service(self) -> None:
-        service = Seen(httpx.ConnectError("refused"))
-        with (
-            client_of(service) as client,
-            pytest.raises(ServiceUnavailable, match=r"registry at http://registry\.test"),
-        ):
-            client.health()
-        assert len(service.requests) == ATTEMPTS
-
-    def test_never_repeats_what_may_not_happen_twice(self) -> None:
-        service = Seen(httpx.ReadError("lost"))
-        with client_of(service) as client, pytest.raises(ServiceUnavailable):
-            client.create_job(REQUEST)
-        assert len(service.requests) == 1
-        assert "Idempotency-Key" not in service.requests[0].headers
-
-    def test_repeats_an_act_on_the_registry_under_one_key(self) -> None:
-        keys = []
-        for _ in range(2):
-            service = Seen(httpx.ReadError("lost"))
-            with client_of(service) as client, pytest.raises(ServiceUnavailable):
-                client.give_consent(consent_record())
-            assert len(service.requests) == ATTEMPTS
-            keys.append({request.headers["Idempotency-Key"] for request in service.requests})
-        assert [len(used) for used in keys] == [1, 1]
-        assert keys[0] != keys[1]
-
-    @pytest.mark.parametrize(
-        "call",
-        [
-            lambda c: c.open_generation(INTENT),
-            lambda c: c.record_generation(record_id("gen"), RESULT),
-            lambda c: c.put_blob(b"content"),
-        ],
-    )
-    def test_repeats_what_carries_its_own_identity(self, call: Callable[[Client], Any]) -> None:
-        service = Seen(httpx.ReadError("lost"))
-        with client_of(service) as client, pytest.raises(ServiceUnavailable):
-            call(client)
-        assert len(service.requests) == ATTEMPTS
-        assert len({request.content for request in service.requests}) == 1
-
-    @pytest.mark.parametrize("status", [400, 404, 409, 429, 500])
-    def test_an_answer_is_final(self, status: int) -> None:
-        service = Seen(httpx.Response(status))
-        with client_of(service) as client, pytest.raises(ImprimaturError):
-            client.health()
-        assert len(service.requests) == 1
