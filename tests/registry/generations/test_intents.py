@@ -1,9 +1,8 @@
-"""Tests of registry.generations: intents and decisions, release of artefacts, results, and who may read them."""
+"""Intents: what is permitted or refused, the decision of record, and the grant that comes with a permit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from support.versions import (
     Steps,
     Submitted,
     accepted,
-    assert_insert_only,
     caller,
     one_after_the_other,
     refused,
@@ -25,12 +23,10 @@ from registry.approvals import service as approvals
 from registry.generations import service
 from registry.versions.withdrawal import withdraw_consent
 from sdk.signing.grants import verify_grant
-from sdk.spec.api import DecisionPage, GenerationGrant, GenerationList
+from sdk.spec.api import GenerationGrant, GenerationList
 from sdk.spec.canonical import encode_canonical, parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
-from sdk.spec.log_entry import LogReceipt
-from sdk.spec.manifest import ArtefactRole
 from sdk.spec.policy import PolicyContext, Use
 from sdk.verify import verify_receipt
 
@@ -266,208 +262,3 @@ class TestGrant:
         generation = accepted(steps.compose(steps.approved()))["id"]
         path = f"/v1/generations/{generation}/artefacts/{Digest.of(b'e')}"
         refused(registry.client("renderer").get(path), 404, "resource.not_found")
-
-
-class TestArtefacts:
-    def fetch(self, registry: RegistryUnderTest, generation: str, content: bytes = b"e", name: str = "app") -> Any:
-        return registry.client(name).get(f"/v1/generations/{generation}/artefacts/{Digest.of(content)}")
-
-    def test_go_to_the_application_and_are_logged_once(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        generation = accepted(steps.compose(steps.approved()))["id"]
-        for _ in range(2):
-            answer = self.fetch(registry, generation)
-            assert (answer.status_code, answer.content) == (200, b"e")
-        assert [event for event, _ in steps.events(generation)] == ["generation:permitted", "artefact:released"]
-
-    def test_go_to_nobody_else(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        generation = accepted(steps.compose(steps.approved()))["id"]
-        for name in ("trainer", "reviewer", "auditor", "other-app"):
-            refused(self.fetch(registry, generation, name=name), 404, "resource.not_found")
-
-    def test_only_those_of_the_versions_granted(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        steps.approved(SHRINE, embedding=b"s")
-        generation = accepted(steps.compose(steps.approved()))["id"]
-        refused(self.fetch(registry, generation, b"s"), 404, "resource.not_found", "no embedding or mask")
-
-    def test_no_pictures_of_the_training(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        steps.upload(b"picture")
-        manifest = steps.manifest()
-        picture = manifest.artefacts[0].model_copy(
-            update={"name": "a.png", "role": ArtefactRole.TRAINING_PICTURE, "digest": Digest.of(b"picture"), "size": 7}
-        )
-        fox = steps.approved(artefacts=(*manifest.artefacts, picture))
-        generation = accepted(steps.compose(fox))["id"]
-        refused(self.fetch(registry, generation, b"picture"), 404, "resource.not_found")
-
-    def test_not_after_the_grant_expired(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        generation = accepted(steps.compose(steps.approved()))["id"]
-        registry.clock.advance(seconds=600)
-        refused(self.fetch(registry, generation), 403, "auth.forbidden", "expired")
-
-    def test_not_after_the_result(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        fox = steps.approved()
-        generation = accepted(steps.compose(fox))["id"]
-        accepted(steps.post("app", f"/v1/generations/{generation}/result", steps.result(generation, fox)))
-        refused(self.fetch(registry, generation), 409, "resource.conflict", "finished")
-
-    def test_not_of_a_version_revoked_since(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        fox = steps.approved()
-        generation = accepted(steps.compose(fox))["id"]
-        accepted(steps.revoke(fox))
-        refused(self.fetch(registry, generation), 422, "verification.not_approved", "became revoked")
-
-    def test_not_for_a_refused_attempt(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        denied(steps, steps.submitted())
-        (view,) = steps.get("auditor", "/v1/generations")["generations"]
-        refused(self.fetch(registry, view["id"]), 404, "resource.not_found")
-
-
-class TestResult:
-    def opened(self, steps: Steps) -> tuple[str, Submitted]:
-        fox = steps.approved()
-        return accepted(steps.compose(fox))["id"], fox
-
-    def record(self, steps: Steps, generation: str, fox: Submitted, *, name: str = "app", **changes: Any) -> Any:
-        stated = changes.pop("about", generation)
-        body = steps.result(stated, fox, **changes)
-        return steps.post(name, f"/v1/generations/{generation}/result", body)
-
-    def test_is_recorded_and_proved(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        generation, fox = self.opened(steps)
-        receipt = LogReceipt.model_validate(accepted(self.record(steps, generation, fox)))
-        entry = verify_receipt(receipt, registry.runtime.trust_root)
-        assert (entry.event.value, entry.subject) == ("generation:recorded", generation)
-        view = steps.get("app", f"/v1/generations/{generation}")
-        assert [image["digest"] for image in view["images"]] == [Digest.of(b"one"), Digest.of(b"two")]
-        assert (view["result_index"], view["intent_index"]) == (receipt.index, receipt.index - 1)
-
-    def test_may_come_after_the_grant_expired(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        generation, fox = self.opened(steps)
-        registry.clock.advance(hours=1)
-        accepted(self.record(steps, generation, fox))
-
-    def test_the_same_again_is_the_same_and_another_is_a_conflict(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        generation, fox = self.opened(steps)
-        first, again = (accepted(self.record(steps, generation, fox)) for _ in range(2))
-        assert first["index"] == again["index"]
-        refused(self.record(steps, generation, fox, images=(b"other",)), 409, "resource.conflict", "final")
-
-    @pytest.mark.parametrize(
-        ("changes", "code", "says"),
-        [
-            ({"signer": "other-app"}, "verification.signature", "key of demo/app"),
-            ({"signer": "reviewer"}, "verification.signature", "generation"),
-            ({"about": "gen_" + "a" * 26}, "verification.failed", "is about gen_aaa"),
-            ({"application": PrincipalId("demo/x")}, "verification.failed", "by demo/x"),
-            ({"manifests": (Digest.of(b"x"),)}, "verification.failed", "other versions"),
-            ({"stated": (b"one",)}, "verification.failed", "exactly the images"),
-            ({"stated": (b"one", b"three")}, "verification.failed", "exactly the images"),
-            ({"images": (b"1", b"2", b"3")}, "input.invalid", "permitted 2 images"),
-        ],
-    )
-    def test_refuses_a_statement_that_does_not_prove_it(
-        self, registry: RegistryUnderTest, changes: dict[str, Any], code: str, says: str
-    ) -> None:
-        steps = Steps(registry)
-        generation, fox = self.opened(steps)
-        refused(self.record(steps, generation, fox, **changes), 422, code, says)
-
-    def test_is_for_the_application_that_was_permitted(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        generation, fox = self.opened(steps)
-        for name in ("trainer", "other-app"):
-            refused(self.record(steps, generation, fox, name=name), 404, "resource.not_found")
-
-
-class TestRead:
-    @pytest.mark.parametrize("name", ["auditor", "owner", "app"])
-    def test_by_auditors_owners_and_the_application_itself(self, registry: RegistryUnderTest, name: str) -> None:
-        steps = Steps(registry)
-        generation = accepted(steps.compose(steps.approved()))["id"]
-        assert [view["id"] for view in steps.get(name, "/v1/generations")["generations"]] == [generation]
-        assert steps.get(name, f"/v1/generations/{generation}")["id"] == generation
-
-    def test_by_nobody_else(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        generation = accepted(steps.compose(steps.approved()))["id"]
-        for path in ("/v1/generations", f"/v1/generations/{generation}"):
-            problem = refused(registry.client("reviewer").get(path), 403, "policy.denied")
-            assert rules_of(problem) == ["audit_access.generations-role"]
-        assert steps.get("other-auditor", "/v1/generations")["generations"] == []
-        for name in ("other-auditor", "other-app"):
-            refused(registry.client(name).get(f"/v1/generations/{generation}"), 404, "resource.not_found")
-
-    def test_an_application_sees_only_its_own(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        fox = steps.approved()
-        denied(steps, fox, name="trainer")
-        assert steps.get("app", "/v1/generations")["generations"] == []
-        (view,) = steps.get("auditor", "/v1/generations")["generations"]
-        refused(registry.client("app").get(f"/v1/generations/{view['id']}"), 404, "resource.not_found")
-
-    def test_of_one_concept(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        fox, shrine = steps.approved(), steps.approved(SHRINE, embedding=b"s")
-        accepted(steps.compose(fox))
-        accepted(steps.compose(fox, shrine, key="j" * 16))
-        for concept, expected in (("demo/fox", 2), ("demo/shrine", 1), ("demo/none", 0)):
-            listed = steps.get("auditor", f"/v1/generations?concept={concept}")["generations"]
-            assert len(listed) == expected
-
-
-class TestEvidence:
-    def test_rows_are_never_changed_or_removed(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        fox = steps.approved()
-        generation = accepted(steps.compose(fox))["id"]
-        registry.client("app").get(f"/v1/generations/{generation}/artefacts/{Digest.of(b'e')}").raise_for_status()
-        accepted(steps.post("app", f"/v1/generations/{generation}/result", steps.result(generation, fox)))
-        for table in ("generation_versions", "generation_results", "artefact_releases", "generations"):
-            assert_insert_only(registry, table)
-
-
-class TestDecisions:
-    def test_are_read_with_the_contexts_they_rest_on(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        fox = steps.submitted()
-        denied(steps, fox)
-        accepted(steps.review(fox))
-        accepted(steps.compose(fox))
-        page = DecisionPage.model_validate(steps.get("auditor", "/v1/generations/decisions"))
-        assert [held.decision.permitted for held in page.decisions] == [False, True]
-        assert [registry.runtime.policy.evaluate(held.context) for held in page.decisions] == [
-            held.decision for held in page.decisions
-        ]
-
-    def test_come_a_page_at_a_time_and_since_a_moment(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        fox = steps.approved()
-        for key in ("a" * 16, "b" * 16, "c" * 16):
-            accepted(steps.compose(fox, key=key))
-            registry.clock.advance(hours=1)
-        first = DecisionPage.model_validate(steps.get("auditor", "/v1/generations/decisions?limit=2"))
-        rest = steps.get("auditor", f"/v1/generations/decisions?limit=2&after={first.next_after}")
-        assert (len(first.decisions), len(rest["decisions"]), rest.get("next_after")) == (2, 1, None)
-        since = (registry.clock.now - timedelta(hours=2)).isoformat().replace("+00:00", "Z")
-        assert len(steps.get("auditor", f"/v1/generations/decisions?since={since}")["decisions"]) == 2
-
-    def test_are_for_auditors_owners_and_whoever_asked(self, registry: RegistryUnderTest) -> None:
-        steps = Steps(registry)
-        accepted(steps.compose(steps.approved()))
-        read = {
-            name: len(steps.get(name, "/v1/generations/decisions")["decisions"])
-            for name in ("owner", "app", "other-app", "other-auditor")
-        }
-        assert read == {"owner": 1, "app": 1, "other-app": 0, "other-auditor": 0}
-        refused(registry.client("reviewer").get("/v1/generations/decisions"), 403, "policy.denied")
