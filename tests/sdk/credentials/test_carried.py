@@ -25,6 +25,7 @@ from sdk.credentials.read import read_credentials, verify_credentials
 from sdk.credentials.sample import SampleOrigin, mark_sample
 from sdk.credentials.signer import CredentialSigner
 from sdk.errors import InputError, VerificationError
+from sdk.identify import Identification, describe
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId
 
@@ -127,6 +128,23 @@ HOSTILE: dict[str, Callable[[bytes], bytes]] = {
     "zeros": lambda data: bytes(50),
     "noise": lambda data: random.Random(3).randbytes(5000),
 }
+
+
+class TestTold:
+    """What `imprimatur identify` says of credentials that came with others."""
+
+    def told(self, image: bytes, authority: str) -> str:
+        found = Identification(digest=Digest.of(image), credentials=read_credentials(image, [authority]), matches=())
+        return "\n".join(describe(found))
+
+    def test_names_whose_they_were(self, ours: tuple[CredentialSigner, str], foreign: bytes) -> None:
+        said = self.told(mark_image(PNG, concept_use(), ours[0], photo(foreign)), ours[1])
+        assert "carries      those of photo, signed by demo/app of Strangers" in said
+        assert "no longer hold" not in said
+
+    def test_says_what_no_longer_fits(self, ours: tuple[CredentialSigner, str], foreign: bytes) -> None:
+        said = self.told(mark_image(PNG, concept_use(), ours[0], photo(changed_pixels(foreign))), ours[1])
+        assert "which no longer hold: assertion.dataHash.mismatch" in said
 
 
 class TestHostile:
