@@ -24,7 +24,7 @@ import c2pa
 
 from sdk.credentials.concept_use import ASSERTION_LABEL, ConceptUse, UsedVersion
 from sdk.credentials.signer import CredentialSigner
-from sdk.errors import ConfigurationError, InputError, VerificationError
+from sdk.errors import ConfigurationError, ImprimaturError, InputError, VerificationError
 from sdk.spec.watermark import WatermarkId
 
 if TYPE_CHECKING:
@@ -149,13 +149,22 @@ def sign_png(
     Raises:
         ConfigurationError: the chain and key cannot sign it, or its time is not stamped.
         InputError, VerificationError: the credentials of the parent, or of another ingredient, cannot be read.
+        ServiceUnavailable: the key is kept elsewhere, and the service gives no signature.
     """
-    target = io.BytesIO()
+    target, refused = io.BytesIO(), list[ImprimaturError]()
+
+    def sign_claim(content: bytes) -> bytes:
+        try:
+            return signer.sign(content)
+        except ImprimaturError as exc:  # c2pa would tell that signing failed, and not why
+            refused.append(exc)
+            raise
+
     try:
         with (
             c2pa.Context.from_dict(_OFFLINE) as context,
             c2pa.Signer.from_callback(
-                signer.sign, getattr(c2pa.C2paSigningAlg, signer.algorithm), signer.chain, signer.time_stamp_url
+                sign_claim, getattr(c2pa.C2paSigningAlg, signer.algorithm), signer.chain, signer.time_stamp_url
             ) as sign,
             c2pa.Builder(dict(manifest), context=context) as builder,
         ):
@@ -163,6 +172,8 @@ def sign_png(
                 _take_in(builder, ingredient)
             builder.sign(sign, PNG_MEDIA_TYPE, io.BytesIO(png), target)
     except c2pa.C2paError as exc:
+        if refused:
+            raise refused[0] from exc
         stamps = f", and that {signer.time_stamp_url} answers" if signer.time_stamp_url else ""
         raise ConfigurationError(
             f"Content Credentials cannot be signed ({exc}); check the certificate chain and key of this profile{stamps}"

@@ -20,7 +20,7 @@ from sdk.credentials.authority import STAMPED_LIFE, UNSTAMPED_LIFE, create_autho
 from sdk.credentials.mark import encode_png, mark_image
 from sdk.credentials.read import verify_credentials
 from sdk.credentials.signer import CHAIN_FILE, CredentialSigner
-from sdk.errors import ConfigurationError
+from sdk.errors import ConfigurationError, ServiceUnavailable
 from sdk.signing import remote
 from sdk.signing.public_keys import raw_public_key
 from sdk.signing.remote import RemoteSigner, encode_key_reference
@@ -148,6 +148,16 @@ class TestKeyElsewhere:
         (folder / "key.pem").write_bytes(encode_key_reference("awskms:images", public_key))
         image = mark_image(encode_png(PICTURE), concept_use(), signer_of(folder))
         assert verify_credentials(image, [authority]).use == concept_use()
+
+    def test_a_service_that_is_away_says_so_and_nothing_is_signed(self, tmp_path: Path) -> None:
+        chain, _ = organisations_chain(ec.generate_private_key(ec.SECP256R1()).public_key(), tmp_path)
+
+        class Away:
+            def sign(self, content: bytes) -> bytes:
+                raise ServiceUnavailable("the key service gives no answer")
+
+        with pytest.raises(ServiceUnavailable, match="gives no answer"):
+            mark_image(encode_png(PICTURE), concept_use(), CredentialSigner(chain=chain, signer=Away()))
 
     def test_a_key_of_another_kind_is_refused(self, tmp_path: Path) -> None:
         chain, _ = organisations_chain(ec.generate_private_key(ec.SECP384R1()).public_key(), tmp_path)
