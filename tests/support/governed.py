@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from support.memory_log import MemoryLog
 
+from sdk.signing.public_keys import key_id, raw_public_key
 from sdk.signing.signer import Ed25519Signer, sign_envelope
 from sdk.signing.status import sign_status_list
 from sdk.signing.trust import TrustedKey, TrustRole, TrustRoot
@@ -55,6 +58,18 @@ EMBEDDING = b"an embedding file"
 def fixed_signer(name: str) -> Ed25519Signer:
     """The signer that `name` always gives. Never a real key."""
     return Ed25519Signer(Ed25519PrivateKey.from_private_bytes(hashlib.sha256(f"test key {name}".encode()).digest()))
+
+
+class P256Signer:
+    """A `Signer` over an ECDSA P-256 key in memory: what key services and hardware modules hold."""
+
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.public_key = raw_public_key(self._key.public_key()) or b""
+        self.keyid = key_id(self.public_key)
+
+    def sign(self, content: bytes) -> bytes:
+        return self._key.sign(content, ec.ECDSA(SHA256()))
 
 
 def record_id(prefix: str, name: str = "a") -> RecordId:

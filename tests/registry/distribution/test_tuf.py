@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.database import DatabaseServer
-from support.governed import fixed_signer
+from support.governed import P256Signer, fixed_signer
 from support.registry import RegistryUnderTest, make_test_registry
 from tuf.api.metadata import Metadata
 from tuf.ngclient._internal import trusted_metadata_set
@@ -152,6 +152,13 @@ class TestRotation:
             reader.read()
         repository.publish([ROOT], THIRD, {"trust-root.json": b"two"}, expires=LATER, now=NOW)
         assert reader.read() == b"two"
+
+
+def test_root_key_of_a_hardware_module_is_followed(repository: TufRepository, reader: Reader) -> None:
+    module = P256Signer()
+    repository.rotate([ROOT], [module], ONLINE, threshold=1, expires=LATER)
+    publish(repository, b"two", module)
+    assert reader.read() == b"two"
 
 
 class TestThreshold:

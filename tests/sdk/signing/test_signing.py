@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from pydantic import ValidationError
-from support.governed import NOW, ORIGIN, fixed_signer, make_trust_root
+from support.governed import NOW, ORIGIN, P256Signer, fixed_signer, make_trust_root
 
 from sdk.errors import (
     ConfigurationError,
@@ -21,7 +21,7 @@ from sdk.errors import (
     ThresholdNotMet,
     TrustRootInvalid,
 )
-from sdk.signing.public_keys import key_id, verify_signature
+from sdk.signing.public_keys import decode_public_key, encode_public_key, key_id, verify_signature
 from sdk.signing.signer import (
     generate_key_file,
     load_key_file,
@@ -88,6 +88,14 @@ class TestKeyFiles:
 
 
 class TestEnvelopes:
+    def test_signature_of_a_p256_key_holds_and_of_another_does_not(self) -> None:
+        signer, other = P256Signer(), P256Signer()
+        envelope = sign_envelope(b"payload", signer)
+        assert require_signer(envelope, {signer.keyid: signer.public_key}, role="x") == signer.keyid
+        with pytest.raises(SignatureInvalid):
+            require_signer(envelope, {other.keyid: other.public_key}, role="x")
+        assert decode_public_key(encode_public_key(signer.public_key), "key.pub") == signer.public_key
+
     def test_signature_holds(self) -> None:
         envelope = sign_envelope(b"payload", APP)
         assert require_signer(envelope, {APP.keyid: APP.public_key}, role="x") == APP.keyid
