@@ -9,7 +9,8 @@ from registry.erasure import service
 from registry.log.service import receipt
 from registry.runtime import RuntimeDep
 from sdk.spec.envelope import parse_envelope
-from sdk.spec.erasure import ErasureAccepted, ErasureList, ErasureRequest
+from sdk.spec.erasure import ErasureAccepted, ErasureList, ErasureRequest, ErasureView, TrainingErased
+from sdk.spec.ids import RecordId
 
 router = APIRouter(prefix="/v1/erasures", tags=["erasure"])
 
@@ -22,6 +23,15 @@ def erase_subject(body: ErasureRequest, runtime: RuntimeDep, caller: CallerDep) 
     service.destroy(runtime, erased)
     proof = receipt(runtime, erased.log_index)
     return ErasureAccepted(id=erased.id, certificate=parse_envelope(erased.certificate), receipt=proof)
+
+
+@router.post("/{erasure}/training")
+def confirm_training_erased(
+    erasure: RecordId, body: TrainingErased, runtime: RuntimeDep, caller: CallerDep
+) -> ErasureView:
+    """Say that pictures, files and captions of these training jobs are destroyed; it is logged."""
+    with runtime.transaction(caller.tenant) as session:
+        return service.confirm_training(session, runtime, caller, erasure, body.jobs)
 
 
 @router.get("")

@@ -22,6 +22,7 @@ from registry.auth import Caller
 from registry.consent import erasing as consents
 from registry.consent.erasing import Erasable
 from registry.erasure.tables import ErasedKeyRow, ErasureRow
+from registry.log import query as log_reading
 from registry.log import service as log
 from registry.runtime import Runtime
 from registry.sealing import WrappedKey
@@ -29,12 +30,13 @@ from registry.vault import KeyName, vault_name
 from registry.versions import erasing as versions
 from registry.versions.version import Version
 from registry.versions.withdrawal import withdraw_consent
-from sdk.errors import Conflict
+from sdk.errors import Conflict, NotFound
 from sdk.policy.engine import enforce
 from sdk.signing.signer import sign_envelope
+from sdk.spec.api import LogQuery
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import encode_envelope, parse_envelope
-from sdk.spec.erasure import ErasurePredicate, ErasureView, Kept
+from sdk.spec.erasure import ErasurePredicate, ErasureView, Kept, TrainingErasure
 from sdk.spec.ids import RecordId, TenantName
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.policy import PolicyContext, PolicyDomain, Role
@@ -58,7 +60,7 @@ _ALWAYS_KEPT: Final = (
     ),
     Kept(
         what="pictures, files and captions of training jobs under these consents, on the training service's disk",
-        why="it erases them within a minute, once it reads this certificate; each job then names it (event erase)",
+        why="it destroys them within a minute, once it reads this certificate, and has that logged (training:erased)",
     ),
     Kept(
         what="decisions about generations, digests of the generated images and of their scenes, fingerprints",
@@ -144,9 +146,50 @@ def certificates(session: Session, caller: Caller) -> tuple[ErasureView, ...]:
     """The certificates of the caller's tenant, oldest first. Raises `PermissionDenied`."""
     caller.require(*READERS)
     statement = select(ErasureRow).where(ErasureRow.tenant == caller.tenant).order_by(ErasureRow.log_index)
-    return tuple(
-        ErasureView(id=row.id, certificate=parse_envelope(row.certificate)) for row in session.scalars(statement)
+    return tuple(_view(session, row) for row in session.scalars(statement))
+
+
+def confirm_training(
+    session: Session, runtime: Runtime, caller: Caller, erasure: RecordId, jobs: Sequence[RecordId]
+) -> ErasureView:
+    """Log that a training service destroyed what it held of these jobs; those it said before are not logged again.
+
+    Raises:
+        PermissionDenied: the caller is no training service.
+        NotFound: the caller's tenant has no such erasure.
+    """
+    caller.require(Role.TRAINING_SERVICE)
+    row = session.scalar(
+        select(ErasureRow).where(ErasureRow.id == erasure, ErasureRow.tenant == caller.tenant).with_for_update()
     )
+    if row is None:
+        raise NotFound(f"{caller.tenant} has no erasure {erasure}")
+    known = {job for said in _view(session, row).training for job in said.jobs}
+    if new := sorted(set(jobs) - known):
+        log.append(
+            session,
+            runtime,
+            event=AuditEventType.TRAINING_ERASED,
+            actor=caller.principal,
+            subject=erasure,
+            evidence={"certificate": Digest.of(row.certificate)},
+            facts={"jobs": " ".join(new)},
+        )
+    return _view(session, row)
+
+
+def _view(session: Session, row: ErasureRow) -> ErasureView:
+    asked = LogQuery(event=AuditEventType.TRAINING_ERASED, subject=row.id, limit=1000)
+    said = tuple(
+        TrainingErasure(
+            jobs=tuple(RecordId(job) for job in logged.entry.facts["jobs"].split()),
+            confirmed_by=logged.entry.actor,
+            confirmed_at=logged.entry.at,
+            log_index=logged.index,
+        )
+        for logged in log_reading.page(session, row.tenant, asked).entries
+    )
+    return ErasureView(id=row.id, certificate=parse_envelope(row.certificate), training=said)
 
 
 def _find(

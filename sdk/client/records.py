@@ -9,7 +9,7 @@ from sdk.client.transport import Params, Service
 from sdk.spec.api import Health, PolicyBundleView, RecordAccepted, WhoAmI, Withdrawal
 from sdk.spec.digest import Digest, verify_digest
 from sdk.spec.envelope import Envelope
-from sdk.spec.erasure import ErasureAccepted, ErasureList, ErasureRequest
+from sdk.spec.erasure import ErasureAccepted, ErasureList, ErasureRequest, ErasureView, TrainingErased
 from sdk.spec.ids import RecordId
 from sdk.spec.terms import ConsentEvidence, ConsentRecord, LicenceEvidence, LicenceGrant
 
@@ -77,3 +77,7 @@ class RecordCalls:
     def list_erasures(self) -> ErasureList:
         """GET /v1/erasures: the certificates of the tenant."""
         return self._registry.get("/v1/erasures", ErasureList)
+
+    def confirm_training_erased(self, erasure: RecordId, erased: TrainingErased) -> ErasureView:
+        """POST /v1/erasures/{id}/training: what the training service held of these jobs is destroyed."""
+        return self._registry.post(f"/v1/erasures/{erasure}/training", erased, ErasureView, repeatable=True)

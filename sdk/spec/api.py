@@ -28,6 +28,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/subjects                                       SubjectList (a subject: their own)
     POST  /v1/erasures                                       ErasureRequest -> ErasureAccepted (of sdk.spec.erasure)
     GET   /v1/erasures                                       ErasureList
+    POST  /v1/erasures/{id}/training                         TrainingErased -> ErasureView (by a training service)
     POST  /v1/licences                                       LicenceGrant -> RecordAccepted
     GET   /v1/licences/{id}                                  LicenceEvidence
     GET   /v1/licences/{id}/export                           JSON-LD (ODRL 2.2)

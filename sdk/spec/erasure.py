@@ -40,11 +40,27 @@ class ErasurePredicate(Predicate):
     erased_at: AwareDatetime
 
 
+class TrainingErased(WireModel):
+    """What a training service says once pictures, files and captions of these jobs are destroyed."""
+
+    jobs: tuple[RecordId, ...] = Field(min_length=1, max_length=500)
+
+
+class TrainingErasure(WireModel):
+    """That it said so, and where the log has it."""
+
+    jobs: tuple[RecordId, ...]
+    confirmed_by: PrincipalId
+    confirmed_at: AwareDatetime
+    log_index: int = Field(ge=0)
+
+
 class ErasureView(WireModel):
-    """An erasure with its certificate."""
+    """An erasure with its certificate, and what training services destroyed by it since."""
 
     id: RecordId
     certificate: Envelope
+    training: tuple[TrainingErasure, ...] = ()
 
 
 class ErasureList(WireModel):

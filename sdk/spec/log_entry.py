@@ -41,6 +41,7 @@ class AuditEventType(StrEnum):
     SUBJECT_BOUND = "subject:bound"  # a principal is, or speaks for, the person behind a pseudonym
     SUBJECT_RELEASED = "subject:released"  # and is or does so no more
     SUBJECT_ERASED = "subject:erased"  # the keys of everything about a person are destroyed; names no person
+    TRAINING_ERASED = "training:erased"  # what a training service held of an erased person is destroyed as well
     LICENCE_GRANTED = "licence:granted"
     TRAINING_DENIED = "training:denied"  # an attempt that policy denied; an entry for each concept
     VERSION_SUBMITTED = "version:submitted"

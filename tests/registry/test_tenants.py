@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from support.break_glass import open_version, opening
-from support.governed import EVIDENCE, SALT
+from support.governed import EVIDENCE, SALT, record_id
 from support.prepared import After
 from support.registry import START, RegistryUnderTest
 from support.versions import FOX, Steps, Submitted, accepted, refused, stand_in_fingerprint
@@ -29,7 +29,7 @@ from sdk.spec.canonical import encode_canonical
 from sdk.spec.consent_events import ConsentAnswer, ConsentEvent, LifeEvent, LifeEventReport
 from sdk.spec.denials import WantedConcept, WantedTraining
 from sdk.spec.digest import Digest
-from sdk.spec.erasure import ErasureRequest
+from sdk.spec.erasure import ErasureRequest, TrainingErased
 from sdk.spec.identify import IdentifyQuery
 from sdk.spec.ids import AliasName, ConceptId, PrincipalId, TenantName
 from sdk.spec.manifest import ArtefactRole, ConceptKind
@@ -378,6 +378,11 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("GET", "/v1/royalties/ledger"): has_no_receipts,
     ("POST", "/v1/erasures"): hidden(
         lambda demo: "/v1/erasures", lambda demo: encode_canonical(ErasureRequest(subject="subject-0001"))
+    ),
+    ("POST", "/v1/erasures/{erasure}/training"): refused_with(
+        403,
+        f"/v1/erasures/era_{'a' * 26}/training",  # a training service's; of one of its own tenant
+        lambda demo: encode_canonical(TrainingErased(jobs=(record_id("job"),))),
     ),
     ("GET", "/v1/erasures"): of_its_own("/v1/erasures"),
     ("GET", "/v1/log/entries"): of_its_own("/v1/log/entries?subject=demo/fox", "other-auditor"),

@@ -27,7 +27,7 @@ from sdk.spec.api import ConceptView, PolicyBundleView, VersionSubmission, Versi
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.denials import TrainingDenied, WantedTraining
 from sdk.spec.digest import Digest
-from sdk.spec.erasure import ErasureList
+from sdk.spec.erasure import ErasureList, ErasureView, TrainingErased, TrainingErasure
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
 from sdk.spec.manifest import ArtefactRole, ConceptKind, EmbeddingFacts
 from sdk.spec.policy import Role
@@ -214,6 +214,19 @@ class RegistrySession:
     def list_erasures(self) -> ErasureList:
         self._answer()
         return self.registry.erasures
+
+    def confirm_training_erased(self, erasure: RecordId, erased: TrainingErased) -> ErasureView:
+        self._answer()
+        (view,) = (view for view in self.registry.erasures.erasures if view.id == erasure)
+        said = TrainingErasure(
+            jobs=erased.jobs,
+            confirmed_by=PrincipalId("demo/training-service"),
+            confirmed_at=datetime(2026, 1, 1, tzinfo=UTC),
+            log_index=7,
+        )
+        told = view.model_copy(update={"training": (*view.training, said)})
+        self.registry.erasures = ErasureList(erasures=(told,))
+        return told
 
     def _answer(self) -> None:
         if self.registry.away:

@@ -6,6 +6,7 @@ Rules:
 3. A picture stays while a job that is not of an erased person names it.
 4. Files go first, then the event `erase` is committed, which names the erasure: what was interrupted is done again, and
    what is done is not looked at again.
+5. What is done is told to the registry, which logs it, until its list says that it was told.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from sdk.spec.digest import Digest
-from sdk.spec.erasure import ErasureList, ErasurePredicate
+from sdk.spec.erasure import ErasureList, ErasurePredicate, TrainingErased
 from sdk.spec.ids import RecordId, TenantName
 from sdk.spec.statements import parse_predicate, parse_statement
 from sdk.spec.training import JobStatus, TrainingRequest
@@ -31,6 +32,7 @@ from trainer.jobs.tables import JobRow
 
 _logger = logging.getLogger(__name__)
 _ENDED: Final = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
+_MOST_AT_ONCE: Final = 500  # jobs; the others are told at the next look
 _OF_THEM: Final = text(
     """
     SELECT job.id FROM training_jobs job
@@ -58,14 +60,26 @@ def erase_what_was_erased(runtime: Runtime, registry: RegistryPort) -> tuple[Rec
     Raises:
         ServiceError: the registry, or the database, gives no answer.
     """
-    erasures = _by_consent(registry.list_erasures())
-    if not erasures:
+    listed = registry.list_erasures()
+    if not listed.erasures:
         return ()
-    tenant = registry.whoami().tenant
+    erasures, tenant = _by_consent(listed), registry.whoami().tenant
     with runtime.transaction() as session:
         named = {"tenant": str(tenant), "consents": [str(consent) for consent in erasures]}
         found = [RecordId(row.id) for row in session.execute(_OF_THEM, named)]
-        return tuple(job for job in found if _erase(session, runtime, tenant, job, found, erasures))
+        done = tuple(job for job in found if _erase(session, runtime, tenant, job, found, erasures))
+    _confirm(runtime, registry, listed)
+    return done
+
+
+def _confirm(runtime: Runtime, registry: RegistryPort, listed: ErasureList) -> None:
+    """Tell the registry which jobs are erased that it does not list as such yet (rule 5)."""
+    with runtime.transaction() as session:
+        erased = service.erased_by(session, [view.id for view in listed.erasures])
+    for view in listed.erasures:
+        told = {job for said in view.training for job in said.jobs}
+        if untold := sorted(set(erased.get(view.id, ())) - told):
+            registry.confirm_training_erased(view.id, TrainingErased(jobs=tuple(untold[:_MOST_AT_ONCE])))
 
 
 def _by_consent(listed: ErasureList) -> dict[RecordId, RecordId]:

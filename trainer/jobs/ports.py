@@ -17,7 +17,7 @@ from sdk.policy.engine import PolicyEngine
 from sdk.spec.api import ConceptView, PolicyBundleView, VersionSubmission, VersionView, WhoAmI
 from sdk.spec.denials import TrainingDenied, WantedTraining
 from sdk.spec.digest import Digest
-from sdk.spec.erasure import ErasureList
+from sdk.spec.erasure import ErasureList, ErasureView, TrainingErased
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.manifest import ArtefactRole, EmbeddingFacts
 from sdk.spec.terms import ConsentEvidence, LicenceEvidence
@@ -50,6 +50,8 @@ class RegistryPort(Protocol):
     def submit_version(self, concept: ConceptId, submission: VersionSubmission) -> VersionView: ...
 
     def list_erasures(self) -> ErasureList: ...
+
+    def confirm_training_erased(self, erasure: RecordId, erased: TrainingErased) -> ErasureView: ...
 
 
 OpenRegistry = Callable[[str], AbstractContextManager[RegistryPort]]

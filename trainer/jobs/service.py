@@ -214,6 +214,15 @@ def note_erased(session: Session, job: RecordId, request: TrainingRequest, *, er
     _note(session, row, JobEvent.ERASE, at, str(erasure))
 
 
+def erased_by(session: Session, erasures: Sequence[RecordId]) -> dict[RecordId, list[RecordId]]:
+    """The jobs that each of these erasures reached."""
+    found: dict[RecordId, list[RecordId]] = {}
+    statement = select(EventRow.detail, EventRow.job).where(EventRow.event == JobEvent.ERASE.value)
+    for erasure, job in session.execute(statement.where(EventRow.detail.in_([str(each) for each in erasures]))):
+        found.setdefault(RecordId(str(erasure)), []).append(RecordId(job))
+    return found
+
+
 def view(session: Session, job: RecordId, *, tenant: TenantName) -> JobView:
     """One job as its tenant sees it. Raises `NotFound`."""
     row = session.get(JobRow, str(job))

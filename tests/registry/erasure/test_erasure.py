@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -31,8 +32,8 @@ from sdk.receipt import verify_erasure
 from sdk.signing.signer import sign_envelope
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.digest import Digest
-from sdk.spec.erasure import ErasureAccepted, ErasureRequest
-from sdk.spec.ids import ConceptId, TenantName
+from sdk.spec.erasure import ErasureAccepted, ErasureList, ErasureRequest, ErasureView, TrainingErased
+from sdk.spec.ids import ConceptId, RecordId, TenantName
 from sdk.spec.manifest import ArtefactRole
 from sdk.spec.terms import Evidence
 from sdk.verify import verify_receipt
@@ -233,6 +234,33 @@ class TestCrash:
         assert vault_files(tmp_path) == before
         accepted(registry.client("owner").get(f"/v1/consents/{version.consent}"))
         accepted(steps.compose(version))
+
+
+class TestTraining:
+    JOBS = tuple(RecordId("job_" + letter * 26) for letter in "ab")
+
+    def confirm(
+        self, registry: RegistryUnderTest, erasure: str, *jobs: RecordId, name: str = "training-service"
+    ) -> Any:
+        return Steps(registry).post(name, f"/v1/erasures/{erasure}/training", TrainingErased(jobs=jobs))
+
+    def test_that_was_erased_is_logged_once_and_told_beside_the_certificate(self, registry: RegistryUnderTest) -> None:
+        version_of_aiko(Steps(registry))
+        done = erase(registry)
+        accepted(self.confirm(registry, done.id, self.JOBS[0]))
+        told = ErasureView.model_validate(accepted(self.confirm(registry, done.id, *self.JOBS)))
+        assert [said.jobs for said in told.training] == [(self.JOBS[0],), (self.JOBS[1],)]
+        assert accepted(self.confirm(registry, done.id, *self.JOBS)) == told.model_dump(mode="json", by_alias=True)
+        assert Steps(registry).events(done.id)[1:] == [("training:erased", "demo/training-service")] * 2
+        listed = ErasureList.model_validate(Steps(registry).get("training-service", "/v1/erasures"))
+        assert listed.erasures == (told,)
+
+    @pytest.mark.parametrize("name", ["owner", "trainer", "app", "reviewer"])
+    def test_is_told_by_training_services(self, registry: RegistryUnderTest, name: str) -> None:
+        refused(self.confirm(registry, "era_" + "a" * 26, *self.JOBS, name=name), 403, "auth.forbidden")
+
+    def test_of_an_erasure_that_is_none_is_not_found(self, registry: RegistryUnderTest) -> None:
+        refused(self.confirm(registry, "era_" + "a" * 26, *self.JOBS), 404, "resource.not_found")
 
 
 class TestVault:

@@ -45,7 +45,7 @@ from sdk.client import Client
 from sdk.spec import access, api, break_glass, recall, rendering, review, training, webhooks
 from sdk.spec.consent_events import LifeEventRecorded
 from sdk.spec.denials import DenialPage, DenialQuery, TrainingDenied, WantedConcept, WantedTraining
-from sdk.spec.erasure import ErasureList
+from sdk.spec.erasure import ErasureList, ErasureView, TrainingErased
 from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
 from sdk.spec.ledger import LedgerPage, LedgerQuery
 from sdk.spec.royalty_report import RoyaltyQuery, RoyaltyReport
@@ -267,6 +267,11 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         RECEIPT,
     ),
     ("POST /v1/erasures", lambda c: c.erase_subject("subject-1"), ERASED),
+    (
+        "POST /v1/erasures/{id}/training",
+        lambda c: c.confirm_training_erased(record_id("era"), TrainingErased(jobs=(record_id("job"),))),
+        ErasureView(id=ERASED.id, certificate=ERASED.certificate),
+    ),
     ("GET /v1/erasures", lambda c: c.list_erasures(), ErasureList(erasures=())),
     ("GET /v1/policies", lambda c: c.policies(), api.PolicyBundleView(digest=DIGEST, files={})),
     ("GET /v1/tuf/metadata/{name}", lambda c: c.tuf_file("metadata/fox"), RAW),
@@ -316,7 +321,7 @@ PARTS = {
 
 def expected_target(route: str) -> str:
     """The method and target of a call of CALLS, with its parameters filled in."""
-    prefixes = {"consents": "con", "licences": "lic", "generations": "gen", "jobs": "job"}
+    prefixes = {"consents": "con", "licences": "lic", "generations": "gen", "jobs": "job", "erasures": "era"}
     parts = dict(PARTS)
     if route.endswith("/files/{name}"):
         parts["name"] = "a/b.png"

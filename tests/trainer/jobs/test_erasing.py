@@ -98,6 +98,7 @@ def test_pictures_files_and_captions_go_and_the_job_says_so_once(bench: Bench) -
     assert picture(bench, b"another picture").exists()
     assert (seen(bench, NOT_THEIRS).erased, seen(bench, NOT_THEIRS).request) == (None, of(OTHERS, b"another picture"))
     assert look(bench) == ()
+    assert [said.jobs for said in bench.registry.erasures.erasures[0].training] == [(THEIRS,)], "told once"
     with bench.runtime.transaction() as session:
         told = session.scalars(select(EventRow.detail).where(EventRow.event == JobEvent.ERASE.value)).all()
     assert told == [ERASURE]
@@ -140,6 +141,18 @@ def test_is_done_again_when_it_was_interrupted(bench: Bench, monkeypatch: pytest
             look(bench)
     assert (file.exists(), seen(bench, THEIRS).erased) == (False, None)
     assert look(bench) == (THEIRS,)
+
+
+def test_is_told_to_the_registry_when_it_comes_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    job(bench, THEIRS, of(CONSENT))
+    erased(bench, CONSENT)
+    with monkeypatch.context() as patch:
+        patch.setattr("support.training.RegistrySession.confirm_training_erased", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            look(bench)
+    assert seen(bench, THEIRS).erased == ERASURE
+    assert look(bench) == ()
+    assert [said.jobs for said in bench.registry.erasures.erasures[0].training] == [(THEIRS,)]
 
 
 def test_waits_for_a_registry_that_is_away(bench: Bench) -> None:
