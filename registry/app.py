@@ -30,6 +30,7 @@ from registry.log import routes as log
 from registry.openapi import describe
 from registry.rate_limits import Rate, RateLimit
 from registry.recalls import routes as recalls
+from registry.reminders import routes as reminders
 from registry.resolve_cache import ResolveCache
 from registry.reviews import routes as reviews
 from registry.runtime import Runtime
@@ -57,6 +58,7 @@ SLICES: Final = (
     erasure,
     status,
     recalls,
+    reminders,
     log,
     telemetry,
 )

@@ -101,6 +101,7 @@ class Settings:
     last_used_seconds: int = 60  # seconds between two notes that a credential was used
     status_ttl_seconds: int = 60  # seconds a signed status list counts; signed anew at half of it
     trust_root_seconds: int = 5  # seconds between two looks whether another trust root was put into its place
+    reminder_days: int = 30  # days before a term ends, or a minor comes of age, that owners are reminded
     witness_seconds: int = 60  # seconds between two rounds to the witnesses
     grant_seconds: int = 600  # seconds an application may fetch artefacts for a permitted generation
     requests_per_second: int = 100  # requests a second of one principal, in the long run

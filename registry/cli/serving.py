@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,7 @@ from registry.key_services import open_key_wrapper
 from registry.log.query import opened_origin
 from registry.log.witnesses import kept_cosigned
 from registry.oidc import OidcVerifier, fetch_over_https
+from registry.reminders.service import remind_all
 from registry.runtime import APP_ROLE, Runtime, system_clock
 from registry.settings import Settings, read_settings
 from registry.stamps import PostgresStamps
@@ -74,13 +76,13 @@ def serve(workspace: Workspace) -> None:
 
 
 def deliver_webhooks(workspace: Workspace) -> None:
-    """Deliver webhooks until the process is told to stop; a workspace without a webhook key gets one."""
+    """Deliver webhooks, and remind of terms that end, until told to stop; a workspace without a webhook key gets one."""
     set_up_logging()
     settings = workspace_settings(workspace)
     signer = (load_key_file if settings.webhook_key.exists() else generate_key_file)(settings.webhook_key)
     with open_runtime(settings) as runtime:
         require_own_database(runtime)
-        run_worker(make_worker(runtime, Sender(signer, runtime.addresses)))
+        run_worker(make_worker(runtime, Sender(signer, runtime.addresses), partial(remind_all, runtime)))
 
 
 def issue_as_operator(workspace: Workspace, principal: PrincipalId, roles: frozenset[Role]) -> NewCredential:

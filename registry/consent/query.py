@@ -3,9 +3,10 @@ licences of a tenant."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, union
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
@@ -27,6 +28,19 @@ def one(session: Session, caller: Caller, consent: RecordId, at: datetime) -> Co
     """A consent with its status now, at the moment `at`. Raises `NotFound`."""
     _require_shown(session, caller, consent)
     return consents_of(session, caller.tenant, [consent], at)[0]
+
+
+def tenants(session: Session) -> tuple[TenantName, ...]:
+    """Every tenant that has a consent or a licence, as far as the session may see them."""
+    statement = union(select(ConsentRow.tenant), select(LicenceRow.tenant))
+    return tuple(sorted(TenantName(name) for name in session.scalars(statement)))
+
+
+def all_consents(session: Session, tenant: TenantName, at: datetime) -> Iterator[ConsentEvidence]:
+    """Every consent of a tenant that was not erased, with its status at the moment `at`, by id."""
+    rows = session.scalars(select(ConsentRow).where(ConsentRow.tenant == tenant).order_by(ConsentRow.id)).all()
+    events = history.events_of(session, [row.id for row in rows])
+    return (evidence_of(row, events.get(row.id, ()), at) for row in rows if row.content != ERASED)
 
 
 def licences(session: Session, tenant: TenantName) -> tuple[LicenceEvidence, ...]:

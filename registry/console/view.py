@@ -19,6 +19,7 @@ from registry.console.pages import PAGE_CSP, guarded, render
 from registry.console.sessions import caller_of_session, form_token
 from registry.generations.query import readable_of, require_all_readable
 from registry.log.query import require_reader
+from registry.reminders.service import READERS as REMINDER_READERS
 from registry.reviews.query import QUEUE_READERS
 from registry.runtime import Runtime, RuntimeDep
 from sdk.errors import ImprimaturError
@@ -109,6 +110,8 @@ def navigation(runtime: Runtime, caller: Caller) -> tuple[tuple[str, str], ...]:
     pages = [("nav.concepts", "/concepts")]
     if caller.roles & set(LIST_READERS):
         pages.append(("nav.consents", "/consents"))
+    if caller.roles & set(REMINDER_READERS):
+        pages.append(("nav.reminders", "/reminders"))
     if caller.roles & set(QUEUE_READERS):
         pages.insert(0, ("nav.queue", "/queue"))
     if _may(lambda: readable_of(runtime, caller)):

@@ -27,6 +27,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "nav.refusals": ("Refusals", "拒否"),
     "nav.accounts": ("Accounts", "集計"),
     "nav.denials": ("Refused attempts", "拒否された試み"),
+    "nav.reminders": ("Reminders", "期限のお知らせ"),
     "nav.log": ("Log", "ログ"),
     "language.label": ("Language", "言語"),
     "language.en": ("English", "English"),
@@ -268,6 +269,20 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "entry.leaf": ("Leaf hash", "葉のハッシュ"),
     "entry.only": ("none: it is the only entry", "なし（唯一の記録です）"),
     # closed sets
+    # reminders
+    "reminders.title": ("Reminders", "期限のお知らせ"),
+    "reminders.about": (
+        "Terms that end soon, and minors who come of age soon: the approved versions named end with them.",
+        "まもなく終わる期間と、まもなく成人する未成年者。示されたバージョンは、その日に使えなくなります。",
+    ),
+    "reminders.empty": ("No day is near.", "近い期日はありません。"),
+    "reminders.due": ("Due", "期日"),
+    "reminders.what": ("What happens", "内容"),
+    "reminders.record": ("Record", "記録"),
+    "reminders.versions": ("Approved versions", "承認済みバージョン"),
+    "reminder.consent-term": ("the term of a consent ends", "同意の期間が終わる"),
+    "reminder.licence-term": ("the term of a licence ends", "ライセンスの期間が終わる"),
+    "reminder.of-age": ("a minor comes of age", "未成年者が成人する"),
     "status.draft": ("draft", "下書き"),
     "status.submitted": ("submitted", "提出済み"),
     "status.in-review": ("in review", "審査中"),

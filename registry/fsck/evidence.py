@@ -17,6 +17,7 @@ from registry.generations.tables import ArtefactReleaseRow, GenerationResultRow,
 from registry.log.tables import StatementRow
 from registry.policies import PolicyBundleRow
 from registry.recalls.tables import NoticeAcknowledgementRow, NoticeSentRow
+from registry.reminders.tables import ReminderRow
 from registry.reviews.tables import AssignmentRow, CommentRow
 from registry.versions.tables import AliasRow, BreakGlassRow, ReviewRequestRow, VersionRow
 from registry.webhooks.tables import WebhookRow
@@ -71,6 +72,12 @@ EVIDENCE: Final[Sequence[Evidence]] = (
         at="recorded_at",
         digests=lambda row: {"record": row.digest},
         inside=inside.licence,
+    ),
+    Evidence(
+        table=ReminderRow,
+        events=(Event.TERM_ENDING,),
+        subject="record_id",
+        at="reminded_at",
     ),
     Evidence(
         table=SubjectBindingRow,

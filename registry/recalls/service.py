@@ -2,7 +2,8 @@
 
 Rules:
 1. An application has a notice for each version that it was ever permitted and that was revoked or suspended since, or
-   rejected after a break-glass. Reviewers and auditors have one for each break-glass in force.
+   rejected after a break-glass. Reviewers and auditors have one for each break-glass in force, owners and reviewers one for
+   each term that ends soon.
 2. Fetching a notice for the first time is logged as sending it: a registry knows that it was handed over, never that it
    was read. Acknowledging it is an act of its own, once, and logged.
 3. A report is signed with the status key, about the manifest, and says how long the log was: anybody can see what it
@@ -24,6 +25,7 @@ from registry.generations import impact
 from registry.log import query as log_reading
 from registry.log import service as log
 from registry.recalls.tables import NoticeAcknowledgementRow, NoticeSentRow
+from registry.reminders import service as reminders
 from registry.runtime import Runtime
 from registry.versions import reading
 from registry.versions import service as versions
@@ -53,14 +55,15 @@ _END_OF: Final = {
     VersionStatus.REJECTED: AuditEventType.VERSION_REJECTED,
 }
 
-TOLD_OF_BREAK_GLASS: Final = (Role.REVIEWER, Role.AUDITOR)
+TOLD_OF_BREAK_GLASS: Final = frozenset({Role.REVIEWER, Role.AUDITOR})
+TOLD_OF_TERMS: Final = frozenset({Role.OWNER, Role.REVIEWER})
 
 _Row = TypeVar("_Row", NoticeSentRow, NoticeAcknowledgementRow)
 
 
 def notices(session: Session, runtime: Runtime, caller: Caller) -> NoticeList:
     """The notices to the caller, the fetching of new ones about ends logged. Raises `PermissionDenied` for who gets none."""
-    caller.require(Role.APP, *TOLD_OF_BREAK_GLASS)
+    caller.require(Role.APP, *sorted(TOLD_OF_BREAK_GLASS | TOLD_OF_TERMS))
     ended = []
     for concept, number in impact.granted_to(session, caller.principal):  # nobody but applications is granted any
         version = versions.load(session, caller.tenant, concept, number)
@@ -69,9 +72,11 @@ def notices(session: Session, runtime: Runtime, caller: Caller) -> NoticeList:
     found = tuple(_notice(session, caller, version) for version in ended)
     for version in ended:
         _note_sent(session, runtime, caller, version)
-    told = caller.roles & set(TOLD_OF_BREAK_GLASS)
-    opened = break_glass.in_force(session, runtime, caller) if told else ()
-    return NoticeList(notices=found, break_glasses=opened)
+    return NoticeList(
+        notices=found,
+        break_glasses=break_glass.in_force(session, runtime, caller) if caller.roles & TOLD_OF_BREAK_GLASS else (),
+        reminders=reminders.standing(session, runtime, caller) if caller.roles & TOLD_OF_TERMS else (),
+    )
 
 
 def acknowledge(session: Session, runtime: Runtime, caller: Caller, answer: NoticeAcknowledgement) -> int:

@@ -2,11 +2,13 @@
 
 Every few seconds whoever has something to send gets a job; a job's lock is its subscription, so that its messages stay in
 order whichever worker takes it, and a queued job is not queued twice. A job that is lost is made again: what there is to
-send is told by the log, not by the queue. Several workers may run.
+send is told by the log, not by the queue. Several workers may run. Beside that it does, every `UPKEEP_MINUTES`, what the clock
+asks for: `upkeep`, which may be done by several at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -21,12 +23,13 @@ from sdk.spec.ids import TenantName
 
 WEBHOOK_QUEUE: Final = "webhooks"
 LOOK_SECONDS: Final = 2
+UPKEEP_MINUTES: Final = 10
 _HEARTBEAT_SECONDS: Final = 5
 _STALLED_SECONDS: Final = 30
 _CONCURRENCY: Final = 4
 
 
-def make_worker(runtime: Runtime, send: Send) -> procrastinate.App:
+def make_worker(runtime: Runtime, send: Send, upkeep: Callable[[], object]) -> procrastinate.App:
     """The Procrastinate application of a worker process."""
     connector = procrastinate.PsycopgConnector(
         conninfo=libpq_url(runtime.settings.database_url), min_size=1, max_size=_CONCURRENCY + 2
@@ -47,6 +50,11 @@ def make_worker(runtime: Runtime, send: Send) -> procrastinate.App:
                 await deliver_one.configure(lock=work.webhook, queueing_lock=work.webhook).defer_async(
                     webhook=work.webhook, tenant=str(work.tenant)
                 )
+
+    @app.periodic(cron=f"*/{UPKEEP_MINUTES} * * * *")
+    @app.task(name="upkeep", queue=WEBHOOK_QUEUE, queueing_lock="upkeep")
+    def look_at_the_clock(timestamp: int) -> None:
+        upkeep()
 
     return app
 

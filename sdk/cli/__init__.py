@@ -21,6 +21,7 @@ ledger        ledger: refused attempts
 royalties     royalties report, export, verify, compute, statement
 identify      identify
 explain       explain
+reminders     reminders
 export        export key, model-signing, oci
 policy        policy show, why, joint, test, diff, replay
 audit         audit log, verify, generations, royalties

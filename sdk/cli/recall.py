@@ -11,6 +11,7 @@ from sdk.cli.audit import audit
 from sdk.cli.break_glass import show_break_glasses
 from sdk.cli.connection import ProfileOption, connected, named, say, show_table
 from sdk.cli.recall_text import show_blast_radius
+from sdk.cli.reminders import show_reminders
 from sdk.cli.review import Reference, verified
 from sdk.errors import InputError
 from sdk.spec.ids import parse_version_ref
@@ -21,7 +22,7 @@ commands = typer.Typer()
 
 @commands.command()
 def notices(profile: ProfileOption = None) -> None:
-    """Show which versions this application was granted and has to stop using; to reviewers and auditors, what is open by break-glass."""
+    """Show which versions this application was granted and has to stop using; to others, break-glass in force and terms that end."""
     with connected(profile) as (_, client):
         told = client.list_notices()
     rows = [
@@ -37,6 +38,8 @@ def notices(profile: ProfileOption = None) -> None:
     show_table("Notices", ("version", "is", "since (UTC)", "reason", "acknowledged"), rows)
     if told.break_glasses:
         show_break_glasses(told.break_glasses)
+    if told.reminders:
+        show_reminders(told.reminders)
 
 
 @commands.command()

@@ -9,7 +9,7 @@ versions      concepts, versions, resolving, reviews, revocation
 reviews       the review queue, requests for review, assignments, comments, break-glass
 generations   intent, artefacts, result
 accounting    the ledger of use that royalties are computed from
-recalls       blast-radius reports, notices that a version has ended
+recalls       blast-radius reports, notices that a version has ended, reminders of terms that end
 log           checkpoints, tiles, entries, receipts, consistency
 training      the trainer: pictures, jobs, files
 rendering     the rendering service: who draws, renders, their images

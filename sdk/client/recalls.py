@@ -1,4 +1,4 @@
-"""Calls about the end of versions: the blast-radius report, notices and their acknowledgement."""
+"""Calls about the end of versions: the blast-radius report, notices and their acknowledgement, reminders."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from sdk.spec.envelope import Envelope
 from sdk.spec.ids import ConceptId
 from sdk.spec.log_entry import LogReceipt
 from sdk.spec.recall import NoticeAcknowledgement, NoticeList
+from sdk.spec.reminders import ReminderPage
 
 
 class RecallCalls:
@@ -21,6 +22,10 @@ class RecallCalls:
     def list_notices(self) -> NoticeList:
         """GET /v1/notices: which versions that the caller was granted have ended; to reviewers, what is open by break-glass."""
         return self._registry.get("/v1/notices", NoticeList)
+
+    def list_reminders(self) -> ReminderPage:
+        """GET /v1/reminders: terms that end soon, and minors who come of age soon."""
+        return self._registry.get_pages("/v1/reminders", ReminderPage)
 
     def acknowledge_notice(self, answer: NoticeAcknowledgement) -> LogReceipt:
         """POST /v1/notices/acknowledgements. The same words again change nothing."""

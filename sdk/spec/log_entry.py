@@ -43,6 +43,7 @@ class AuditEventType(StrEnum):
     SUBJECT_ERASED = "subject:erased"  # the keys of everything about a person are destroyed; names no person
     TRAINING_ERASED = "training:erased"  # what a training service held of an erased person is destroyed as well
     LICENCE_GRANTED = "licence:granted"
+    TERM_ENDING = "term:ending"  # a day that a consent or licence names is near; which one is not said
     TRAINING_DENIED = "training:denied"  # an attempt that policy denied; an entry for each concept
     VERSION_SUBMITTED = "version:submitted"
     REVIEW_REQUESTED = "review:requested"  # a draft is put up for review

@@ -16,6 +16,7 @@ from sdk.spec.bundle import VersionStatus
 from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
+from sdk.spec.reminders import Reminder
 from sdk.spec.statements import PREFIX, Predicate
 
 
@@ -79,6 +80,7 @@ class Notice(WireModel):
 class NoticeList(WireModel):
     notices: tuple[Notice, ...]
     break_glasses: tuple[BreakGlassView, ...] = ()  # in force now; to reviewers and auditors
+    reminders: tuple[Reminder, ...] = ()  # whose day is ahead; to owners and reviewers
 
 
 class NoticeAcknowledgement(WireModel):

@@ -6,7 +6,7 @@ evidence is a document named by digest, never the document itself.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
@@ -186,6 +186,13 @@ class ConsentRecord(WireModel):
         if self.of_age_on and self.expressed_on < self.of_age_on and self.expressed_as is Capacity.SELF:
             raise ValueError(f"the subject comes of age on {self.of_age_on}: before that a guardian expresses consent")
         return self
+
+    @property
+    def of_age_at(self) -> datetime | None:
+        """The moment from which it is the day of coming of age somewhere on Earth; none for who is no minor."""
+        if self.of_age_on is None:
+            return None
+        return datetime.combine(self.of_age_on, time.min, UTC) - _FIRST_ZONE
 
     def of_age_unconfirmed(self, confirmed_on: date | None, moment: datetime) -> bool:
         """Whether the subject came of age by `moment`, anywhere on Earth, and has not said yes since."""

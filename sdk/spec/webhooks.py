@@ -37,6 +37,7 @@ class WebhookEventType(StrEnum):
     CONSENT_GIVEN = "consent.given"
     CONSENT_WITHDRAWN = "consent.withdrawn"
     LICENCE_GRANTED = "licence.granted"
+    TERM_ENDING = "term.ending"
     VERSION_SUBMITTED = "version.submitted"
     VERSION_APPROVED = "version.approved"
     VERSION_BREAK_GLASS = "version.break_glass"

@@ -22,6 +22,7 @@ from support.registry import START, RegistryUnderTest
 from support.versions import FOX, Steps, Submitted, accepted, refused, stand_in_fingerprint
 
 from registry.db import Base
+from registry.reminders.service import remind_all
 from registry.webhooks.delivery import Due, deliver
 from registry.webhooks.sending import Attempt
 from sdk.spec.api import AliasChange, AliasChanges, NewConcept, Withdrawal
@@ -83,6 +84,9 @@ def live(registry: RegistryUnderTest) -> Lives:
     accepted(steps.assign(version, "reviewer"))
     accepted(open_version(registry, version, opening(registry, version, "reviewer", "second-reviewer"), "reviewer"))
     accepted(steps.review(version))
+    soon = steps.terms(valid_until=registry.clock.now + timedelta(days=10))
+    steps.consent(FOX, subject="subject-soon", terms=soon)
+    assert remind_all(registry.runtime) == 1
     accepted(steps.post("owner", "/v1/subjects", BINDING))
     accepted(steps.post("owner", f"/v1/consents/{version.consent}/answers", ANSWER))
     changes = (AliasChange(concept=FOX, alias=AliasName("stable"), number=1),)
@@ -340,6 +344,7 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("POST", "/v1/concepts/{tenant}/{name}/versions/{number}/break-glass"): hidden(
         lambda demo: f"{demo.version.path}/break-glass", _opening, "other-reviewer"
     ),
+    ("GET", "/v1/reminders"): of_its_own("/v1/reminders", "other-owner"),
     ("GET", "/v1/break-glasses"): of_its_own("/v1/break-glasses", "other-reviewer"),
     ("GET", "/v1/concepts/{tenant}/{name}/versions/{number}/files/{digest}"): hidden(
         lambda demo: f"{demo.version.path}/files/{demo.mask}", name="other-reviewer"

@@ -128,7 +128,7 @@ class TestOpens:
         for name in ("second-reviewer", "auditor"):
             (notice,) = Steps(registry).get(name, "/v1/notices")["break_glasses"]
             assert notice["reason"] == "the broadcast is tonight"
-        assert Steps(registry).get("app", "/v1/notices") == {"notices": [], "break_glasses": []}
+        assert Steps(registry).get("app", "/v1/notices")["break_glasses"] == []
         registry.clock.advance(hours=12)
         assert Steps(registry).get("auditor", "/v1/notices")["break_glasses"] == []
         (kept,) = Steps(registry).get("auditor", "/v1/break-glasses?limit=1")["break_glasses"]

@@ -21,6 +21,7 @@ from sdk.spec.consent_events import ConsentEvent, LifeEvent
 from sdk.spec.denials import DeniedAct
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.policy import Effect
+from sdk.spec.reminders import ReminderKind
 from sdk.spec.royalty import RoyaltyPeriod
 from sdk.spec.terms import (
     AgeClass,
@@ -50,6 +51,7 @@ CLOSED: dict[str, type[StrEnum]] = {
     "medium": Medium,
     "sublicensing": Sublicensing,
     "alteration": Alteration,
+    "reminder": ReminderKind,
     "language": Language,
     "act": Verdict,
     "denied-act": DeniedAct,

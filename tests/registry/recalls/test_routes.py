@@ -139,8 +139,14 @@ class TestNotices:
             notices(registry)
         assert steps.events(used.name)[-2:] == [("version:revoked", "demo/reviewer"), ("notice:sent", "demo/app")]
 
-    def test_are_for_applications(self, registry: RegistryUnderTest) -> None:
+    def test_of_ends_are_for_the_applications_that_used_the_version(
+        self, registry: RegistryUnderTest, used: Submitted
+    ) -> None:
+        accepted(Steps(registry).revoke(used))
+        assert len(notices(registry).notices) == 1
         for name in ("auditor", "reviewer", "owner"):
+            assert notices(registry, name).notices == ()
+        for name in ("admin", "renderer", "training-service"):
             refused(registry.client(name).get("/v1/notices"), 403, "auth.forbidden")
             refused(Steps(registry).post(name, "/v1/notices/acknowledgements", STOP), 403, "auth.forbidden")
 

@@ -334,7 +334,7 @@ class TestWorker:
         self, registry: RegistryUnderTest, admin: httpx.Client, receiver: Receiver, sender: Sender
     ) -> None:
         subscribe(admin, receiver)
-        app = make_worker(registry.runtime, sender)
+        app = make_worker(registry.runtime, sender, lambda: None)
 
         async def work() -> None:
             async with app.open_async():

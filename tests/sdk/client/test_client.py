@@ -42,7 +42,7 @@ from support.wire_values import (
 )
 
 from sdk.client import Client
-from sdk.spec import access, api, break_glass, recall, rendering, review, training, webhooks
+from sdk.spec import access, api, break_glass, recall, reminders, rendering, review, training, webhooks
 from sdk.spec.consent_events import LifeEventRecorded
 from sdk.spec.denials import DenialPage, DenialQuery, TrainingDenied, WantedConcept, WantedTraining
 from sdk.spec.erasure import ErasureList, ErasureView, TrainingErased
@@ -259,6 +259,24 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         "GET /v1/concepts/{tenant}/{name}/versions/{number}/blast-radius",
         lambda c: c.blast_radius(FOX, 1),
         WORLD.attestation,
+    ),
+    (
+        "GET /v1/reminders",
+        lambda c: c.list_reminders(),
+        reminders.ReminderPage(
+            reminders=(
+                reminders.Reminder(
+                    record=record_id("con"),
+                    kind="of-age",
+                    due_at=NOW,
+                    covers=(FOX,),
+                    versions=("demo/fox@1",),
+                    reminded_at=NOW,
+                    over=False,
+                    log_index=1,
+                ),
+            )
+        ),
     ),
     ("GET /v1/notices", lambda c: c.list_notices(), recall.NoticeList(notices=())),
     (
