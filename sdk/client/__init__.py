@@ -89,7 +89,7 @@ class Client(
         environment hold (`HTTPS_PROXY`, `NO_PROXY`), never for services on this machine.
         """
 
-        def service(name: str, url: str, carrier: httpx.BaseTransport | None, *, keeps_keys: bool = False) -> Service:
+        def service(name: str, url: str, carrier: httpx.BaseTransport | None) -> Service:
             return Service(
                 name,
                 url,
@@ -99,10 +99,9 @@ class Client(
                 proxy=proxy,
                 verify=verify,
                 sleep=sleep,
-                keeps_keys=keeps_keys,
             )
 
-        self._registry = service("registry", registry_url, transport, keeps_keys=True)
+        self._registry = service("registry", registry_url, transport)
         self._trainer = service("trainer", trainer_url, trainer_transport or transport) if trainer_url else None
 
     def close(self) -> None:

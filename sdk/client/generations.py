@@ -31,7 +31,7 @@ class GenerationCalls:
         Raises:
             PolicyDenied: the registry's decision of record is no; it is recorded too.
         """
-        return self._registry.post("/v1/generations", intent, GenerationGrant, repeatable=True)
+        return self._registry.post("/v1/generations", intent, GenerationGrant)
 
     def list_generations(self, concept: ConceptId | None = None) -> GenerationList:
         """GET /v1/generations, optionally of one concept."""
@@ -51,7 +51,7 @@ class GenerationCalls:
 
     def identify(self, query: IdentifyQuery) -> IdentifyAnswer:
         """POST /v1/generations/identify: which image on record a picture is, or looks like. Changes nothing."""
-        return self._registry.post("/v1/generations/identify", query, IdentifyAnswer, repeatable=True)
+        return self._registry.post("/v1/generations/identify", query, IdentifyAnswer)
 
     def count_images(self, licence: RecordId) -> LicenceCount:
         """GET /v1/generations/licences/{id}: images granted under a licence."""
@@ -68,4 +68,4 @@ class GenerationCalls:
 
     def record_generation(self, generation: RecordId, result: GenerationResult) -> LogReceipt:
         """POST .../result. Repeatable: the same result again has the same answer."""
-        return self._registry.post(f"/v1/generations/{generation}/result", result, LogReceipt, repeatable=True)
+        return self._registry.post(f"/v1/generations/{generation}/result", result, LogReceipt)

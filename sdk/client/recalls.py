@@ -29,4 +29,4 @@ class RecallCalls:
 
     def acknowledge_notice(self, answer: NoticeAcknowledgement) -> LogReceipt:
         """POST /v1/notices/acknowledgements. The same words again change nothing."""
-        return self._registry.post("/v1/notices/acknowledgements", answer, LogReceipt, repeatable=True)
+        return self._registry.post("/v1/notices/acknowledgements", answer, LogReceipt)

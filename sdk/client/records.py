@@ -80,4 +80,4 @@ class RecordCalls:
 
     def confirm_training_erased(self, erasure: RecordId, erased: TrainingErased) -> ErasureView:
         """POST /v1/erasures/{id}/training: what the training service held of these jobs is destroyed."""
-        return self._registry.post(f"/v1/erasures/{erasure}/training", erased, ErasureView, repeatable=True)
+        return self._registry.post(f"/v1/erasures/{erasure}/training", erased, ErasureView)

@@ -19,7 +19,7 @@ class RenderingCalls:
 
     def create_render(self, request: RenderRequest) -> RenderView:
         """POST /v1/renders. Repeatable: a grant is drawn once."""
-        return self._needs_renderer().post("/v1/renders", request, RenderView, repeatable=True)
+        return self._needs_renderer().post("/v1/renders", request, RenderView)
 
     def get_render(self, generation: RecordId) -> RenderView:
         """GET /v1/renders/{generation}."""
@@ -31,7 +31,7 @@ class RenderingCalls:
 
     def end_render(self, generation: RecordId) -> RenderView:
         """POST /v1/renders/{generation}/end. Repeatable: scene and images are erased."""
-        return self._needs_renderer().post(f"/v1/renders/{generation}/end", None, RenderView, repeatable=True)
+        return self._needs_renderer().post(f"/v1/renders/{generation}/end", None, RenderView)
 
     def _needs_renderer(self) -> Service:
         if self._trainer is None:

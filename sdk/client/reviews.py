@@ -39,7 +39,7 @@ class ReviewCalls:
     def break_glass(self, concept: ConceptId, number: int, envelope: Envelope) -> BreakGlassView:
         """POST .../break-glass: a statement that two people signed. The same again changes nothing."""
         path = f"/v1/concepts/{concept}/versions/{number}/break-glass"
-        return self._registry.post(path, envelope, BreakGlassView, repeatable=True)
+        return self._registry.post(path, envelope, BreakGlassView)
 
     def list_break_glasses(self) -> BreakGlassPage:
         """GET /v1/break-glasses: every version that was opened before its approval, oldest first."""

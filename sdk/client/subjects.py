@@ -64,7 +64,7 @@ class SubjectCalls:
 
     def bind_subject(self, binding: SubjectBinding) -> SubjectAccepted:
         """POST /v1/subjects: this principal is, or speaks for, the person behind a pseudonym."""
-        return self._registry.post("/v1/subjects", binding, SubjectAccepted, repeatable=True)
+        return self._registry.post("/v1/subjects", binding, SubjectAccepted)
 
     def release_subject(self, ending: SubjectRelease) -> SubjectAccepted:
         """POST /v1/subjects/release: this principal no longer is, or speaks for, them."""

@@ -43,7 +43,7 @@ class TrainingCalls:
 
     def cancel_job(self, job: RecordId) -> JobView:
         """POST /v1/jobs/{id}/cancel. Repeatable."""
-        return self._needs_trainer().post(f"/v1/jobs/{job}/cancel", None, JobView, repeatable=True)
+        return self._needs_trainer().post(f"/v1/jobs/{job}/cancel", None, JobView)
 
     def job_files(self, job: RecordId) -> FileList:
         """GET /v1/jobs/{id}/files."""

@@ -1,8 +1,8 @@
 """One service over httpx: the credential, bounded answers, retries, and problem documents turned into errors.
 
 Which routes exist is not here. Problems are RFC 9457 documents (`sdk.spec.api.Problem`); their `code` picks the
-class of `sdk.errors`. The credential travels over TLS, or does not leave the machine. Only calls that may be repeated
-are retried, and only when the service gave no answer or said that it cannot serve now.
+class of `sdk.errors`. The credential travels over TLS, or does not leave the machine. Calls are repeated when the service
+gave no answer or said that it cannot serve now: each may be, for a POST has an idempotency key.
 """
 
 from __future__ import annotations
@@ -47,12 +47,9 @@ class Service:
         sleep: Callable[[float], None],
         proxy: str | httpx.Proxy | None = None,
         verify: ssl.SSLContext | None = None,
-        keeps_keys: bool = False,
     ) -> None:
-        """`keeps_keys` says that the service does a POST with the same `Idempotency-Key` once, however often it comes."""
         self.name = name
         self.base_url = _checked_url(name, base_url, plain=transport is not None)
-        self._keeps_keys = keeps_keys
         self._sleep = sleep
         self._http = httpx.Client(
             base_url=self.base_url,
@@ -93,14 +90,11 @@ class Service:
         headers = {"Content-Type": "application/octet-stream"}
         self._send("PUT", path, content=content, headers=headers, limit=MAX_ANSWER_BYTES)
 
-    def post(self, path: str, body: WireModel | None, cls: type[_Answer], *, repeatable: bool = False) -> _Answer:
-        """POST a body; `repeatable` says that the service answers the same body twice in the same way."""
+    def post(self, path: str, body: WireModel | None, cls: type[_Answer]) -> _Answer:
+        """POST a body, under an `Idempotency-Key` of its own: the service does it once, however often it comes."""
         content = encode_canonical(body) if body is not None else b""
-        headers = {"Content-Type": "application/json"}
-        if self._keeps_keys:
-            headers["Idempotency-Key"] = secrets.token_urlsafe(24)
-        retry = repeatable or self._keeps_keys
-        answer = self._send("POST", path, content=content, headers=headers, limit=MAX_ANSWER_BYTES, retry=retry)
+        headers = {"Content-Type": "application/json", "Idempotency-Key": secrets.token_urlsafe(24)}
+        answer = self._send("POST", path, content=content, headers=headers, limit=MAX_ANSWER_BYTES)
         return self._parse(cls, path, answer)
 
     def _send(
@@ -112,15 +106,13 @@ class Service:
         content: bytes | None = None,
         params: Params | None = None,
         headers: dict[str, str] | None = None,
-        retry: bool = True,
     ) -> bytes:
         request = self._http.build_request(method, path, content=content, params=params, headers=headers)
-        attempts = ATTEMPTS if retry else 1
-        for attempt in range(attempts):
+        for attempt in range(ATTEMPTS):
             try:
                 return self._once(request, limit)
             except ServiceUnavailable:
-                if attempt == attempts - 1:
+                if attempt == ATTEMPTS - 1:
                     raise
             self._sleep(FIRST_PAUSE_SECONDS * 2**attempt)
         raise AssertionError("unreachable: the last attempt returns or raises")

@@ -44,7 +44,7 @@ class VersionCalls:
 
     def submit_version(self, concept: ConceptId, submission: VersionSubmission) -> VersionView:
         """POST .../versions. The same manifest again answers with the same version."""
-        return self._registry.post(f"/v1/concepts/{concept}/versions", submission, VersionView, repeatable=True)
+        return self._registry.post(f"/v1/concepts/{concept}/versions", submission, VersionView)
 
     def list_versions(self, concept: ConceptId) -> VersionList:
         """GET .../versions."""

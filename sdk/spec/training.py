@@ -1,6 +1,7 @@
 """HTTP bodies of the trainer, and the map of its routes: what to learn from which pictures, and how far it is.
 
-Authentication and errors are those of `sdk.spec.api`.
+Authentication, errors and idempotency keys are those of the registry (`sdk.spec.api`); a repetition is answered with the job as it
+stands.
 
     GET   /healthz                                           Health
     PUT   /v1/pictures/{digest}                              bytes -> 201, or 200 when already there

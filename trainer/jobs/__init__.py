@@ -14,7 +14,8 @@
     submission   manifests, uploads and the signed training attestation
     workflow     one attempt from claim to end
     loop         a worker's loop: attempts, and upkeep in between
-    routes       HTTP
+    idempotency  a POST that is sent again with the same key is done once
+routes       HTTP
 
 The training function meets this package only in `trainer.worker`:
 

@@ -24,6 +24,7 @@ from trainer.jobs import service
 from trainer.jobs.admission import admit
 from trainer.jobs.auth import CallerDep
 from trainer.jobs.files import find_file, list_files
+from trainer.jobs.idempotency import KeyHeader, earlier_use, keep, key_of
 from trainer.jobs.pictures import PictureStore
 from trainer.jobs.runtime import Runtime, RuntimeDep
 
@@ -63,10 +64,17 @@ async def put_picture(digest: str, request: Request, caller: CallerDep, runtime:
     },
 )
 def create_job(
-    wanted: Annotated[TrainingRequest, Depends(read_request)], caller: CallerDep, runtime: RuntimeDep
+    wanted: Annotated[TrainingRequest, Depends(read_request)],
+    caller: CallerDep,
+    runtime: RuntimeDep,
+    response: Response,
+    idempotency_key: KeyHeader = None,
 ) -> JobView:
     """Ask for a training; refused before a job exists when consent, licence or policy do not allow it."""
-    at = runtime.clock()
+    at, key = runtime.clock(), key_of(caller, idempotency_key, "/v1/jobs", wanted)
+    with runtime.transaction() as session:
+        if earlier := earlier_use(session, key, response, at=at):
+            return service.view(session, RecordId(earlier), tenant=caller.tenant)
     with runtime.open_registry(caller.credential) as registry:
         decision = admit(
             wanted,
@@ -78,6 +86,8 @@ def create_job(
         )
     job = service.new_job_id(runtime.entropy)
     with runtime.transaction() as session:
+        if earlier := keep(session, key, response, about=job, at=at):
+            return service.view(session, RecordId(earlier), tenant=caller.tenant)
         service.create(session, job=job, request=wanted, requested_by=caller.principal, decision=decision, at=at)
         return service.view(session, job, tenant=caller.tenant)
 
@@ -99,11 +109,15 @@ def get_job(job: str, caller: CallerDep, runtime: RuntimeDep) -> JobView:
 
 
 @router.post("/jobs/{job}/cancel", response_model_exclude_none=True)
-def cancel_job(job: str, caller: CallerDep, runtime: RuntimeDep) -> JobView:
+def cancel_job(
+    job: str, caller: CallerDep, runtime: RuntimeDep, response: Response, idempotency_key: KeyHeader = None
+) -> JobView:
     """End a queued job; ask a running one to stop at its next sign of progress."""
     caller.require(*MAKERS)
+    at, key = runtime.clock(), key_of(caller, idempotency_key, f"/v1/jobs/{job}/cancel")
     with runtime.transaction() as session:
-        service.request_cancel(session, RecordId(job), tenant=caller.tenant, at=runtime.clock())
+        if not keep(session, key, response, about=job, at=at):
+            service.request_cancel(session, RecordId(job), tenant=caller.tenant, at=at)
         return service.view(session, RecordId(job), tenant=caller.tenant)
 
 

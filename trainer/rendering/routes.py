@@ -11,6 +11,7 @@ from sdk.spec.ids import RecordId
 from sdk.spec.policy import Role
 from sdk.spec.rendering import RendererView, RenderRequest, RenderView
 from trainer.jobs.auth import CallerDep
+from trainer.jobs.idempotency import KeyHeader, earlier_use, keep, key_of
 from trainer.jobs.routes import bounded
 from trainer.jobs.runtime import RuntimeDep
 from trainer.rendering import service
@@ -46,11 +47,19 @@ def get_renderer(caller: CallerDep, runtime: RuntimeDep) -> RendererView:
     },
 )
 def create_render(
-    wanted: Annotated[RenderRequest, Depends(read_render)], caller: CallerDep, runtime: RuntimeDep
+    wanted: Annotated[RenderRequest, Depends(read_render)],
+    caller: CallerDep,
+    runtime: RuntimeDep,
+    response: Response,
+    idempotency_key: KeyHeader = None,
 ) -> RenderView:
     """Draw what was granted, once. The same request again is the same render."""
     caller.require(Role.APP)
     at, settings = runtime.clock(), runtime.settings
+    key = key_of(caller, idempotency_key, "/v1/renders", wanted)
+    with runtime.transaction() as session:
+        if earlier := earlier_use(session, key, response, at=at):
+            return service.view(session, RecordId(earlier), application=caller.principal)
     admitted = admit(
         wanted,
         caller=caller.principal,
@@ -58,9 +67,11 @@ def create_render(
         trust=current_trust_root(settings, at),
         now=at,
     )
+    generation = admitted.grant.generation
     with runtime.transaction() as session:
-        service.create(session, admitted, at=at)
-        return service.view(session, admitted.grant.generation, application=caller.principal)
+        if not keep(session, key, response, about=generation, at=at):
+            service.create(session, admitted, at=at)
+        return service.view(session, generation, application=caller.principal)
 
 
 @router.get("/renders/{generation}", response_model_exclude_none=True)
@@ -79,7 +90,11 @@ def get_render_image(generation: str, position: int, caller: CallerDep, runtime:
 
 
 @router.post("/renders/{generation}/end", response_model_exclude_none=True)
-def end_render(generation: str, caller: CallerDep, runtime: RuntimeDep) -> RenderView:
+def end_render(
+    generation: str, caller: CallerDep, runtime: RuntimeDep, response: Response, idempotency_key: KeyHeader = None
+) -> RenderView:
     """Stop it if it runs, and erase its scene and images. Ending twice is ending once."""
+    key = key_of(caller, idempotency_key, f"/v1/renders/{generation}/end")
     with runtime.transaction() as session:
+        keep(session, key, response, about=generation, at=runtime.clock())
         return service.end(session, RecordId(generation), application=caller.principal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import httpx
@@ -76,6 +77,61 @@ class Http:
 def http(bench: Bench) -> Iterator[Http]:
     with httpx.Client(base_url="http://trainer.test", transport=AsgiTransport(create_app(bench.runtime))) as client:
         yield Http(client, bench)
+
+
+KEY = "key-of-this-request"
+
+
+class TestIdempotencyKeys:
+    """The registry's rules; a repetition is answered with the thing as it stands."""
+
+    def send(
+        self, http: Http, body: TrainingRequest | None = None, *, key: str = KEY, who: str = "imp_trainer"
+    ) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {who}", "Idempotency-Key": key}
+        return http.client.post("/v1/jobs", content=encode_canonical(body or training_request()), headers=headers)
+
+    def test_a_job_is_made_once(self, http: Http) -> None:
+        first, again = self.send(http), self.send(http)
+        assert (first.status_code, again.status_code) == (200, 200)
+        assert JobView.model_validate_json(first.content) == JobView.model_validate_json(again.content)
+        assert ("idempotent-replayed" in first.headers, again.headers["idempotent-replayed"]) == (False, "true")
+        assert count_jobs(http) == 1
+
+    def test_a_repetition_is_answered_as_the_job_stands_although_it_would_be_refused_now(self, http: Http) -> None:
+        job = JobView.model_validate_json(self.send(http).content)
+        http.bench.registry.consent = consent(status=ConsentStatus.WITHDRAWN)
+        assert JobView.model_validate_json(self.send(http).content).id == job.id
+        assert self.send(http, key="another-key-of-mine").json()["code"] == "policy.denied"
+
+    def test_another_request_under_the_same_key_is_refused(self, http: Http) -> None:
+        job = self.send(http).json()["id"]
+        headers = {"Authorization": "Bearer imp_trainer", "Idempotency-Key": KEY}
+        answer = http.client.post(f"/v1/jobs/{job}/cancel", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "input.invalid")
+        assert http.get(job).status is JobStatus.QUEUED
+
+    def test_a_refusal_keeps_no_key(self, http: Http) -> None:
+        given, http.bench.registry.consent = http.bench.registry.consent, consent(status=ConsentStatus.WITHDRAWN)
+        assert self.send(http).json()["code"] == "policy.denied"
+        http.bench.registry.consent = given
+        assert self.send(http).status_code == 200
+
+    def test_a_key_ends_after_a_day_and_is_the_principals_own(self, http: Http) -> None:
+        self.send(http)
+        with http.bench.runtime.transaction() as session:
+            session.execute(text("UPDATE training_keys SET kept_at = kept_at - interval '25 hours'"))
+        assert "idempotent-replayed" not in self.send(http).headers
+        assert count_jobs(http) == 2
+
+    def test_two_at_once_make_one_job(self, http: Http) -> None:
+        with ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(lambda _: self.send(http), range(4)))
+        assert {answer.json()["id"] for answer in answers} == {answers[0].json()["id"]}
+        assert count_jobs(http) == 1
+
+    def test_a_key_that_is_none_is_refused(self, http: Http) -> None:
+        assert self.send(http, key="short").status_code == 422
 
 
 def count_jobs(http: Http) -> int:
