@@ -95,7 +95,7 @@ class Reader:
         bundle = self.studio.client("owner").get_version(FOX, 1)
         composed = self.names.get("result")
         line = line.replace("gen_...", composed.generation_id if composed else "gen_...")
-        return line.replace("lic_...", bundle.licences[0].id)
+        return line.replace("lic_...", bundle.licences[0].id).replace("con_...", bundle.consents[0].id)
 
     def who(self, words: list[str]) -> list[str]:
         offline = words[:2] in (["policy", "test"], ["policy", "diff"])

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from support.governed import NOW, ORIGIN, fixed_signer
 
-from sdk.errors import FormatError
+from sdk.errors import FormatError, SignatureInvalid
 from sdk.receipt import require_about, verify_erasure, verify_log_proof
 from sdk.signing.signer import require_signer
-from sdk.signing.trust import verify_checkpoint, verify_trust_root
+from sdk.signing.trust import TrustRole, verify_checkpoint, verify_role, verify_trust_root
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.canonical import encode_canonical, parse_json, parse_wire
 from sdk.spec.digest import Digest
@@ -26,6 +26,8 @@ from sdk.spec.log_policy import parse_log_policy
 from sdk.spec.log_tiles import parse_entry_bundle
 from sdk.spec.manifest import parse_manifest
 from sdk.spec.merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
+from sdk.spec.recorded import ConsentPredicate, SubmissionPredicate
+from sdk.spec.statements import Predicate, parse_predicate, parse_statement
 from sdk.verify import verify_receipt, verify_version
 from sdk.witness import Witness
 
@@ -75,6 +77,19 @@ class TestOurVectors:
     def test_certificate_of_erasure_verifies(self) -> None:
         root = verify_trust_root(parse_envelope(read("trust-root.json")), now=NOW)
         assert verify_erasure(parse_envelope(read("erasure-certificate.json")), root).keys == 3
+
+    @pytest.mark.parametrize(
+        ("name", "cls"),
+        [("consent-statement.json", ConsentPredicate), ("submission-statement.json", SubmissionPredicate)],
+    )
+    def test_statement_of_the_registry_verifies(self, name: str, cls: type[Predicate]) -> None:
+        first, second = (verify_trust_root(parse_envelope(read(f"trust-root{n}.json")), now=NOW) for n in ("", "-2"))
+        root = verify_trust_root(parse_envelope(read("trust-root-3.json")), now=NOW, previous=second)
+        envelope = parse_envelope(read(name))
+        verify_role(envelope, root, TrustRole.DECISION)
+        assert parse_predicate(parse_statement(envelope.payload, envelope.payload_type), cls)
+        with pytest.raises(SignatureInvalid):
+            verify_role(envelope, first, TrustRole.DECISION)
 
     def test_readme_names_every_vector(self) -> None:
         readme = (FOLDER / "README.md").read_text()
