@@ -17,7 +17,7 @@ from registry.consent import service as consent
 from registry.log import service as log
 from registry.runtime import Runtime
 from sdk.errors import Conflict
-from sdk.policy.facts import UNSUBMITTED, concept_facts, training_context
+from sdk.policy.facts import training_context, training_facts
 from sdk.spec.denials import TrainingDenied, WantedConcept, WantedTraining
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.policy import ConceptFacts, Reason
@@ -63,13 +63,11 @@ def note_denied(session: Session, runtime: Runtime, caller: Caller, wanted: Want
 def _facts(session: Session, runtime: Runtime, caller: Caller, wanted: WantedConcept) -> ConceptFacts:
     concept = concepts.load(session, caller.tenant, wanted.concept)
     at = runtime.clock()
-    return concept_facts(
+    return training_facts(
         concept=concept.id,
-        number=0,
         kind=concept.kind,
-        status=UNSUBMITTED,
         owner=concept.owner,
-        trainer_of_record=caller.principal,
+        trainer=caller.principal,
         consents=consent.consents_of(session, caller.tenant, wanted.consents, at),
         licences=consent.licences_of(session, caller.tenant, wanted.licences),
         at=at,

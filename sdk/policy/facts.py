@@ -26,8 +26,7 @@ from sdk.spec.terms import (
     UseTerms,
 )
 
-UNSUBMITTED: Final = "unsubmitted"
-"""The status of what is not trained yet."""
+_UNSUBMITTED: Final = "unsubmitted"  # the status of what is not trained yet
 _NOTHING_GRANTED: Final[Mapping[RecordId, int]] = MappingProxyType({})
 
 
@@ -85,6 +84,30 @@ def concept_facts(
         media=_limited_by_all([record.terms.media for record in held]),
         not_with_categories=_named_by_any([grant.not_with_categories for grant in grants]),
         uses_described=True if grants and all(map(_describes_uses, grants)) else None,
+    )
+
+
+def training_facts(
+    *,
+    concept: ConceptId,
+    kind: ConceptKind,
+    owner: PrincipalId,
+    trainer: PrincipalId,
+    consents: Sequence[ConsentEvidence],
+    licences: Sequence[LicenceEvidence],
+    at: datetime,
+) -> ConceptFacts:
+    """The facts of a concept that `trainer` wants to have trained: no version of it is there yet."""
+    return concept_facts(
+        concept=concept,
+        number=0,
+        kind=kind,
+        status=_UNSUBMITTED,
+        owner=owner,
+        trainer_of_record=trainer,
+        consents=consents,
+        licences=licences,
+        at=at,
     )
 
 

@@ -19,7 +19,7 @@ from datetime import datetime
 
 from sdk.errors import ImprimaturError, InputError, NotFound, PolicyDenied, TrainingInputError
 from sdk.policy.engine import enforce
-from sdk.policy.facts import UNSUBMITTED, concept_facts, training_context
+from sdk.policy.facts import training_context, training_facts
 from sdk.spec.api import ConceptView
 from sdk.spec.denials import WantedConcept, WantedTraining
 from sdk.spec.policy import ConceptFacts, Decision, PolicyPrincipal
@@ -114,13 +114,11 @@ def _check_pictures(request: TrainingRequest, caller: Caller, pictures: PictureS
 def _facts(
     concept: ConceptRequest, view: ConceptView, caller: Caller, registry: RegistryPort, at: datetime
 ) -> ConceptFacts:
-    return concept_facts(
+    return training_facts(
         concept=concept.id,
-        number=0,
         kind=concept.kind,
-        status=UNSUBMITTED,
         owner=view.owner,
-        trainer_of_record=caller.principal,
+        trainer=caller.principal,
         consents=[registry.get_consent(consent) for consent in concept.consents],
         licences=[registry.get_licence(licence) for licence in concept.licences],
         at=at,

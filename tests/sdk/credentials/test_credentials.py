@@ -22,18 +22,6 @@ from sdk.errors import ConfigurationError, VerificationError
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("keys") / "content-credentials"
-    create_authority(folder, organization="Demo Studio", now=datetime.now(UTC))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def authority(folder: Path) -> str:
-    return (folder / "ca.pem").read_text()
-
-
-@pytest.fixture(scope="module")
 def marked(folder: Path) -> bytes:
     return mark_image(encode_png(PICTURE), concept_use(), signer_of(folder))
 

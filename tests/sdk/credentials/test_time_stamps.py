@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support.credentials import PICTURE, concept_use, signer_of
 from support.time_stamps import TimeStamps, time_stamp_authority
 
-from sdk.credentials.authority import Authority, create_authority, load_authority
+from sdk.credentials.authority import Authority, load_authority
 from sdk.credentials.mark import encode_png, mark_image
 from sdk.credentials.read import CredentialState, read_credentials, verify_credentials
 from sdk.credentials.signer import CredentialSigner
@@ -26,18 +26,6 @@ PNG = encode_png(PICTURE)
 def stamps() -> Iterator[TimeStamps]:
     with time_stamp_authority() as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("keys") / "content-credentials"
-    create_authority(folder, organization="Demo Studio", now=datetime.now(UTC))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def authority(folder: Path) -> str:
-    return (folder / "ca.pem").read_text()
 
 
 @pytest.fixture(scope="module")
