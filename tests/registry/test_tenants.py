@@ -1,4 +1,4 @@
-"""Tenants see nothing of each other: by HTTP, route by route, and by the database itself, table by table.
+"""Tenants see nothing of each other by HTTP, route by route; `test_row_security` holds the database to the same.
 
 The routes are those that the application serves: one without a case here fails the test.
 """
@@ -7,115 +7,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-import httpx
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from support.break_glass import open_version, opening
+from support.break_glass import opening
 from support.governed import EVIDENCE, SALT, record_id
+from support.lives import ANSWER, BINDING, WEBHOOK, Lives, lived
 from support.prepared import After
 from support.registry import START, RegistryUnderTest
-from support.versions import FOX, Steps, Submitted, accepted, refused, stand_in_fingerprint
+from support.versions import FOX, accepted, refused, stand_in_fingerprint
 
-from registry.db import Base
-from registry.reminders.service import remind_all
-from registry.webhooks.delivery import Due, deliver
-from registry.webhooks.sending import Attempt
 from sdk.spec.api import AliasChange, AliasChanges, NewConcept, Withdrawal
 from sdk.spec.canonical import encode_canonical
-from sdk.spec.consent_events import ConsentAnswer, ConsentEvent, LifeEvent, LifeEventReport
+from sdk.spec.consent_events import LifeEvent, LifeEventReport
 from sdk.spec.denials import WantedConcept, WantedTraining
 from sdk.spec.digest import Digest
 from sdk.spec.erasure import ErasureRequest, TrainingErased
 from sdk.spec.identify import IdentifyQuery
-from sdk.spec.ids import AliasName, ConceptId, PrincipalId, TenantName
-from sdk.spec.manifest import ArtefactRole, ConceptKind
+from sdk.spec.ids import AliasName, ConceptId
+from sdk.spec.manifest import ConceptKind
 from sdk.spec.recall import NoticeAcknowledgement
-from sdk.spec.subjects import SubjectBinding, SubjectRelease
-from sdk.spec.terms import Capacity, Expression
-
-DEMO, OTHER = TenantName("demo"), TenantName("other")
-MASK: Final = b"a mask"
-WEBHOOK: Final = {"url": "https://hooks.example.com/in", "events": ["version.submitted"]}
-UNISOLATED: Final = {  # see migrations 0011, 0012, 0024
-    *("credentials", "console_sessions", "log_entries", "log_nodes", "log_cosignatures", "policy_bundles"),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lives:
-    """What tenant demo has; tenant other asks for it."""
-
-    registry: RegistryUnderTest
-    steps: Steps
-    version: Submitted
-    licence: str
-    generation: str
-    webhook: str
-    mask: Digest
-    log_index: int
-
-    def ask(self, method: str, path: str, name: str = "other-owner", body: bytes | None = None) -> httpx.Response:
-        headers = {"Content-Type": "application/json"}
-        return self.registry.client(name).request(method, path, content=body, headers=headers)
+from sdk.spec.subjects import SubjectRelease
 
 
 @pytest.fixture
 def demo(after: After) -> Iterator[Lives]:
     """Tenant demo with a row in every table; for each test its own."""
-    lived = after(live)
-    with lived.copy() as registry:
-        yield replace(lived.made, registry=registry, steps=Steps(registry))
-
-
-def live(registry: RegistryUnderTest) -> Lives:
-    """Everything that leaves a row."""
-    steps = Steps(registry)
-    licence = steps.licence(steps.concept(), terms=steps.terms(), max_images=100)
-    version = steps.submitted(licences=(licence["id"],), files={ArtefactRole.MASK: MASK})
-    steps.consent(FOX, subject="subject-erased")
-    accepted(steps.post("owner", "/v1/erasures", ErasureRequest(subject="subject-erased")))
-    registry.client("reviewer").get(f"{version.path}/files/{Digest.of(MASK)}").raise_for_status()
-    accepted(steps.comment(version))
-    accepted(steps.assign(version, "reviewer"))
-    accepted(open_version(registry, version, opening(registry, version, "reviewer", "second-reviewer"), "reviewer"))
-    accepted(steps.review(version))
-    soon = steps.terms(valid_until=registry.clock.now + timedelta(days=10))
-    steps.consent(FOX, subject="subject-soon", terms=soon)
-    assert remind_all(registry.runtime) == 1
-    accepted(steps.post("owner", "/v1/subjects", BINDING))
-    accepted(steps.post("owner", f"/v1/consents/{version.consent}/answers", ANSWER))
-    changes = (AliasChange(concept=FOX, alias=AliasName("stable"), number=1),)
-    accepted(steps.post("owner", "/v1/aliases", AliasChanges(changes=changes)))
-    grant = accepted(steps.compose(version))
-    artefact = version.manifest.artefacts[0].digest
-    registry.client("app").get(f"/v1/generations/{grant['id']}/artefacts/{artefact}").raise_for_status()
-    accepted(steps.post("app", f"/v1/generations/{grant['id']}/result", steps.result(grant["id"], version)))
-    withdrawal = f"/v1/consents/{version.consent}/withdrawal"
-    headers = {"Content-Type": "application/json", "Idempotency-Key": "k" * 16}
-    accepted(registry.client("owner").post(withdrawal, content=b'{"reason": "asked to"}', headers=headers))
-    accepted(steps.revoke(version))
-    registry.client(None).get("/v1/status/demo/0").raise_for_status()
-    registry.client("app").get("/v1/notices").raise_for_status()
-    accepted(steps.post("app", "/v1/notices/acknowledgements", NoticeAcknowledgement(concept=FOX, number=1)))
-    webhook = accepted(registry.client("admin").post("/v1/webhooks", json=WEBHOOK))
-    accepted(registry.client("admin").post(f"/v1/webhooks/{webhook['id']}/replay", json={"after": -1}))
-    work = Due(webhook=webhook["id"], tenant=DEMO)
-    assert deliver(registry.runtime, work, lambda url, message, at: Attempt(status=200, fault=None)) == 1
-    return Lives(
-        registry=registry,
-        steps=steps,
-        version=version,
-        licence=licence["id"],
-        generation=grant["id"],
-        webhook=webhook["id"],
-        mask=Digest.of(MASK),
-        log_index=len(steps.events()) - 1,
-    )
+    with lived(after) as made:
+        yield made
 
 
 def hidden(
@@ -220,18 +140,6 @@ def _record(demo: Lives, part: str) -> str:
     return demo.version.consent if part == "consent" else demo.licence
 
 
-BINDING: Final = SubjectBinding(pseudonym="subject-0001", principal=PrincipalId("demo/subject"), capacity=Capacity.SELF)
-
-
-ANSWER: Final = ConsentAnswer(
-    answer=ConsentEvent.RECONFIRM,
-    expressed_by="subject-0001",
-    expressed_as=Capacity.SELF,
-    expressed_on=START.date(),
-    expressed_through=Expression.SIGNATURE,
-    evidence=EVIDENCE,
-    salt=SALT,
-)
 LIFE_EVENT: Final = LifeEventReport(
     pseudonym="subject-0001", event=LifeEvent.AGENT_CHANGED, happened_on=START.date(), evidence=EVIDENCE, salt=SALT
 )
@@ -406,50 +314,6 @@ class TestRoutes:
     @pytest.mark.parametrize("case", CASES, ids=" ".join)
     def test_show_nothing_of_another_tenant(self, demo: Lives, case: tuple[str, str]) -> None:
         CASES[case](demo, case[0])
-
-
-class TestRowSecurity:
-    def test_is_on_for_every_table_of_tenants(self, registry: RegistryUnderTest) -> None:
-        with registry.engine.connect() as connection:
-            rows = connection.execute(text("SELECT tablename FROM pg_policies WHERE policyname = 'tenant_isolation'"))
-            isolated = {name for (name,) in rows}
-        ours = {name for name in Base.metadata.tables if not name.startswith("training_")}
-        assert ours - isolated <= UNISOLATED
-
-    def test_shows_each_tenant_its_own_rows_only(self, demo: Lives) -> None:
-        with demo.registry.engine.connect() as connection:
-            rows = connection.execute(text("SELECT tablename FROM pg_policies WHERE policyname = 'tenant_isolation'"))
-            isolated = sorted(name for (name,) in rows)
-        counted = {}
-        for tenant in (DEMO, OTHER, None):
-            with demo.registry.runtime.transaction(tenant) as session:
-                counted[tenant] = {table: session.scalar(text(f"SELECT count(*) FROM {table}")) for table in isolated}
-        assert not any(counted[OTHER].values())
-        assert not any(counted[None].values()), "without a tenant nothing is seen"
-        assert [table for table, rows in counted[DEMO].items() if not rows] == []
-
-    def test_lets_nobody_write_for_another_tenant(self, registry: RegistryUnderTest) -> None:
-        insert = text("INSERT INTO concepts VALUES ('demo/den', 'demo', 'subject', 'Den', 'demo/owner', now(), 0)")
-        with pytest.raises(DBAPIError, match="row-level security"):
-            with registry.runtime.transaction(OTHER) as session:
-                session.execute(insert)
-        with registry.runtime.transaction(DEMO) as session:
-            session.execute(insert)
-
-    def test_holds_whatever_the_login_may(self, registry: RegistryUnderTest) -> None:
-        with registry.runtime.transaction(DEMO) as session:
-            role = session.execute(
-                text("SELECT rolname, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user")
-            ).one()
-        assert tuple(role) == ("imprimatur_app", False, False)
-
-    def test_ends_with_the_transaction(self, registry: RegistryUnderTest) -> None:
-        with registry.runtime.transaction(DEMO):
-            pass
-        with registry.engine.connect() as connection:
-            found = connection.execute(text("SELECT current_user, current_setting('imprimatur.tenant', true)")).one()
-        assert found[0] != "imprimatur_app"
-        assert not found[1]
 
 
 class TestTimeOfTheQuestion:

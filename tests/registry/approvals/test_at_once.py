@@ -1,6 +1,6 @@
 """Several people at the very same moment, over HTTP, in real threads on a real PostgreSQL: one wins, the others are told.
 
-`test_routes` has the same pairs one after the other, each held open while the next one waits; here nobody says who is
+`test_waiting` has the same pairs one after the other, each held open while the next one waits; here nobody says who is
 first.
 """
 
