@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sdk.client import Client
-from sdk.credentials.mark import carries_credentials
+from sdk.credentials.manifest_store import carries_credentials
 from sdk.spec.digest import Digest
 from sdk.spec.manifest import ArtefactRole
 from sdk.verify import VerifiedVersion

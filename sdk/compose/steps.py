@@ -19,10 +19,10 @@ from sdk.compose.remote import draw_remotely
 from sdk.compose.values import ComposedImage, ComposeProgress, Composer, ComposeStage, Watcher
 from sdk.credentials.concept_use import ConceptUse, CountedApproval, UsedVersion
 from sdk.credentials.fingerprint import fingerprints_of_output
+from sdk.credentials.manifest_store import PNG_MEDIA_TYPE
 from sdk.credentials.mark import (
     COMPOSITE_SOURCE_TYPE,
     DIGITAL_SOURCE_TYPE,
-    PNG_MEDIA_TYPE,
     ParentPhoto,
     encode_png,
     mark_image,

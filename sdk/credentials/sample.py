@@ -10,7 +10,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from sdk.credentials.mark import DIGITAL_SOURCE_TYPE, GENERATOR, NO_MINING, PNG_MEDIA_TYPE, encode_png, sign_png
+from sdk.credentials.manifest_store import PNG_MEDIA_TYPE, sign_png
+from sdk.credentials.mark import DIGITAL_SOURCE_TYPE, GENERATOR, NO_MINING, encode_png
 from sdk.credentials.picture import read_picture
 from sdk.credentials.signer import CredentialSigner
 from sdk.spec.canonical import WireModel

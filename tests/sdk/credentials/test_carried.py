@@ -12,11 +12,10 @@ from support.credentials import PICTURE, changed_chunk, changed_pixels, concept_
 from support.governed import record_id
 
 from sdk.credentials.authority import create_authority
+from sdk.credentials.manifest_store import PNG_MEDIA_TYPE, carries_credentials
 from sdk.credentials.mark import (
     COMPOSITE_SOURCE_TYPE,
-    PNG_MEDIA_TYPE,
     ParentPhoto,
-    carries_credentials,
     encode_png,
     mark_image,
     require_readable_parent,

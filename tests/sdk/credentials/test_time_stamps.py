@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from sdk.credentials.authority import Authority, load_authority
 from sdk.credentials.mark import encode_png, mark_image
 from sdk.credentials.read import CredentialState, read_credentials, verify_credentials
 from sdk.credentials.signer import CredentialSigner
-from sdk.errors import ConfigurationError, VerificationError
+from sdk.errors import ConfigurationError, ServiceUnavailable, VerificationError
 from sdk.signing.signer import Ed25519Signer
 
 PNG = encode_png(PICTURE)
@@ -80,7 +81,7 @@ class TestNoStamp:
     def test_nothing_is_handed_out(self, folder: Path, stamps: TimeStamps, answer: bytes) -> None:
         stamps.answer = lambda _: answer
         try:
-            with pytest.raises(ConfigurationError, match=stamps.url):
+            with pytest.raises(ServiceUnavailable, match=stamps.url):
                 mark_image(PNG, concept_use(), signer_of(folder, time_stamp_url=stamps.url))
         finally:
             stamps.answer = None
@@ -90,12 +91,22 @@ class TestNoStamp:
         old = stamps.stamp(stamps.asked[-1]) if stamps.asked else b""
         stamps.answer = lambda _: old
         try:
-            with pytest.raises(ConfigurationError, match=stamps.url):
+            with pytest.raises(ServiceUnavailable, match=stamps.url):
                 mark_image(PNG, concept_use(), signer_of(folder, time_stamp_url=stamps.url))
         finally:
             stamps.answer = None
 
-    @pytest.mark.parametrize("url", ["http://127.0.0.1:9/", "ftp://127.0.0.1/", "nowhere"])
-    def test_an_authority_that_is_not_there_is_named(self, folder: Path, url: str) -> None:
+    def test_an_authority_that_is_not_there_is_named(self, folder: Path) -> None:
+        url = "http://127.0.0.1:9/"
+        with pytest.raises(ServiceUnavailable, match=url):
+            mark_image(PNG, concept_use(), signer_of(folder, time_stamp_url=url))
+
+    @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "nowhere"])
+    def test_what_is_no_address_is_named(self, folder: Path, url: str) -> None:
         with pytest.raises(ConfigurationError, match=url):
             mark_image(PNG, concept_use(), signer_of(folder, time_stamp_url=url))
+
+    def test_a_key_that_signs_nothing_is_not_blamed_on_the_authority(self, folder: Path, stamps: TimeStamps) -> None:
+        wrong = replace(signer_of(folder, time_stamp_url=stamps.url), chain=(folder / "ca.pem").read_text())
+        with pytest.raises(ConfigurationError, match="certificate chain and key"):
+            mark_image(PNG, concept_use(), wrong)
