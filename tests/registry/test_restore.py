@@ -17,13 +17,17 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import sessionmaker
 from support.asgi import AsgiTransport
 from support.database import DatabaseServer
-from support.registry import BASE_URL, make_test_registry
-from support.versions import FOX, Steps, accepted
+from support.registry import BASE_URL, KEY_ENCRYPTION_KEY, make_test_registry
+from support.versions import FOX, Steps, accepted, refused
 
 from registry.app import create_app
 from registry.cli.postgres import program
 from registry.db import make_engine
+from registry.fsck.check import check
+from registry.runtime import Runtime
+from registry.sealing import AesKeyWrapper
 from registry.storage import open_blob_store
+from registry.vault import FolderKeyVault, VaultKeyWrapper
 from sdk.audit import verify_log
 from sdk.client import Client
 from sdk.spec.api import AliasChange, AliasChanges
@@ -76,31 +80,52 @@ class TestRestore:
                 connection.execute(text("DELETE FROM reviews"))
             engine.dispose()
 
-    def test_brings_back_the_files_with_the_blob_folder(self, postgres_server: DatabaseServer, tmp_path: Path) -> None:
-        blobs, copied, dump = tmp_path / "blobs", tmp_path / "backup" / "blobs", str(tmp_path / "registry.dump")
+    def test_brings_back_what_is_sealed_with_the_blob_folder_and_the_key_vault(
+        self, postgres_server: DatabaseServer, tmp_path: Path
+    ) -> None:
+        backup, dump = tmp_path / "backup", str(tmp_path / "registry.dump")
+        for folder in ("blobs", "vault"):
+            (tmp_path / folder).mkdir()
         with (
             postgres_server.fresh_database() as url,
             postgres_server.fresh_database(migrated=False) as empty,
-            make_test_registry(url, change=lambda r: replace(r, blobs=open_blob_store(str(blobs)))) as lost,
+            make_test_registry(url, change=lambda runtime: on_disk(runtime, tmp_path)) as lost,
         ):
             steps = Steps(lost)
             version = steps.submitted(files={ArtefactRole.MASK: b"a mask"})
             run("pg_dump", "--format=custom", f"--file={dump}", url)  # the database first
-            shutil.copytree(blobs, copied)  # then the blobs: those that came later do no harm
-            shutil.rmtree(blobs)
+            for folder in ("blobs", "vault"):  # then these: what came later does no harm
+                shutil.copytree(tmp_path / folder, backup / folder)
+                shutil.rmtree(tmp_path / folder)
             run("pg_restore", "--exit-on-error", "--single-transaction", f"--dbname={empty}", dump)
 
             engine = make_engine(empty)
-            restored = replace(
-                lost.runtime,
-                sessions=sessionmaker(engine, expire_on_commit=False),
-                blobs=open_blob_store(str(copied)),
-            )
-            bearer = {"Authorization": f"Bearer {lost.credentials['reviewer']}"}
-            with httpx.Client(
-                base_url=BASE_URL, headers=bearer, transport=AsgiTransport(create_app(restored))
-            ) as client:
-                assert client.get("/readyz").status_code == 200
-                answer = client.get(f"{version.path}/files/{Digest.of(b'a mask')}")
-            assert answer.content == b"a mask"
+            sessions = sessionmaker(engine, expire_on_commit=False)
+            restored = replace(on_disk(lost.runtime, backup), sessions=sessions)
+            reader = reader_of(restored, lost.credentials["reviewer"])
+            assert reader.get("/readyz").status_code == 200
+            assert reader.get(f"{version.path}/files/{Digest.of(b'a mask')}").content == b"a mask"
+            assert reader.get(f"/v1/consents/{version.consent}").json()["status"] == "given"
+            with sessions() as session:
+                assert check(session, restored).findings == ()
+
+            (backup / "empty").mkdir()
+            without = VaultKeyWrapper(AesKeyWrapper(lambda: KEY_ENCRYPTION_KEY), FolderKeyVault(backup / "empty"))
+            closed = reader_of(replace(restored, key_wrapper=without), lost.credentials["reviewer"])
+            for path in (f"{version.path}/files/{Digest.of(b'a mask')}", f"/v1/consents/{version.consent}"):
+                refused(closed.get(path), 410, "resource.erased")  # the dump and the blobs alone open nothing
             engine.dispose()
+
+
+def on_disk(runtime: Runtime, folder: Path) -> Runtime:
+    """The same runtime with blobs and key vault in `folder`."""
+    wrapper = VaultKeyWrapper(AesKeyWrapper(lambda: KEY_ENCRYPTION_KEY), FolderKeyVault(folder / "vault"))
+    return replace(runtime, blobs=open_blob_store(str(folder / "blobs")), key_wrapper=wrapper)
+
+
+def reader_of(runtime: Runtime, credential: str) -> httpx.Client:
+    return httpx.Client(
+        base_url=BASE_URL,
+        headers={"Authorization": f"Bearer {credential}"},
+        transport=AsgiTransport(create_app(runtime)),
+    )
