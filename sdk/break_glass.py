@@ -5,7 +5,7 @@
     nor trained nor asked for the review. It is about this manifest, number and terms; it ends `MAX_LIFE` after it was signed
     and after it was logged, or sooner, and that has not come. What approvals there are hold too.
  9. It is in the log.
-10. The status list says that the version is in use under a break-glass: a rejection ends it at once.
+10. The status list says that the version is in use under a break-glass, or approved meanwhile: a rejection ends it at once.
 It is never quiet: `VerifiedVersion.break_glass`, the credentials of every image, the decision and the log all tell of it.
 """
 

@@ -173,7 +173,7 @@ def verify_submission(bundle: VersionBundle, *, ref: VersionRef, trust: TrustRoo
 def verify_live(version: VerifiedVersion, signed: bytes, *, trust: TrustRoot, now: datetime) -> StatusList:
     """Return the status list if it is the version's, fresh, and says nothing against it (step 10).
 
-    Of a version that is opened by break-glass it must say just that, and its time must not be over.
+    Of a version that is opened by break-glass it may say just that, and its time must not be over.
 
     Raises:
         SignatureInvalid: no key trusted for status signed it.
@@ -196,9 +196,8 @@ def verify_live(version: VerifiedVersion, signed: bytes, *, trust: TrustRoot, no
     raised = status.raised(version.bundle.submission_receipt.index)
     if version.break_glass and now >= version.break_glass.expires_at:
         raise NotApproved(f"the break-glass of {version.name} expired at {version.break_glass.expires_at}; approve it")
-    if raised != (IN_BREAK_GLASS if version.break_glass else ()):
-        ended = _STATUS_OF[raised[0]] if raised else VersionStatus.APPROVED
-        raise NotApproved(not_approved_message(version.bundle, ended))
+    if raised and not (version.break_glass and raised == IN_BREAK_GLASS):
+        raise NotApproved(not_approved_message(version.bundle, _STATUS_OF[raised[0]]))
     return status
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -181,6 +182,37 @@ class TestFindings:
         entries = (GOOD[0], GOOD[1], *GOOD[3:])
         (fault,) = self.faults(entries, view("a", 3, 4))
         assert "never approved" in fault
+
+    @pytest.mark.parametrize(
+        ("facts", "later", "usable"),
+        [
+            ({"expires_at": "2026-11-24T13:00:00+00:00"}, timedelta(minutes=59), True),
+            ({"expires_at": "2026-11-24T13:00:00+00:00"}, timedelta(minutes=60), False),
+            ({"expires_at": "2027-11-24T13:00:00+00:00"}, timedelta(hours=73), False),  # longer than any may be
+            ({"expires_at": "some day"}, timedelta(0), False),
+            ({}, timedelta(0), False),
+        ],
+    )
+    def test_use_under_a_break_glass_is_no_fault_before_its_end(
+        self, facts: dict[str, str], later: timedelta, usable: bool
+    ) -> None:
+        log = make_log((Event.VERSION_SUBMITTED, FOX))
+        log.append(Event.VERSION_BREAK_GLASS, FOX, facts=facts | {"signers": "demo/owner demo/reviewer"})
+        log.at = NOW + later
+        log.append(Event.GENERATION_PERMITTED, record_id("gen", "a"), actor="demo/app")
+        verified = verify_log(log, TRUST)
+        faults = find_faults(verified, [view("a", 3)], tenant=TenantName("demo"))
+        assert [("last version:break_glass" in fault) for fault in faults] == ([] if usable else [True])
+        (account,) = account_for(verified, [view("a", 3)])
+        assert account.break_glasses == ((2, "demo/owner demo/reviewer", FOX),)
+
+    def test_use_under_a_break_glass_after_a_rejection(self) -> None:
+        log = make_log((Event.VERSION_SUBMITTED, FOX))
+        log.append(Event.VERSION_BREAK_GLASS, FOX, facts={"expires_at": "2026-11-25T12:00:00+00:00"})
+        log.append(Event.VERSION_REJECTED, FOX)
+        log.append(Event.GENERATION_PERMITTED, record_id("gen", "a"), actor="demo/app")
+        (fault,) = find_faults(verify_log(log, TRUST), [view("a", 4)], tenant=TenantName("demo"))
+        assert "last version:rejected" in fault
 
     def test_generation_that_the_log_does_not_bear_out(self) -> None:
         faults = self.faults(GOOD[:4], view("a", 4), view("b", 3))

@@ -167,7 +167,7 @@ class TestRefuses:
         with pytest.raises(ProofInvalid, match="not version:break_glass"):
             verify(world, opened(world, statement(world), event=AuditEventType.APPROVAL_SIGNED))
 
-    @pytest.mark.parametrize("status", [VersionStatus.APPROVED, VersionStatus.SUBMITTED, VersionStatus.REVOKED])
+    @pytest.mark.parametrize("status", [VersionStatus.REJECTED, VersionStatus.SUBMITTED, VersionStatus.SUSPENDED])
     def test_a_status_list_that_says_anything_else(self, world: World, status: VersionStatus) -> None:
         with pytest.raises(NotApproved):
             verify(world, opened(world, statement(world)), listed=world.status_list(status))
@@ -177,6 +177,9 @@ class TestRefuses:
         world.approve()
         with pytest.raises(NotApproved, match="demo/fox@1 is suspended"):
             verify(world, world.bundle())
+
+    def test_nothing_when_it_was_approved_meanwhile(self, world: World) -> None:
+        assert verify(world, opened(world, statement(world)), listed=world.status_list()).break_glass
 
     def test_a_call_that_outlives_it(self, world: World) -> None:
         late = ENDS - timedelta(seconds=10)

@@ -18,10 +18,12 @@ from support.versions import (
 )
 
 from registry.reviews import service
-from sdk.errors import Conflict
-from sdk.spec.ids import ConceptId, PrincipalId
+from sdk.errors import Conflict, ProofInvalid
+from sdk.spec.bundle import VersionBundle
+from sdk.spec.ids import ConceptId, PrincipalId, parse_version_ref
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.review import Assignment, Comment, NewComment, ReviewRequest
+from sdk.verify import verify_version
 
 DEN = ConceptId("demo/den")
 
@@ -52,6 +54,22 @@ class TestDraft:
         assert (task["status"], task["requested_by"]) == ("submitted", "demo/owner")
         assert steps.events(version.name)[-1] == ("review:requested", "demo/owner")
         assert accepted(steps.review(version))["status"] == "approved"
+
+    def test_proves_who_asked_to_whoever_verifies_it(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        version = steps.drafted()
+        accepted(steps.ask(version))
+        accepted(steps.review(version))
+        bundle = VersionBundle.model_validate(steps.get("app", version.path))
+        given = {
+            "ref": parse_version_ref(version.name),
+            "trust": registry.runtime.trust_root,
+            "now": registry.clock.now,
+            "status_list": registry.client(None).get("/v1/status/demo/0").content,
+        }
+        assert verify_version(bundle, **given).requester == "demo/owner"
+        with pytest.raises(ProofInvalid, match="nothing proves who asked"):
+            verify_version(bundle.model_copy(update={"request_receipt": None}), **given)
 
     def test_is_put_up_by_its_owner_or_trainer_only(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)
