@@ -6,8 +6,12 @@ given out of band: the registry's own may replace it only as `sdk.signing.trust`
 
 from __future__ import annotations
 
+import atexit
+import os
 import ssl
+import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +21,7 @@ from sdk.errors import ConfigurationError, ThresholdNotMet
 from sdk.profile import Profile
 from sdk.signing.cosign import policy_of, verify_note
 from sdk.signing.trust import TrustRoot, verify_trust_root
-from sdk.signing.tuf_client import POLICIES_TARGET, TRUST_ROOT_TARGET, fetch_target
+from sdk.signing.tuf_client import POLICIES_TARGET, TRUST_ROOT_TARGET, fetch_target, fetch_targets
 from sdk.spec.api import PolicyBundleView
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.canonical import parse_wire
@@ -25,6 +29,9 @@ from sdk.spec.envelope import parse_envelope
 from sdk.spec.ids import VersionRef, parse_version_ref
 from sdk.spec.log_policy import LogPolicy, parse_log_policy
 from sdk.spec.status_list import StatusListName
+
+_shared: dict[tuple[int, Profile], Client] = {}
+_sharing = threading.Lock()
 
 
 def connect(profile: Profile) -> Client:
@@ -37,6 +44,19 @@ def connect(profile: Profile) -> Client:
         proxy=profile.proxy,
         verify=_authorities(profile.ca_file) if profile.ca_file else None,
     )
+
+
+def shared_connection(profile: Profile) -> Client:
+    """The client that calls with this profile share in this process, so that the second one finds the connection open.
+
+    Closed at the end of the process. A profile that changed, also in its credential, is another one.
+    """
+    with _sharing:
+        key = os.getpid(), profile  # a child process has sockets of its own
+        if key not in _shared:
+            _shared[key] = connect(profile)
+            atexit.register(_shared[key].close)
+        return _shared[key]
 
 
 def _authorities(path: Path) -> ssl.SSLContext:
@@ -73,21 +93,39 @@ def current_trust_root(client: Client, profile: Profile, *, now: datetime) -> Tr
     Raises like `load_trust_root`, and `TrustRootInvalid` when what comes over TUF does not hold.
     """
     if profile.tuf_root:
-        return verify_trust_root(parse_envelope(_over_tuf(client, profile, TRUST_ROOT_TARGET)), now=now)
+        content = fetch_target(
+            TRUST_ROOT_TARGET, root=profile.tuf_root, cache=_tuf_cache(profile), fetch=client.tuf_file
+        )
+        return verify_trust_root(parse_envelope(content), now=now)
     return verify_trust_root(client.trust_root(), now=now, previous=load_trust_root(profile.trust_root, now=now))
 
 
-def current_policies(client: Client, profile: Profile) -> PolicyBundleView:
-    """The policies in force: over TUF where the profile has a TUF root, else as the registry says."""
-    if profile.tuf_root:
-        return parse_wire(PolicyBundleView, _over_tuf(client, profile, POLICIES_TARGET), "policies")
-    return client.policies()
+@dataclass(frozen=True, kw_only=True)
+class CurrentRules:
+    """The trust root, verified, and the policies in force."""
+
+    trust: TrustRoot
+    policies: PolicyBundleView
+    valid_until: datetime  # the first expiry of what was signed
 
 
-def _over_tuf(client: Client, profile: Profile, name: str) -> bytes:
-    assert profile.tuf_root
-    cache = profile.path.with_suffix(".seen") / "tuf"
-    return fetch_target(name, root=profile.tuf_root, cache=cache, fetch=client.tuf_file)
+def current_rules(client: Client, profile: Profile, *, now: datetime) -> CurrentRules:
+    """Trust root and policies: over TUF, by one refresh, where the profile has a TUF root; else as the registry says.
+
+    Raises like `current_trust_root`.
+    """
+    if profile.tuf_root is None:
+        trust = current_trust_root(client, profile, now=now)
+        return CurrentRules(trust=trust, policies=client.policies(), valid_until=trust.expires_at)
+    names = (TRUST_ROOT_TARGET, POLICIES_TARGET)
+    told = fetch_targets(names, root=profile.tuf_root, cache=_tuf_cache(profile), fetch=client.tuf_file)
+    trust = verify_trust_root(parse_envelope(told.targets[TRUST_ROOT_TARGET]), now=now)
+    policies = parse_wire(PolicyBundleView, told.targets[POLICIES_TARGET], "policies")
+    return CurrentRules(trust=trust, policies=policies, valid_until=min(trust.expires_at, told.valid_until))
+
+
+def _tuf_cache(profile: Profile) -> Path:
+    return profile.path.with_suffix(".seen") / "tuf"
 
 
 def watch_log(client: Client, trust: TrustRoot, memory: LogMemory) -> LogWatch:

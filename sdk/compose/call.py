@@ -21,10 +21,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sdk.break_glass import verify_usable
+from sdk.cache import LogWatch
 from sdk.client import Client
 from sdk.compose.bar import progress_bar
 from sdk.compose.explaining import explain_composition, keep_attention
 from sdk.compose.options import check_fee, check_options, check_photo, check_run, check_use, check_whole
+from sdk.compose.premises import Premises, on_premises
 from sdk.compose.samples import signed_samples
 from sdk.compose.steps import (
     concept_use,
@@ -56,18 +58,22 @@ from sdk.generate.scene import Scene, concept_of, name_concepts, parse_scene
 from sdk.profile import Profile, load_profile
 from sdk.resolve import (
     StatusLists,
-    connect,
-    current_trust_root,
     log_memory,
     require_witnessed,
     resolve_references,
+    shared_connection,
     watch_log,
     witness_policy,
 )
 from sdk.signing.signer import load_key_file
+from sdk.signing.trust import TrustRoot
+from sdk.spec.api import GenerationGrant, GenerationIntent
+from sdk.spec.bundle import VersionBundle
+from sdk.spec.ids import VersionRef
 from sdk.spec.money import Money
 from sdk.spec.policy import Use
 from sdk.spec.sampling import MAX_STEPS, Sampling
+from sdk.verify import VerifiedVersion
 
 
 def utc_now() -> datetime:
@@ -147,13 +153,10 @@ def compose(
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
     if place is None and parent is None and chosen.base_model is None and chosen.trainer is not None:
         place = check_run(Run.SERVICE, preview_every or explain)
-    connection = client or connect(chosen)
     with ExitStack() as opened:
-        if client is None:
-            opened.callback(connection.close)
         told = [opened.enter_context(progress_bar())] if progress else []
         watcher = Watcher((*told, *((on_progress,) if on_progress else ())), preview_every)
-        composer = _composer(chosen, connection, clock, place or Run.LOCAL)
+        composer = _composer(chosen, client or shared_connection(chosen), clock, place or Run.LOCAL)
         asked = Asked(scene=parsed, use=use, sampling=sampling, count=count, photo=parent, explain=explain, fee=charged)
         return _compose(composer, tuple(names.values()), asked, watcher)
 
@@ -175,9 +178,59 @@ def _compose(composer: Composer, references: tuple[str, ...], asked: Asked, watc
     scene, sampling, count, photo = asked.scene, asked.sampling, asked.count, asked.photo
     watcher.tell(ComposeProgress(stage=ComposeStage.RESOLVE))
     bundles = resolve_references(composer.client, references)  # 1
+    permitted = on_premises(composer, lambda premises: _permit(composer, bundles, asked, premises, watcher))  # 2 to 4
+    trust, log, versions, grant = permitted.trust, permitted.log, permitted.versions, permitted.grant
 
+    watcher.tell(ComposeProgress(stage=ComposeStage.GENERATE, images=count, steps=sampling.steps))
+    attended: list[Sequence[AttentionMap]] = []
+    on_attention = (lambda _image, maps: attended.append(maps)) if asked.explain else None
+    pictures = generate_pictures(composer, grant, versions, scene, sampling, count, photo, watcher, on_attention)  # 5
+
+    watcher.tell(ComposeProgress(stage=ComposeStage.CREDENTIAL, images=count))
+    facts = concept_use(composer, grant, versions, permitted.intent, trust)
+    signer, samples = composer.credential_signer, permitted.samples
+    images = tuple(mark_picture(picture, facts, signer, photo, samples) for picture in pictures)  # 6
+
+    watcher.tell(ComposeProgress(stage=ComposeStage.RESULT, images=count))
+    attention = keep_attention(grant.id, images, attended) if asked.explain else None
+    receipt = record_result(composer, grant.id, versions, images, attention, asked.fee, trust)  # 7
+    log.see(receipt.checkpoint.encode())
+    require_live(composer, versions, trust)  # 8
+    explanation = explain_composition(
+        composer, grant, permitted.intent, versions, receipt, attention, trust, permitted.decided_at
+    )
+    return Composition(
+        images=images,
+        generation_id=grant.id,
+        decision=grant.decision,
+        receipt=receipt,
+        versions=versions,
+        explanation=explanation,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permitted:
+    """What is known when the registry's permit is on record."""
+
+    trust: TrustRoot
+    log: LogWatch
+    versions: tuple[VerifiedVersion, ...]
+    decided_at: datetime
+    samples: Mapping[str, bytes]
+    intent: GenerationIntent
+    grant: GenerationGrant
+
+
+def _permit(
+    composer: Composer,
+    bundles: Sequence[tuple[VersionRef, VersionBundle]],
+    asked: Asked,
+    premises: Premises,
+    watcher: Watcher,
+) -> Permitted:
     watcher.tell(ComposeProgress(stage=ComposeStage.VERIFY))
-    trust = current_trust_root(composer.client, composer.profile, now=composer.clock())
+    trust = premises.trust
     log = watch_log(composer.client, trust, composer.memory)
     lists = StatusLists(composer.client, trust)
     listed = tuple((ref, bundle, lists.of(bundle)) for ref, bundle in bundles)
@@ -193,34 +246,14 @@ def _compose(composer: Composer, references: tuple[str, ...], asked: Asked, watc
     samples = signed_samples(composer.client, versions)
 
     watcher.tell(ComposeProgress(stage=ComposeStage.ENFORCE))
-    enforced = enforce_policy(composer, versions, asked.use, count, now)  # 3
+    enforced = enforce_policy(premises, versions, asked.use, asked.count, now)  # 3
 
     watcher.tell(ComposeProgress(stage=ComposeStage.INTENT))
-    intent = make_intent(enforced, scene, sampling, executor)
+    intent = make_intent(enforced, asked.scene, asked.sampling, executor)
     grant = open_generation(composer, intent, enforced, trust)  # 4
     log.see(grant.receipt.checkpoint.encode())
-
-    watcher.tell(ComposeProgress(stage=ComposeStage.GENERATE, images=count, steps=sampling.steps))
-    attended: list[Sequence[AttentionMap]] = []
-    on_attention = (lambda _image, maps: attended.append(maps)) if asked.explain else None
-    pictures = generate_pictures(composer, grant, versions, scene, sampling, count, photo, watcher, on_attention)  # 5
-
-    watcher.tell(ComposeProgress(stage=ComposeStage.CREDENTIAL, images=count))
-    facts = concept_use(composer, grant, versions, intent, trust)
-    images = tuple(mark_picture(each, facts, composer.credential_signer, photo, samples) for each in pictures)  # 6
-
-    watcher.tell(ComposeProgress(stage=ComposeStage.RESULT, images=count))
-    attention = keep_attention(grant.id, images, attended) if asked.explain else None
-    receipt = record_result(composer, grant.id, versions, images, attention, asked.fee, trust)  # 7
-    log.see(receipt.checkpoint.encode())
-    require_live(composer, versions, trust)  # 8
-    return Composition(
-        images=images,
-        generation_id=grant.id,
-        decision=grant.decision,
-        receipt=receipt,
-        versions=versions,
-        explanation=explain_composition(composer, grant, intent, versions, receipt, attention, trust, now),
+    return Permitted(
+        trust=trust, log=log, versions=versions, decided_at=now, intent=intent, grant=grant, samples=samples
     )
 
 

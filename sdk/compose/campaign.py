@@ -30,7 +30,6 @@ from sdk.compose.values import Clock, Composition
 from sdk.errors import InputError, NotApproved, PolicyDenied
 from sdk.generate.scene import concept_of, parse_scene
 from sdk.profile import Profile, load_profile
-from sdk.resolve import connect
 
 OnRow = Callable[[VariantRow, int, int], None]
 """Called after every row with the row, how many are decided, and how many there are."""
@@ -82,17 +81,12 @@ def variants(
     new = [variant for variant in matrix if variant.digest not in decided]
     waiting = [*new, *(variant for variant in matrix if variant.digest in refused)][:limit]
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
-    connection = client or connect(chosen)
-    try:
-        for variant in waiting:
-            row = _compose_row(variant, place, fee, chosen, connection, clock)
-            append_row(place, row)
-            decided[variant.digest] = row
-            if on_row:
-                on_row(row, sum(variant.digest in decided for variant in matrix), len(matrix))
-    finally:
-        if client is None:
-            connection.close()
+    for variant in waiting:
+        row = _compose_row(variant, place, fee, chosen, client, clock)
+        append_row(place, row)
+        decided[variant.digest] = row
+        if on_row:
+            on_row(row, sum(variant.digest in decided for variant in matrix), len(matrix))
     rows = tuple(decided[variant.digest] for variant in matrix if variant.digest in decided)
     return Campaign(folder=place, rows=rows, total=len(matrix))
 
@@ -130,7 +124,7 @@ def _matrix(
 
 
 def _compose_row(
-    variant: Variant, folder: Path, fee: tuple[str, str] | None, profile: Profile, client: Client, clock: Clock
+    variant: Variant, folder: Path, fee: tuple[str, str] | None, profile: Profile, client: Client | None, clock: Clock
 ) -> VariantRow:
     asked: dict[str, Any] = {name: getattr(variant, name) for name in ("purpose", "territory", "channel")}
     asked |= variant.options | {"fee": fee}

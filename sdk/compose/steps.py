@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sdk.cache import LogWatch, StatusWatch
 from sdk.client import Client
 from sdk.compose.grant import Enforced, require_grant_of, require_same_decision
+from sdk.compose.premises import Premises
 from sdk.compose.question import composition_context
 from sdk.compose.remote import draw_remotely
 from sdk.compose.values import ComposedImage, ComposeProgress, Composer, ComposeStage, Watcher
@@ -36,10 +37,8 @@ from sdk.generate.photo import Photo
 from sdk.generate.pipeline import load_pipeline
 from sdk.generate.scene import Scene
 from sdk.generate.tokens import LearnedToken, parse_token
-from sdk.policy.bundle import parse_bundle
-from sdk.policy.cedar import engine_of
 from sdk.policy.engine import enforce
-from sdk.resolve import StatusLists, current_policies
+from sdk.resolve import StatusLists
 from sdk.signing.signer import sign_envelope
 from sdk.signing.trust import TrustRoot
 from sdk.spec.api import GeneratedImage, GenerationGrant, GenerationIntent, GenerationResult
@@ -50,7 +49,7 @@ from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.log_entry import AuditEventType, LogReceipt
 from sdk.spec.manifest import ArtefactRole
 from sdk.spec.money import Money
-from sdk.spec.policy import PolicyPrincipal, Use
+from sdk.spec.policy import Use
 from sdk.spec.sampling import Sampling
 from sdk.spec.statements import GenerationPredicate, encode_statement
 from sdk.verify import VerifiedVersion, verify_artefact, verify_live, verify_receipt
@@ -94,12 +93,10 @@ def require_base_model(composer: Composer, versions: Sequence[VerifiedVersion]) 
 
 
 def enforce_policy(
-    composer: Composer, versions: Sequence[VerifiedVersion], use: Use, count: int, now: datetime
+    premises: Premises, versions: Sequence[VerifiedVersion], use: Use, count: int, now: datetime
 ) -> Enforced:
     """Decide here, on all concepts together, by the registry's bundle."""
-    who = composer.client.whoami()
-    engine = engine_of(parse_bundle(current_policies(composer.client, composer.profile)))
-    asker = PolicyPrincipal(id=who.principal, roles=who.roles)
+    engine, asker = premises.engine, premises.asker
     enforce(engine, composition_context(asker, versions, use, count=count, at=now))
     return Enforced(engine=engine, asker=asker, versions=tuple(versions), use=use, count=count)
 

@@ -11,6 +11,7 @@ A key id is the lower-case hex SHA-256 of these bytes. Which keys count for what
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,7 @@ def is_ed25519(public_key: bytes) -> bool:
     return len(public_key) == ED25519_BYTES
 
 
+@lru_cache(maxsize=256)
 def parse_public_key(public_key: bytes) -> PublicKey:
     """The key of these raw bytes. Raises `ValueError` when they are none of the two kinds."""
     if is_ed25519(public_key):

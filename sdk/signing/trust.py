@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
@@ -186,14 +187,24 @@ def verify_checkpoint(note: bytes, trust: TrustRoot) -> LogCheckpoint:
         ProofInvalid: it is of another log.
         SignatureInvalid: no trusted log key signed it.
     """
+    return _verify_checkpoint(
+        note, trust.log_origin, tuple(key for key in trust.keys.values() if key.role is TrustRole.LOG)
+    )
+
+
+@lru_cache(maxsize=64)
+def _verify_checkpoint(note: bytes, origin: str, log_keys: tuple[TrustedKey, ...]) -> LogCheckpoint:
+    """The same bytes under the same keys are verified once; of one call, many receipts have the same note."""
     signed = parse_signed_checkpoint(note)
     checkpoint = signed.checkpoint
-    if checkpoint.origin != trust.log_origin:
-        raise ProofInvalid(f"expected a checkpoint of log {trust.log_origin}, found one of {checkpoint.origin}")
-    for public_key in trust.keys_for(TrustRole.LOG, entry=checkpoint.tree_size - 1).values():
-        expected = log_key(trust.log_origin, public_key).hash
+    if checkpoint.origin != origin:
+        raise ProofInvalid(f"expected a checkpoint of log {origin}, found one of {checkpoint.origin}")
+    for key in log_keys:
+        if not key.counts_at(checkpoint.tree_size - 1):
+            continue
+        expected = log_key(origin, key.public_key).hash
         for line in signed.signatures:
-            named = line.key_name == trust.log_origin and line.key_hash == expected
-            if named and verify_signature(public_key, line.signature, checkpoint.text):
+            named = line.key_name == origin and line.key_hash == expected
+            if named and verify_signature(key.public_key, line.signature, checkpoint.text):
                 return checkpoint
     raise SignatureInvalid(f"no trusted log key signed the checkpoint of {checkpoint.tree_size} entries")

@@ -7,13 +7,16 @@ policy bundle in force. The first root file is given out of band.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sdk.errors import ConfigurationError, NotFound, ServiceUnavailable, TrustRootInvalid
 
 if TYPE_CHECKING:
+    from tuf.ngclient import Updater
     from tuf.ngclient.fetcher import FetcherInterface
 
 TRUST_ROOT_TARGET: Final = "trust-root.json"
@@ -23,8 +26,21 @@ Fetch = Callable[[str], bytes]
 """Fetches a file below the registry's /v1/tuf/. Raises `NotFound` when there is none."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Distributed:
+    """Targets as they were distributed at one moment."""
+
+    targets: Mapping[str, bytes]
+    valid_until: datetime  # when the timestamp that vouches for them expires
+
+
 def fetch_target(name: str, *, root: Path, cache: Path, fetch: Fetch) -> bytes:
-    """The target `name`, brought up to date and verified from the root file at `root` on.
+    """The target `name` alone; see `fetch_targets`."""
+    return fetch_targets((name,), root=root, cache=cache, fetch=fetch).targets[name]
+
+
+def fetch_targets(names: tuple[str, ...], *, root: Path, cache: Path, fetch: Fetch) -> Distributed:
+    """The targets `names`, brought up to date together and verified from the root file at `root` on.
 
     Raises:
         TrustRootInvalid: metadata is unsigned, expired, older than before, or not what it is named by.
@@ -32,6 +48,7 @@ def fetch_target(name: str, *, root: Path, cache: Path, fetch: Fetch) -> bytes:
         ConfigurationError: there is no root file, or nowhere to keep what was seen.
     """
     from tuf.api.exceptions import DownloadError, RepositoryError
+    from tuf.api.metadata import Metadata, Timestamp
     from tuf.ngclient import Updater
 
     try:
@@ -44,15 +61,20 @@ def fetch_target(name: str, *, root: Path, cache: Path, fetch: Fetch) -> bytes:
     try:
         updater = Updater(str(cache), "metadata/", str(cache), "targets/", fetcher=_fetcher(fetch), bootstrap=bootstrap)
         updater.refresh()
-        found = updater.get_targetinfo(name)
-        if found is None:
-            raise TrustRootInvalid(f"the registry distributes no {name} over TUF; whoever runs it has to publish it")
-        kept = updater.find_cached_target(found) or updater.download_target(found)
-        return Path(kept).read_bytes()
+        targets = {name: _target(updater, name) for name in names}
+        timestamp = Metadata[Timestamp].from_file(str(cache / "timestamp.json")).signed
+        return Distributed(targets=targets, valid_until=timestamp.expires)
     except DownloadError as exc:
         raise ServiceUnavailable(f"the registry's TUF metadata cannot be fetched: {exc}") from exc
     except (RepositoryError, ValueError) as exc:
         raise TrustRootInvalid(f"what the registry distributes over TUF does not hold: {exc}") from exc
+
+
+def _target(updater: Updater, name: str) -> bytes:
+    found = updater.get_targetinfo(name)
+    if found is None:
+        raise TrustRootInvalid(f"the registry distributes no {name} over TUF; whoever runs it has to publish it")
+    return Path(updater.find_cached_target(found) or updater.download_target(found)).read_bytes()
 
 
 def _fetcher(fetch: Fetch) -> FetcherInterface:

@@ -17,6 +17,10 @@ from sdk.errors import FormatError
 
 MAX_JSON_BYTES: Final = 1_048_576  # bytes; every document of this system is far smaller
 
+_LARGEST: Final = 2**53 - 1  # the largest whole number that JSON carries exactly
+_encode_plain: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+"""Written in C, and several times as fast as `rfc8785`, which writes whatever this one would write in another way."""
+
 _Wire = TypeVar("_Wire", bound="WireModel")
 
 
@@ -30,9 +34,28 @@ def encode_canonical(value: WireModel | dict[str, Any] | list[Any]) -> bytes:
     """Return the RFC 8785 bytes of `value`; absent optional members are left out, never written as null."""
     plain = value.model_dump(mode="json", by_alias=True, exclude_none=True) if isinstance(value, WireModel) else value
     try:
-        return rfc8785.dumps(plain)
-    except rfc8785.CanonicalizationError as exc:
+        return _encode_plain(plain).encode() if _is_plain(plain) else rfc8785.dumps(plain)
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as exc:
         raise FormatError(f"value has no canonical JSON form: {exc}") from exc
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether `json` writes the value exactly as RFC 8785: whole numbers that JSON carries, and names that sort alike."""
+    waiting = [value]
+    while waiting:
+        found = waiting.pop()
+        kind = type(found)
+        if kind is str or kind is bool or found is None:
+            continue
+        if kind is dict:
+            if not all(type(name) is str and name.isascii() for name in found):
+                return False
+            waiting += found.values()
+        elif kind is list or kind is tuple:
+            waiting += found
+        elif kind is not int or not -_LARGEST <= found <= _LARGEST:
+            return False
+    return True
 
 
 def parse_json(content: bytes, what: str, *, max_bytes: int = MAX_JSON_BYTES) -> Any:

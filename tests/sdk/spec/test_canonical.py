@@ -6,6 +6,7 @@ import json
 import math
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
@@ -38,6 +39,15 @@ class TestEncode:
     def test_refuses_numbers_that_do_not_survive(self, value: float) -> None:
         with pytest.raises(FormatError, match="canonical"):
             encode_canonical({"n": value})
+
+    @given(JSON)
+    def test_is_what_the_reference_writes(self, value: object) -> None:
+        assert encode_canonical([value]) == rfc8785.dumps([value])
+
+    @pytest.mark.parametrize("value", ["\ud800", {"\udfff": 1}])
+    def test_refuses_text_that_is_none(self, value: object) -> None:
+        with pytest.raises(FormatError, match="canonical"):
+            encode_canonical([value])
 
     @given(st.dictionaries(st.text(), JSON, max_size=4))
     def test_what_is_encoded_is_read_back(self, value: dict[str, object]) -> None:

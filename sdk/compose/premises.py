@@ -1,0 +1,90 @@
+"""What a call takes from the registry before it looks at concepts: the trust root, the policies in force, who asks.
+
+They are verified when they are fetched, and then kept in memory for one connection and one profile, so that a call that
+follows another does not ask again. Kept ones count for as long as a status list is believed, and never beyond the expiry
+of the trust root or of the TUF metadata that they came with. Versions and what has ended are asked for at every call.
+
+A refusal or a fault on kept premises counts only when the registry says the same anew (`on_premises`): a policy that was
+widened, a role that was given or a key that was rotated holds at once. One that was narrowed is met at the registry,
+whose decision is the one of record.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+from weakref import WeakKeyDictionary
+
+from sdk.client import Client
+from sdk.compose.values import Composer
+from sdk.errors import Conflict, PolicyDenied, VerificationError
+from sdk.policy.bundle import parse_bundle
+from sdk.policy.cedar import engine_of
+from sdk.policy.engine import PolicyEngine
+from sdk.profile import Profile
+from sdk.resolve import current_rules
+from sdk.signing.trust import TrustRoot
+from sdk.spec.policy import PolicyPrincipal
+
+KEPT: Final = timedelta(seconds=60)
+
+_Outcome = TypeVar("_Outcome")
+_kept: WeakKeyDictionary[Client, dict[Profile, Premises]] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Premises:
+    """Verified, and what a call decides by."""
+
+    trust: TrustRoot
+    engine: PolicyEngine
+    asker: PolicyPrincipal
+    fetched_at: datetime
+    valid_until: datetime
+
+    def hold_at(self, now: datetime) -> bool:
+        """Whether they may be used without asking again."""
+        return self.fetched_at <= now < self.valid_until
+
+    def same_as(self, other: Premises) -> bool:
+        """Whether a call on the others would go the same way."""
+        engines = self.engine.bundle_digest == other.engine.bundle_digest
+        return engines and self.trust == other.trust and self.asker == other.asker
+
+
+def on_premises(composer: Composer, act: Callable[[Premises], _Outcome]) -> _Outcome:
+    """`act` on the premises that are kept, or on fetched ones; what fails on kept ones is tried once on other, fetched ones.
+
+    Raises what `act` raises, and what fetching raises.
+    """
+    with _lock:
+        kept = _kept.get(composer.client, {}).get(composer.profile)
+    if kept is None or not kept.hold_at(composer.clock()):
+        return act(_fetch(composer))
+    try:
+        return act(kept)
+    except (VerificationError, PolicyDenied, Conflict):
+        fetched = _fetch(composer)
+        if fetched.same_as(kept):
+            raise
+        return act(fetched)
+
+
+def _fetch(composer: Composer) -> Premises:
+    now = composer.clock()
+    rules = current_rules(composer.client, composer.profile, now=now)
+    who = composer.client.whoami()
+    fetched = Premises(
+        trust=rules.trust,
+        engine=engine_of(parse_bundle(rules.policies)),
+        asker=PolicyPrincipal(id=who.principal, roles=who.roles),
+        fetched_at=now,
+        valid_until=min(now + KEPT, rules.valid_until),
+    )
+    with _lock:
+        _kept.setdefault(composer.client, {})[composer.profile] = fetched
+    return fetched
