@@ -79,7 +79,7 @@ class FakeRegistry:
         self.overrides: dict[str, Callable[[], Answer | ImprimaturError]] = {}
         self.tuf = Path("/nonexistent")  # the folder of a TUF repository
         self.permitted_at: datetime = NOW
-        self.clock: Callable[[], datetime] = lambda: NOW  # of the status lists
+        self.clock: Callable[[], datetime] = lambda: NOW  # of the status lists and decisions
 
     def client(self) -> Client:
         carrier = httpx.MockTransport(self._answer)
@@ -243,7 +243,7 @@ class FakeRegistry:
             for world in named
         ]
         asker = PolicyPrincipal(id=self.principal, roles=self.roles)
-        return composition_context(asker, versions, intent.use, count=intent.count, at=NOW)
+        return composition_context(asker, versions, intent.use, count=intent.count, at=self.clock())
 
     def _named(self, manifest: Digest) -> World:
         return next(world for world in self.worlds.values() if world.manifest.digest == manifest)

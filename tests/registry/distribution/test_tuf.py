@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from tuf.ngclient._internal import trusted_metadata_set
 from registry.distribution.repository import FreshRepository, TufRepository
 from sdk.client import Client
 from sdk.errors import ConfigurationError, NotFound, ServiceUnavailable, TrustRootInvalid
-from sdk.signing.tuf_client import fetch_target
+from sdk.signing.tuf_client import fetch_target, fetch_targets
 
 ROOT, SECOND, THIRD, ONLINE = (fixed_signer(name) for name in ("tuf root", "tuf second", "tuf third", "tuf online"))
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -85,6 +86,16 @@ class TestReading:
         assert reader.read() == b"one"
         publish(repository, b"two")
         assert reader.read() == b"two"
+
+    def test_several_are_read_by_one_refresh_and_hold_until_their_timestamp_expires(
+        self, repository: TufRepository, reader: Reader
+    ) -> None:
+        repository.publish([ROOT], ONLINE, {"a": b"1", "b": b"2"}, expires=LATER, now=NOW)
+        told = fetch_targets(("a", "b"), root=reader.root, cache=reader.cache, fetch=reader.fetch)
+        assert told.targets == {"a": b"1", "b": b"2"}
+        assert reader.asked.count("metadata/timestamp.json") == 1
+        timestamp = json.loads((repository.folder / "metadata/timestamp.json").read_bytes())
+        assert told.valid_until == datetime.fromisoformat(timestamp["signed"]["expires"])
 
     def test_refuses_what_nobody_published(self, reader: Reader) -> None:
         with pytest.raises(TrustRootInvalid, match=r"distributes no other\.json"):

@@ -1,0 +1,137 @@
+"""What a call keeps for the next one: for how long, and that nothing kept is the last word."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.governed import NOW
+from support.tiny_backbone import make_backbone_dir
+from support.workshop import SCENE, USE, Workshop, make_workshop
+
+from sdk.client import Client
+from sdk.compose import Composition, compose
+from sdk.compose.premises import KEPT
+from sdk.errors import PolicyDenied, SignatureInvalid, StatusListInvalid
+from sdk.policy.bundle import PolicyBundle
+from sdk.resolve import shared_connection
+from sdk.signing.trust import TrustRole
+from sdk.spec.policy import Role
+
+ASKED_ONCE = ("GET /v1/trust-root", "GET /v1/policies", "GET /v1/whoami")
+NEVER = """
+@id("composition.never") @title("x") @plain("x") @plain_ja("x") @because("x") @remedy("x")
+forbid (principal, action == Action::"compose", resource);
+"""
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_backbone_dir(tmp_path_factory.mktemp("base") / "sd", "sd")
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, base: Path) -> Workshop:
+    return make_workshop(tmp_path, base=base)
+
+
+@pytest.fixture
+def client(workshop: Workshop) -> Iterator[Client]:
+    with workshop.registry.client() as connection:
+        yield connection
+
+
+def run(workshop: Workshop, client: Client, *, after: timedelta = timedelta(0), **options: Any) -> Composition:
+    workshop.registry.clock = lambda: NOW + after
+    call = {"steps": 1, "profile": workshop.profile, "client": client, "clock": lambda: NOW + after} | USE | options
+    return compose(["demo/fox"], SCENE, **call)
+
+
+def times_asked(workshop: Workshop) -> list[int]:
+    return [workshop.registry.asked.count(asked) for asked in ASKED_ONCE]
+
+
+class TestKept:
+    def test_a_second_call_asks_again_only_about_versions_and_what_has_ended(
+        self, workshop: Workshop, client: Client
+    ) -> None:
+        for _ in range(2):
+            run(workshop, client)
+        assert times_asked(workshop) == [1, 1, 1]
+        assert workshop.registry.asked.count("GET /v1/resolve") == 2
+        assert workshop.registry.asked.count("GET /v1/status/demo/0") == 2
+
+    @pytest.mark.parametrize(("seconds", "times"), [(59, 1), (60, 2)])
+    def test_for_a_minute(self, workshop: Workshop, client: Client, seconds: int, times: int) -> None:
+        run(workshop, client)
+        run(workshop, client, after=timedelta(seconds=seconds))
+        assert times_asked(workshop) == [times] * 3
+
+    def test_not_by_a_clock_that_was_set_back(self, workshop: Workshop, client: Client) -> None:
+        run(workshop, client)
+        with pytest.raises(StatusListInvalid, match="somebody shows an old one"):
+            run(workshop, client, after=-timedelta(seconds=1))
+        assert times_asked(workshop) == [2, 2, 2]
+
+    def test_not_beyond_the_trust_roots_end(self, workshop: Workshop, client: Client) -> None:
+        end = NOW + timedelta(seconds=20)
+        workshop.registry.trust = workshop.registry.trust.model_copy(update={"expires_at": end})
+        run(workshop, client)
+        workshop.registry.trust = workshop.registry.trust.model_copy(update={"expires_at": NOW + timedelta(days=1)})
+        run(workshop, client, after=timedelta(seconds=20))
+        assert times_asked(workshop) == [2, 2, 2]
+
+    def test_not_for_another_connection_or_another_profile(self, workshop: Workshop, client: Client) -> None:
+        run(workshop, client)
+        with workshop.registry.client() as other:
+            run(workshop, other)
+        changed = dataclasses.replace(workshop.profile, timeout_seconds=7)
+        run(dataclasses.replace(workshop, profile=changed), client)
+        assert times_asked(workshop) == [3, 3, 3]
+
+
+class TestNotTheLastWord:
+    def test_a_role_that_was_given_holds_at_once(self, workshop: Workshop, client: Client) -> None:
+        workshop.registry.roles = ()
+        with pytest.raises(PolicyDenied, match="needs the role app"):
+            run(workshop, client)
+        workshop.registry.roles = (Role.APP,)
+        assert run(workshop, client).images
+
+    def test_a_refusal_that_the_registry_repeats_is_one_refusal(self, workshop: Workshop, client: Client) -> None:
+        for _ in range(2):
+            with pytest.raises(PolicyDenied, match="territory US"):
+                run(workshop, client, territory="US")
+        assert times_asked(workshop) == [2, 2, 2]
+        assert workshop.registry.intents == []
+
+    def test_policies_that_were_narrowed_refuse_at_once(self, workshop: Workshop, client: Client) -> None:
+        run(workshop, client)
+        files = dict(workshop.registry.policies.files)
+        files["composition/rules.cedar"] += NEVER
+        workshop.registry.policies = PolicyBundle(files=files)
+        with pytest.raises(PolicyDenied, match=r"composition\.never"):
+            run(workshop, client)
+        assert len(workshop.registry.results) == 1
+
+    def test_a_key_that_was_revoked_counts_no_longer_than_a_minute(self, workshop: Workshop, client: Client) -> None:
+        run(workshop, client)
+        trust = workshop.registry.trust
+        revoked = {
+            keyid: key.model_copy(update={"last_entry": -1}) if key.role is TrustRole.STATUS else key
+            for keyid, key in trust.keys.items()
+        }
+        workshop.registry.trust = trust.model_copy(update={"keys": revoked})
+        with pytest.raises(SignatureInvalid, match="status"):
+            run(workshop, client, after=KEPT)
+
+
+class TestConnection:
+    def test_calls_with_one_profile_share_one(self, workshop: Workshop) -> None:
+        shared = shared_connection(workshop.profile)
+        assert shared_connection(dataclasses.replace(workshop.profile)) is shared
+        assert shared_connection(dataclasses.replace(workshop.profile, credential="imp_y")) is not shared
