@@ -133,13 +133,18 @@ def watch_log(client: Client, trust: TrustRoot, memory: LogMemory) -> LogWatch:
     return LogWatch(memory, trust, lambda old, new: client.log_consistency(old, new).hashes)
 
 
+KeptLists = dict[StatusListName, tuple[bytes, datetime]]
+"""Signed lists that were verified, each with its end."""
+
+
 class StatusLists:
     """The status lists that the versions of one call stand in, each fetched once; nothing of them is verified yet."""
 
-    def __init__(self, client: Client, trust: TrustRoot) -> None:
+    def __init__(self, client: Client, trust: TrustRoot, kept: KeptLists | None = None) -> None:
+        """`kept` are believed until their end, which is what a status list is for; then they are fetched anew."""
         self._client = client
         self._trust = trust
-        self._held: dict[StatusListName, bytes] = {}
+        self._held = {} if kept is None else {name: signed for name, (signed, _) in kept.items()}
 
     def of(self, bundle: VersionBundle) -> bytes:
         """The signed list of the version in `bundle`."""

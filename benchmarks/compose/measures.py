@@ -57,7 +57,9 @@ class Warm:
     governance_ms: float  # of a call: everything but the pipeline's own time
     governance_cpu_ms: float  # this process's share of it
     governance_share: float  # of the bare call's time
+    governance_cpu_share: float  # of the bare call's processor time
     ratio: float  # compose over bare, pair by pair
+    cpu_ratio: float  # the same of processor time, which others on the machine hardly change
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +82,11 @@ class Decisions:
 def measure_warm(profile: Profile, client: Client, *, calls: int, images: int, steps: int) -> Warm:
     """Time pairs of a bare call and a compose call; the first pair is not counted."""
     loaded = pipeline.load_pipeline(SHIPPED_BASE_MODEL)
-    bare, whole, governance, cpu = [], [], [], []
+    bare, whole, governance, cpu, bare_cpu, ratios = [], [], [], [], [], []
     for call in range(calls + 1):
+        began_cpu = time.process_time()
         bare_seconds = _seconds(lambda seed=call: draw_bare(loaded.pipeline, images, steps, seed))  # type: ignore[misc]
+        bare_cpu_seconds = time.process_time() - began_cpu
         with _drawing() as drawing:
             began, began_cpu = time.perf_counter(), time.process_time()
             sdk.compose(
@@ -104,6 +108,8 @@ def measure_warm(profile: Profile, client: Client, *, calls: int, images: int, s
             whole.append(seconds)
             governance.append(seconds - drawing["wall"])
             cpu.append(cpu_seconds - drawing["cpu"])
+            bare_cpu.append(bare_cpu_seconds)
+            ratios.append(cpu_seconds / bare_cpu_seconds)
     return Warm(
         calls=calls,
         images=images,
@@ -113,6 +119,8 @@ def measure_warm(profile: Profile, client: Client, *, calls: int, images: int, s
         governance_ms=statistics.median(governance) * 1000,
         governance_cpu_ms=statistics.median(cpu) * 1000,
         governance_share=statistics.median(governance) / statistics.median(bare),
+        governance_cpu_share=statistics.median(cpu) / statistics.median(bare_cpu),
+        cpu_ratio=statistics.median(ratios),
         ratio=statistics.median(one / other for one, other in zip(whole, bare, strict=True)),
     )
 

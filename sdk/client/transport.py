@@ -33,6 +33,24 @@ _Page = TypeVar("_Page", bound=Page)
 Params = dict[str, str] | dict[str, str | list[str]]
 
 
+class _NoCookies(httpx.Cookies):
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """None are kept: a service knows a program by its credential alone."""
+
+
+class _HttpClient(httpx.Client):
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return _NO_COOKIES
+
+    @cookies.setter
+    def cookies(self, cookies: object) -> None:
+        raise AttributeError("a service is sent no cookies")
+
+
+_NO_COOKIES: Final = _NoCookies()
+
+
 class Service:
     """Calls to one service. Holds the connection pool; knows nothing of routes."""
 
@@ -51,7 +69,7 @@ class Service:
         self.name = name
         self.base_url = _checked_url(name, base_url, plain=transport is not None)
         self._sleep = sleep
-        self._http = httpx.Client(
+        self._http = _HttpClient(
             base_url=self.base_url,
             headers={"Authorization": f"Bearer {credential}", "User-Agent": "imprimatur-sdk"},
             transport=transport,
@@ -60,6 +78,8 @@ class Service:
             verify=verify or True,
             trust_env=httpx.URL(base_url).host not in _LOOPBACK,
         )
+
+        self._headers: Final = list(self._http.headers.items())
 
     def close(self) -> None:
         self._http.close()
@@ -107,7 +127,7 @@ class Service:
         params: Params | None = None,
         headers: dict[str, str] | None = None,
     ) -> bytes:
-        request = self._http.build_request(method, path, content=content, params=params, headers=headers)
+        request = self._request(method, path, content, params, headers)
         for attempt in range(ATTEMPTS):
             try:
                 return self._once(request, limit)
@@ -116,6 +136,19 @@ class Service:
                     raise
             self._sleep(FIRST_PAUSE_SECONDS * 2**attempt)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _request(
+        self, method: str, path: str, content: bytes | None, params: Params | None, headers: dict[str, str] | None
+    ) -> httpx.Request:
+        """As `httpx.Client.build_request` makes it, without cookies and without taking apart the base address again."""
+        return httpx.Request(
+            method,
+            self.base_url + path,
+            params=params,
+            headers=[*self._headers, *(headers or {}).items()],
+            content=content,
+            extensions={"timeout": self._http.timeout.as_dict()},
+        )
 
     def _once(self, request: httpx.Request, limit: int) -> bytes:
         try:

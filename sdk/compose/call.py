@@ -232,13 +232,15 @@ def _permit(
     watcher.tell(ComposeProgress(stage=ComposeStage.VERIFY))
     trust = premises.trust
     log = watch_log(composer.client, trust, composer.memory)
-    lists = StatusLists(composer.client, trust)
+    lists = StatusLists(composer.client, trust, premises.lists_at(composer.clock()))
     listed = tuple((ref, bundle, lists.of(bundle)) for ref, bundle in bundles)
     now = composer.clock()  # once everything is fetched: what is fresh is never from its future
     versions = tuple(
         verify_usable(bundle, ref=ref, trust=trust, now=now, status_list=signed) for ref, bundle, signed in listed
     )  # 2
     watch_versions(composer, log, versions)
+    for version, (_, _, signed) in zip(versions, listed, strict=True):
+        premises.keep(version, signed)
     relied_on = [index for version in versions for index in version.approval_indices]
     relied_on += [version.break_glass.log_index for version in versions if version.break_glass]
     require_witnessed(composer.client, log, trust, witness_policy(composer.profile), relied_on)

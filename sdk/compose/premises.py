@@ -2,7 +2,8 @@
 
 They are verified when they are fetched, and then kept in memory for one connection and one profile, so that a call that
 follows another does not ask again. Kept ones count for as long as a status list is believed, and never beyond the expiry
-of the trust root or of the TUF metadata that they came with. Versions and what has ended are asked for at every call.
+of the trust root or of the TUF metadata that they came with. A status list counts until its own end, as it does within a
+call. Versions are asked for at every call.
 
 A refusal or a fault on kept premises counts only when the registry says the same anew (`on_premises`): a policy that was
 widened, a role that was given or a key that was rotated holds at once. One that was narrowed is met at the registry,
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
@@ -25,9 +26,11 @@ from sdk.policy.bundle import parse_bundle
 from sdk.policy.cedar import engine_of
 from sdk.policy.engine import PolicyEngine
 from sdk.profile import Profile
-from sdk.resolve import current_rules
+from sdk.resolve import KeptLists, current_rules
 from sdk.signing.trust import TrustRoot
 from sdk.spec.policy import PolicyPrincipal
+from sdk.spec.status_list import StatusListName
+from sdk.verify import VerifiedVersion
 
 KEPT: Final = timedelta(seconds=60)
 
@@ -45,6 +48,17 @@ class Premises:
     asker: PolicyPrincipal
     fetched_at: datetime
     valid_until: datetime
+    lists: KeptLists = field(default_factory=dict)  # status lists that calls on these premises verified
+
+    def lists_at(self, now: datetime) -> KeptLists:
+        """The kept status lists that have not ended."""
+        return {name: kept for name, kept in self.lists.items() if now < kept[1]}
+
+    def keep(self, version: VerifiedVersion, signed: bytes) -> None:
+        """Keep the signed status list that `version` was verified by."""
+        if version.status_list:
+            name = StatusListName.of(version.bundle, log_origin=self.trust.log_origin)
+            self.lists[name] = signed, version.status_list.valid_until
 
     def hold_at(self, now: datetime) -> bool:
         """Whether they may be used without asking again."""

@@ -199,11 +199,11 @@ def mark_picture(
     """
     watermark = new_watermark_id()
     marked = embed(picture, watermark)
-    held = watermark if marked else None
+    held, pixels = watermark if marked else None, marked or picture
     source = COMPOSITE_SOURCE_TYPE if photo else DIGITAL_SOURCE_TYPE
     parent = ParentPhoto(content=photo.content, media_type=photo.media_type) if photo else None
-    png = mark_image(encode_png(marked or picture, source), use, signer, parent, samples=samples, watermark=held)
-    return ComposedImage(png=png, watermark=held)
+    png = mark_image(encode_png(pixels, source), use, signer, parent, samples=samples, watermark=held)
+    return ComposedImage(png=png, fingerprints=fingerprints_of_output(pixels), watermark=held)
 
 
 def _used(version: VerifiedVersion) -> UsedVersion:
@@ -240,7 +240,7 @@ def record_result(
             digest=image.digest,
             media_type=PNG_MEDIA_TYPE,
             size=len(image.png),
-            fingerprints=fingerprints_of_output(image.image),
+            fingerprints=image.fingerprints,
             watermark=image.watermark,
         )
         for image in images

@@ -17,6 +17,7 @@ from sdk.profile import Profile
 from sdk.signing.signer import Signer
 from sdk.spec.digest import Digest
 from sdk.spec.explanation import Explanation, GenerationAttention
+from sdk.spec.fingerprint import Fingerprint
 from sdk.spec.ids import RecordId
 from sdk.spec.log_entry import LogReceipt
 from sdk.spec.policy import Decision
@@ -90,6 +91,7 @@ class ComposedImage:
     """A picture, and the very file that was recorded."""
 
     png: bytes  # credentials included
+    fingerprints: tuple[Fingerprint, ...] = ()  # of its pixels: what is recorded, to find copies again
     watermark: WatermarkId | None = None  # in its pixels; none in a picture too small to carry one
 
     @property

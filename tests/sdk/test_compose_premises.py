@@ -16,10 +16,11 @@ from support.workshop import SCENE, USE, Workshop, make_workshop
 from sdk.client import Client
 from sdk.compose import Composition, compose
 from sdk.compose.premises import KEPT
-from sdk.errors import PolicyDenied, SignatureInvalid, StatusListInvalid
+from sdk.errors import NotApproved, PolicyDenied, SignatureInvalid, StatusListInvalid
 from sdk.policy.bundle import PolicyBundle
 from sdk.resolve import shared_connection
 from sdk.signing.trust import TrustRole
+from sdk.spec.bundle import VersionStatus
 from sdk.spec.policy import Role
 
 ASKED_ONCE = ("GET /v1/trust-root", "GET /v1/policies", "GET /v1/whoami")
@@ -56,14 +57,31 @@ def times_asked(workshop: Workshop) -> list[int]:
 
 
 class TestKept:
-    def test_a_second_call_asks_again_only_about_versions_and_what_has_ended(
-        self, workshop: Workshop, client: Client
-    ) -> None:
+    def test_a_second_call_asks_again_only_about_versions(self, workshop: Workshop, client: Client) -> None:
         for _ in range(2):
             run(workshop, client)
         assert times_asked(workshop) == [1, 1, 1]
         assert workshop.registry.asked.count("GET /v1/resolve") == 2
+        assert workshop.registry.asked.count("GET /v1/status/demo/0") == 1
+
+    def test_a_status_list_until_its_own_end(self, workshop: Workshop, client: Client) -> None:
+        for seconds in (0, 50, 59, 61, 62):
+            run(workshop, client, after=timedelta(seconds=seconds))
         assert workshop.registry.asked.count("GET /v1/status/demo/0") == 2
+
+    def test_a_version_that_ended_is_refused_at_once(self, workshop: Workshop, client: Client) -> None:
+        run(workshop, client)
+        workshop.registry.status["demo/fox"] = VersionStatus.REVOKED
+        with pytest.raises(NotApproved, match="demo/fox@1 is revoked"):
+            run(workshop, client)
+
+    def test_a_list_that_says_so_ends_it_though_the_registry_does_not(self, workshop: Workshop, client: Client) -> None:
+        run(workshop, client)
+        bundle = workshop.registry.bundle("demo/fox")
+        workshop.registry.overrides["/v1/resolve"] = lambda: bundle
+        workshop.registry.status["demo/fox"] = VersionStatus.REVOKED
+        with pytest.raises(NotApproved, match="demo/fox@1 is revoked"):
+            run(workshop, client, after=timedelta(seconds=60))
 
     @pytest.mark.parametrize(("seconds", "times"), [(59, 1), (60, 2)])
     def test_for_a_minute(self, workshop: Workshop, client: Client, seconds: int, times: int) -> None:
@@ -132,6 +150,7 @@ class TestNotTheLastWord:
 
 class TestConnection:
     def test_calls_with_one_profile_share_one(self, workshop: Workshop) -> None:
-        shared = shared_connection(workshop.profile)
-        assert shared_connection(dataclasses.replace(workshop.profile)) is shared
-        assert shared_connection(dataclasses.replace(workshop.profile, credential="imp_y")) is not shared
+        profile = dataclasses.replace(workshop.profile, registry="http://127.0.0.1:1")
+        shared = shared_connection(profile)
+        assert shared_connection(dataclasses.replace(profile)) is shared
+        assert shared_connection(dataclasses.replace(profile, credential="imp_y")) is not shared

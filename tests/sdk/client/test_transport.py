@@ -57,6 +57,14 @@ class TestAddresses:
             with pytest.raises(ConfigurationError, match="no trainer is known"):
                 client.list_jobs()
 
+    def test_no_cookie_is_kept_or_sent(self) -> None:
+        who = encode_canonical(api.WhoAmI(principal="demo/app", tenant="demo", roles=("app",)))
+        service = Seen(httpx.Response(200, content=who, headers={"Set-Cookie": "session=1"}))
+        with client_of(service) as client:
+            for _ in range(2):
+                client.whoami()
+        assert all("cookie" not in request.headers for request in service.requests)
+
     def test_a_credential_leaves_the_machine_over_tls_only(self) -> None:
         for address in ("http://127.0.0.1:8700", "http://localhost:8700", "http://[::1]:8700", "https://registry.test"):
             Client(address, "imp_x").close()
