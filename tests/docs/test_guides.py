@@ -42,8 +42,7 @@ def studio(
     monkeypatch.chdir(tmp_path)
     shutil.copytree(POLICIES, tmp_path / "policies")
     with postgres_server.fresh_database() as url, make_studio(url, tmp_path) as made:
-        for module in ("sdk.compose.call", "sdk.compose.campaign"):
-            monkeypatch.setattr(importlib.import_module(module), "connect", made._connect)
+        monkeypatch.setattr(importlib.import_module("sdk.compose.call"), "shared_connection", made._connect)
         for concept, kind in ((FOX, ConceptKind.SUBJECT), (LAVENDER, ConceptKind.BACKGROUND)):
             approve(made, concept, kind)
         yield made
