@@ -6,9 +6,6 @@ much is added meanwhile. It is no secret and proves nothing: what a caller may s
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -16,8 +13,7 @@ from fastapi import Depends, Query
 from sqlalchemy import ColumnElement, Select, tuple_
 from sqlalchemy.orm import Session
 
-from sdk.errors import InputError
-from sdk.spec.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, PageQuery
+from sdk.spec.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, PageQuery, encode_cursor, parse_cursor
 
 _Row = TypeVar("_Row")
 
@@ -55,33 +51,3 @@ def page_of(
     rows = session.scalars(statement.order_by(*by).limit(query.limit + 1)).all()
     shown = rows[: query.limit]
     return shown, encode_cursor(*key(shown[-1])) if len(rows) > query.limit else None
-
-
-def encode_cursor(*key: str | int) -> str:
-    """The cursor after the thing with this sorting key."""
-    return base64.urlsafe_b64encode(json.dumps(key, separators=(",", ":")).encode()).decode().rstrip("=")
-
-
-def parse_cursor(cursor: str | None, *kinds: type[str] | type[int]) -> Sequence[str | int] | None:
-    """The sorting key in a cursor; none when there is no cursor.
-
-    Raises:
-        InputError: it is no cursor of this list.
-    """
-    if cursor is None:
-        return None
-    try:
-        key = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError, RecursionError) as exc:
-        raise _no_cursor() from exc
-    if not isinstance(key, list) or [type(part) for part in key] != list(kinds):
-        raise _no_cursor()
-    if any(isinstance(part, str) and "\x00" in part for part in key):
-        raise _no_cursor()
-    if any(isinstance(part, int) and not -(2**62) < part < 2**62 for part in key):
-        raise _no_cursor()
-    return key
-
-
-def _no_cursor() -> InputError:
-    return InputError("cursor is none of this list; take next_cursor of the page before, or begin without one")

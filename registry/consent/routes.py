@@ -11,6 +11,7 @@ from registry.auth import AnyCallerDep, CallerDep
 from registry.consent import query, service, subjects
 from registry.consent.receipts import receipt_of
 from registry.log.service import receipt
+from registry.paging import PageDep
 from registry.runtime import RuntimeDep
 from sdk.spec.api import Moment, RecordAccepted
 from sdk.spec.consent_events import ConsentReceipt
@@ -119,7 +120,7 @@ def release_subject(ending: SubjectRelease, runtime: RuntimeDep, caller: CallerD
 
 
 @router.get("/subjects")
-def list_subjects(runtime: RuntimeDep, caller: AnyCallerDep) -> SubjectList:
-    """The bindings that hold: the tenant's, or the caller's own."""
+def list_subjects(runtime: RuntimeDep, caller: AnyCallerDep, page: PageDep) -> SubjectList:
+    """The bindings that hold, by pseudonym: the tenant's, or the caller's own."""
     with runtime.transaction(caller.tenant) as session:
-        return SubjectList(subjects=subjects.bindings(session, caller))
+        return subjects.bindings(session, caller, page)

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from registry.auth import Caller
 from registry.consent.tables import ConsentRow, SubjectBindingRow
 from registry.log import service as log
+from registry.paging import page_of
 from registry.personal import ERASED
 from registry.runtime import Runtime
 from sdk.errors import Conflict, NotFound, PermissionDenied
@@ -28,8 +29,9 @@ from sdk.spec.canonical import encode_canonical, parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, TenantName
 from sdk.spec.log_entry import AuditEventType
+from sdk.spec.paging import PageQuery
 from sdk.spec.policy import Role
-from sdk.spec.subjects import SubjectBinding, SubjectRelease, SubjectView
+from sdk.spec.subjects import SubjectBinding, SubjectList, SubjectRelease, SubjectView
 from sdk.spec.terms import Capacity, ConsentRecord
 from sdk.spec.texts import Pseudonym
 
@@ -87,11 +89,20 @@ def release_after(
     return tuple(over)
 
 
-def bindings(session: Session, caller: Caller) -> tuple[SubjectView, ...]:
-    """The bindings that hold: all of the tenant, or the caller's own. Raises `PermissionDenied`."""
+def bindings(session: Session, caller: Caller, query: PageQuery) -> SubjectList:
+    """A page of the bindings that hold, by pseudonym: of all of the tenant, or the caller's own. Raises `PermissionDenied`."""
     caller.require(*READERS, Role.SUBJECT)
     own = None if caller.roles & set(READERS) else caller.principal
-    return tuple(_view(row) for row in _bound(session, caller.tenant, own))
+    newest = aliased(SubjectBindingRow, _newest_bindings(caller.tenant, own).subquery())
+    rows, cursor = page_of(
+        session,
+        select(newest).where(newest.bound),
+        query,
+        by=[newest.pseudonym, newest.principal],
+        key=lambda row: (row.pseudonym, row.principal),
+        kinds=[str, str],
+    )
+    return SubjectList(subjects=tuple(_view(row) for row in rows), next_cursor=cursor)
 
 
 def bind(session: Session, runtime: Runtime, caller: Caller, binding: SubjectBinding) -> SubjectBindingRow:
@@ -121,12 +132,15 @@ def release(session: Session, runtime: Runtime, caller: Caller, ending: SubjectR
 
 def _bound(session: Session, tenant: TenantName, principal: PrincipalId | None) -> Sequence[SubjectBindingRow]:
     """The bindings that hold, by pseudonym: of one principal, or of all."""
+    return [row for row in session.scalars(_newest_bindings(tenant, principal)) if row.bound]
+
+
+def _newest_bindings(tenant: TenantName, principal: PrincipalId | None) -> Select[SubjectBindingRow]:
     key = (SubjectBindingRow.pseudonym, SubjectBindingRow.principal)
     newest = select(SubjectBindingRow).where(SubjectBindingRow.tenant == tenant).ext(distinct_on(*key))
     if principal is not None:
         newest = newest.where(SubjectBindingRow.principal == principal)
-    rows = session.scalars(newest.order_by(*key, SubjectBindingRow.place.desc()))
-    return [row for row in rows if row.bound]
+    return newest.order_by(*key, SubjectBindingRow.place.desc())
 
 
 def _newest_to_change(

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from registry.auth import CallerDep
 from registry.erasure import service
 from registry.log.service import receipt
+from registry.paging import PageDep
 from registry.runtime import RuntimeDep
 from sdk.spec.envelope import parse_envelope
 from sdk.spec.erasure import ErasureAccepted, ErasureList, ErasureRequest, ErasureView, TrainingErased
@@ -35,7 +36,7 @@ def confirm_training_erased(
 
 
 @router.get("")
-def list_erasures(runtime: RuntimeDep, caller: CallerDep) -> ErasureList:
+def list_erasures(runtime: RuntimeDep, caller: CallerDep, page: PageDep) -> ErasureList:
     """The signed certificates of the caller's tenant, oldest first."""
     with runtime.transaction(caller.tenant) as session:
-        return ErasureList(erasures=service.certificates(session, caller))
+        return service.certificates(session, caller, page)

@@ -24,6 +24,7 @@ from registry.consent.erasing import Erasable
 from registry.erasure.tables import ErasedKeyRow, ErasureRow
 from registry.log import query as log_reading
 from registry.log import service as log
+from registry.paging import page_of
 from registry.runtime import Runtime
 from registry.sealing import WrappedKey
 from registry.vault import KeyName, vault_name
@@ -36,9 +37,10 @@ from sdk.signing.signer import sign_envelope
 from sdk.spec.api import LogQuery
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import encode_envelope, parse_envelope
-from sdk.spec.erasure import ErasurePredicate, ErasureView, Kept, TrainingErasure
+from sdk.spec.erasure import ErasureList, ErasurePredicate, ErasureView, Kept, TrainingErasure
 from sdk.spec.ids import RecordId, TenantName
 from sdk.spec.log_entry import AuditEventType
+from sdk.spec.paging import PageQuery
 from sdk.spec.policy import PolicyContext, PolicyDomain, Role
 from sdk.spec.statements import encode_statement, terms_digest
 from sdk.spec.texts import Pseudonym
@@ -142,11 +144,12 @@ def finish(session: Session, runtime: Runtime) -> int:
     return len(left)
 
 
-def certificates(session: Session, caller: Caller) -> tuple[ErasureView, ...]:
-    """The certificates of the caller's tenant, oldest first. Raises `PermissionDenied`."""
+def certificates(session: Session, caller: Caller, query: PageQuery) -> ErasureList:
+    """A page of the certificates of the caller's tenant, oldest first. Raises `PermissionDenied`."""
     caller.require(*READERS)
-    statement = select(ErasureRow).where(ErasureRow.tenant == caller.tenant).order_by(ErasureRow.log_index)
-    return tuple(_view(session, row) for row in session.scalars(statement))
+    mine, order = select(ErasureRow).where(ErasureRow.tenant == caller.tenant), ErasureRow.log_index
+    rows, cursor = page_of(session, mine, query, by=[order], key=lambda row: (row.log_index,), kinds=[int])
+    return ErasureList(erasures=tuple(_view(session, row) for row in rows), next_cursor=cursor)
 
 
 def confirm_training(

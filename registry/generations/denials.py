@@ -20,13 +20,13 @@ from registry.generations import service
 from registry.generations.query import require_all_readable
 from registry.generations.tables import GenerationRow, GenerationVersionRow
 from registry.log import query as log
-from registry.paging import encode_cursor, parse_cursor
 from registry.runtime import Runtime
 from sdk.errors import PolicyDenied
 from sdk.policy.explain import Rule, parse_rules
 from sdk.spec.denials import DenialAbout, DenialPage, DenialQuery, DeniedAct, DeniedAttempt, DeniedRule
 from sdk.spec.ids import ConceptId, parse_version_ref
 from sdk.spec.log_entry import LogEntry, parse_log_entry
+from sdk.spec.paging import encode_cursor, parse_cursor
 from sdk.spec.policy import Effect, PolicyDomain, Reason, Role
 
 _OLDEST_LAST = 2**62  # above every index in the log

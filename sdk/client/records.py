@@ -76,7 +76,7 @@ class RecordCalls:
 
     def list_erasures(self) -> ErasureList:
         """GET /v1/erasures: the certificates of the tenant."""
-        return self._registry.get("/v1/erasures", ErasureList)
+        return self._registry.get_pages("/v1/erasures", ErasureList)
 
     def confirm_training_erased(self, erasure: RecordId, erased: TrainingErased) -> ErasureView:
         """POST /v1/erasures/{id}/training: what the training service held of these jobs is destroyed."""

@@ -72,4 +72,4 @@ class SubjectCalls:
 
     def list_subjects(self) -> SubjectList:
         """GET /v1/subjects: the bindings that hold; to a subject, their own."""
-        return self._registry.get("/v1/subjects", SubjectList)
+        return self._registry.get_pages("/v1/subjects", SubjectList)

@@ -34,8 +34,8 @@ class TrainingCalls:
         return self._needs_trainer().post("/v1/jobs", request, JobView)
 
     def list_jobs(self) -> JobList:
-        """GET /v1/jobs."""
-        return self._needs_trainer().get("/v1/jobs", JobList)
+        """GET /v1/jobs: the tenant's, newest first."""
+        return self._needs_trainer().get_pages("/v1/jobs", JobList)
 
     def get_job(self, job: RecordId) -> JobView:
         """GET /v1/jobs/{id}."""

@@ -9,6 +9,7 @@ from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope
 from sdk.spec.ids import PrincipalId, RecordId
 from sdk.spec.log_entry import LogReceipt
+from sdk.spec.paging import Page
 from sdk.spec.statements import Predicate
 from sdk.spec.texts import Pseudonym
 
@@ -63,7 +64,7 @@ class ErasureView(WireModel):
     training: tuple[TrainingErasure, ...] = ()
 
 
-class ErasureList(WireModel):
+class ErasureList(Page):
     erasures: tuple[ErasureView, ...]
 
 

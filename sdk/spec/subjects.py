@@ -9,6 +9,7 @@ from sdk.spec.canonical import WireModel
 from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, RecordId
 from sdk.spec.log_entry import LogReceipt
+from sdk.spec.paging import Page
 from sdk.spec.terms import Capacity, ConsentEvidence, ConsentStatus, Evidence
 from sdk.spec.texts import Pseudonym, ShortText
 
@@ -44,7 +45,7 @@ class SubjectView(WireModel):
     bound_by: PrincipalId
 
 
-class SubjectList(WireModel):
+class SubjectList(Page):
     subjects: tuple[SubjectView, ...]
 
 

@@ -6,7 +6,7 @@ stands.
     GET   /healthz                                           Health
     PUT   /v1/pictures/{digest}                              bytes -> 201, or 200 when already there
     POST  /v1/jobs                                           TrainingRequest -> JobView
-    GET   /v1/jobs                                           JobList
+    GET   /v1/jobs?cursor=&limit=                            JobList
     GET   /v1/jobs/{id}                                      JobView
     POST  /v1/jobs/{id}/cancel                               JobView
     GET   /v1/jobs/{id}/files                                FileList
@@ -24,6 +24,7 @@ from sdk.spec.canonical import WireModel
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.manifest import ArtefactName, ConceptKind
+from sdk.spec.paging import Page
 
 
 class ConceptRequest(WireModel):
@@ -91,7 +92,7 @@ class JobView(WireModel):
     finished_at: AwareDatetime | None = None
 
 
-class JobList(WireModel):
+class JobList(Page):
     jobs: tuple[JobView, ...]
 
 

@@ -11,13 +11,14 @@ import mimetypes
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from sdk.errors import PayloadTooLarge
 from sdk.spec.canonical import parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
+from sdk.spec.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, PageQuery
 from sdk.spec.policy import Role
 from sdk.spec.training import FileList, JobList, JobView, TrainingRequest
 from trainer.jobs import service
@@ -28,7 +29,6 @@ from trainer.jobs.idempotency import KeyHeader, earlier_use, keep, key_of
 from trainer.jobs.pictures import PictureStore
 from trainer.jobs.runtime import Runtime, RuntimeDep
 
-MAX_LISTED: Final = 100  # jobs in one list, the newest
 MAKERS: Final = (Role.TRAINER, Role.OWNER)
 READERS: Final = (*MAKERS, Role.REVIEWER, Role.AUDITOR, Role.ADMIN, Role.TRAINING_SERVICE)
 
@@ -93,11 +93,16 @@ def create_job(
 
 
 @router.get("/jobs", response_model_exclude_none=True)
-def list_jobs(caller: CallerDep, runtime: RuntimeDep) -> JobList:
-    """The tenant's newest jobs, newest first."""
+def list_jobs(
+    caller: CallerDep,
+    runtime: RuntimeDep,
+    cursor: Cursor | None = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+) -> JobList:
+    """The tenant's jobs, newest first."""
     caller.require(*READERS)
     with runtime.transaction() as session:
-        return JobList(jobs=service.views(session, tenant=caller.tenant, limit=MAX_LISTED))
+        return service.page(session, PageQuery(cursor=cursor, limit=limit), tenant=caller.tenant)
 
 
 @router.get("/jobs/{job}", response_model_exclude_none=True)

@@ -13,17 +13,18 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from sdk.errors import NotFound
+from sdk.errors import InputError, NotFound
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
+from sdk.spec.paging import PageQuery, encode_cursor, parse_cursor
 from sdk.spec.policy import Decision
-from sdk.spec.training import JobProgress, JobStatus, JobView, TrainingRequest
+from sdk.spec.training import JobList, JobProgress, JobStatus, JobView, TrainingRequest
 from trainer.jobs import queue
 from trainer.jobs.lifecycle import JobEvent, advance
 from trainer.jobs.ports import Entropy
@@ -231,10 +232,25 @@ def view(session: Session, job: RecordId, *, tenant: TenantName) -> JobView:
     return _views(session, [row])[0]
 
 
-def views(session: Session, *, tenant: TenantName, limit: int) -> tuple[JobView, ...]:
-    """The newest jobs of a tenant, newest first."""
-    query = select(JobRow).where(JobRow.tenant == str(tenant)).order_by(JobRow.created_at.desc(), JobRow.id)
-    return _views(session, session.scalars(query.limit(limit)).all())
+def page(session: Session, query: PageQuery, *, tenant: TenantName) -> JobList:
+    """A page of a tenant's jobs, newest first. Raises `InputError` for a cursor of another list."""
+    statement = select(JobRow).where(JobRow.tenant == str(tenant))
+    if begin := parse_cursor(query.cursor, str, str):
+        at, job = _moment(str(begin[0])), str(begin[1])
+        later = (JobRow.created_at == at) & (JobRow.id > job)
+        statement = statement.where((JobRow.created_at < at) | later)
+    rows = session.scalars(statement.order_by(JobRow.created_at.desc(), JobRow.id).limit(query.limit + 1)).all()
+    shown = rows[: query.limit]
+    more = encode_cursor(shown[-1].created_at.isoformat(), shown[-1].id) if len(rows) > query.limit else None
+    return JobList(jobs=_views(session, shown), next_cursor=more)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise InputError("cursor is none of this list; take next_cursor of the page before") from exc
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _views(session: Session, rows: Sequence[JobRow]) -> tuple[JobView, ...]:

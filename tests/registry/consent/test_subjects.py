@@ -45,6 +45,17 @@ class TestBinding:
         accepted(steps.post("owner", "/v1/subjects", MINE))
         assert pseudonyms(registry, Role.SUBJECT) == {HARU, "subject-2"}
 
+    def test_are_listed_in_pages_without_those_that_ended(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        for name in ("subject-1", "subject-2", "subject-3"):
+            accepted(steps.post("owner", "/v1/subjects", MINE.model_copy(update={"pseudonym": name})))
+        gone = SubjectRelease(pseudonym="subject-2", principal=MINE.principal, reason="gone")
+        accepted(steps.post("owner", "/v1/subjects/release", gone))
+        first = steps.get("owner", "/v1/subjects?limit=1")
+        second = steps.get("owner", f"/v1/subjects?limit=1&cursor={first['next_cursor']}")
+        shown = [page["subjects"][0]["binding"]["pseudonym"] for page in (first, second)]
+        assert (shown, second.get("next_cursor")) == (["subject-1", "subject-3"], None)
+
     def test_counts_only_with_the_role(self, registry: RegistryUnderTest) -> None:
         accepted(Steps(registry).post("owner", "/v1/subjects", MINE))
         assert pseudonyms(registry, Role.APP) == frozenset()

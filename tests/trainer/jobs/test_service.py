@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import select, text
 from support.training import FOX, PIER, Bench, training_request
 
-from sdk.errors import Conflict, NotFound
+from sdk.errors import Conflict, InputError, NotFound
 from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, RecordId, TenantName
+from sdk.spec.paging import PageQuery, encode_cursor
 from sdk.spec.policy import Decision, Effect
 from sdk.spec.training import JobProgress, JobStatus, JobView
 from trainer.jobs import service
@@ -316,6 +317,12 @@ class TestViews:
     def test_show_a_tenant_its_own_jobs_newest_first(self, bench: Bench) -> None:
         older, newer = create(bench), create(bench, RecordId("job_" + "c" * 26))
         with bench.runtime.transaction() as session:
-            assert [job.id for job in service.views(session, tenant=DEMO, limit=5)] == [newer, older]
-            assert [job.id for job in service.views(session, tenant=DEMO, limit=1)] == [newer]
-            assert service.views(session, tenant=TenantName("other"), limit=5) == ()
+            assert [job.id for job in service.page(session, PageQuery(), tenant=DEMO).jobs] == [newer, older]
+            first = service.page(session, PageQuery(limit=1), tenant=DEMO)
+            assert [job.id for job in first.jobs] == [newer]
+            second = service.page(session, PageQuery(limit=1, cursor=first.next_cursor), tenant=DEMO)
+            assert ([job.id for job in second.jobs], second.next_cursor) == ([older], None)
+            for other in (encode_cursor(1), encode_cursor("noon", "job")):
+                with pytest.raises(InputError, match="cursor"):
+                    service.page(session, PageQuery(cursor=other), tenant=DEMO)
+            assert service.page(session, PageQuery(), tenant=TenantName("other")).jobs == ()
