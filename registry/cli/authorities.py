@@ -47,6 +47,15 @@ def add_authority(workspace: Workspace, pem: Path, use: AuthorityUse, root_keys:
     return replace_root(workspace, change, root_keys)
 
 
+def named_authorities(root: TrustRoot) -> tuple[tuple[AuthorityUse, x509.Certificate], ...]:
+    """Whom the trust root lets vouch for images, and for what."""
+    named = (
+        (AuthorityUse.CREDENTIALS, root.credential_authorities),
+        (AuthorityUse.TIME_STAMPS, root.time_stamp_authorities or ()),
+    )
+    return tuple((use, x509.load_pem_x509_certificate(pem.encode())) for use, pems in named for pem in pems)
+
+
 def issue_signer(workspace: Workspace, holder: str, folder: Path, days: int) -> x509.Certificate:
     """Write a key and a signing certificate of the workspace's authority into `folder`; return the certificate.
 

@@ -28,8 +28,9 @@ RootKey = Annotated[
 
 @trust.command()
 def show(directory: Directory) -> None:
-    """List the keys of the trust root: id, role, holder."""
+    """List the keys of the trust root: id, role, holder; and who vouches for images."""
     with server_extra():
+        from registry.cli.authorities import named_authorities
         from registry.cli.trust import current_root
         from registry.cli.workspace import open_workspace
     root = current_root(open_workspace(directory))
@@ -37,6 +38,8 @@ def show(directory: Directory) -> None:
     for keyid, key in sorted(root.keys.items(), key=lambda item: (item[1].role, item[1].holder)):
         ended = f"  revoked: counts up to entry {key.last_entry}" if key.last_entry is not None else ""
         say(f"  {keyid[:16]}  {key.role.value:<10}  {key.holder}{ended}")
+    for use, certificate in named_authorities(root):
+        say(f"  {use.value}: {certificate.subject.rfc4514_string()}, until {certificate.not_valid_after_utc:%Y-%m-%d}")
 
 
 @trust.command()

@@ -194,6 +194,9 @@ class TestAuthorities:
         named = [after.credential_authorities, after.time_stamp_authorities or ()]
         assert named[member - 1][-1] == certificate.read_text()
         assert certificate.read_text() not in named[2 - member]
+        shown = CliRunner().invoke(commands, ["trust", "show", str(made.root)]).output
+        use = "time-stamps" if option else "credentials"
+        assert f"{use}: CN=Organisation Content Credentials authority,O=Organisation, until" in shown
         with pytest.raises(Conflict, match="already"):
             add_authority(made, certificate, AuthorityUse.TIME_STAMPS if option else AuthorityUse.CREDENTIALS)
 
