@@ -377,6 +377,8 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "denied-act.compose": ("generate pictures", "画像の生成"),
     "denied-act.approve": ("approve a version", "バージョンの承認"),
     "denied-act.reject": ("reject a version", "バージョンの却下"),
+    "denied-act.reinstate": ("reinstate a version", "バージョンの再開"),
+    "denied-act.break_glass": ("open a version by break-glass", "バージョンの緊急使用"),
     "denied-act.revoke": ("revoke a version", "バージョンの取り消し"),
 }
 

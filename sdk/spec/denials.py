@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, field_validator
 
 from sdk.spec.api import Moment
 from sdk.spec.canonical import WireModel
@@ -25,7 +25,9 @@ class DeniedAct(StrEnum):
     COMPOSE = "compose"
     APPROVE = "approve"
     REJECT = "reject"
+    REINSTATE = "reinstate"
     REVOKE = "revoke"
+    BREAK_GLASS = "break_glass"
 
 
 class DenialAbout(StrEnum):
@@ -77,14 +79,21 @@ class WantedConcept(WireModel):
     """A concept that somebody wanted to have trained, and what they gave as consent and licence."""
 
     concept: ConceptId
-    consents: tuple[RecordId, ...] = Field(default=(), max_length=20)
-    licences: tuple[RecordId, ...] = Field(default=(), max_length=20)
+    consents: tuple[RecordId, ...] = ()
+    licences: tuple[RecordId, ...] = ()
 
 
 class WantedTraining(WireModel):
     """A training that the caller asked for; the registry decides itself whether its policies refuse it."""
 
     concepts: tuple[WantedConcept, ...] = Field(min_length=1, max_length=16)
+
+    @field_validator("concepts")
+    @classmethod
+    def _named_once(cls, concepts: tuple[WantedConcept, ...]) -> tuple[WantedConcept, ...]:
+        if len({wanted.concept for wanted in concepts}) != len(concepts):
+            raise ValueError("a concept is named twice")
+        return concepts
 
 
 class TrainingDenied(WireModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from support.prepared import After
 from support.registry import BASE_URL, RegistryUnderTest
 from support.versions import FOX, USE, Steps, accepted, refused, rules_of
 
+from registry.settings import SHIPPED_POLICIES
 from sdk.client import Client
 from sdk.errors import Conflict
 from sdk.spec.denials import (
@@ -175,6 +177,14 @@ class TestPage:
             assert browser.get(path).status_code == 403, path
 
 
+@pytest.mark.parametrize("domain", ["training", "approval", "composition"])
+def test_everything_that_policy_can_refuse_has_a_name_in_the_ledger(domain: str) -> None:
+    """One that has none would be logged and could be read by nobody."""
+    actions = re.findall(r'"(\w+)"', (SHIPPED_POLICIES / domain / "actions.cedarschema").read_text())
+    assert actions
+    assert set(actions) <= {act.value for act in DeniedAct}
+
+
 class TestTrainings:
     """The fox's consent is withdrawn, the shrine's is not."""
 
@@ -222,6 +232,10 @@ class TestTrainings:
         self.report(registry, training.model_copy(update={"concepts": training.concepts[:1]}), "owner")
         (attempt,) = read(registry).denials
         assert "training.role" in {rule.rule for rule in attempt.rules}
+
+    def test_a_concept_is_named_once(self, registry: RegistryUnderTest) -> None:
+        twice = {"concepts": [{"concept": FOX}, {"concept": FOX}]}
+        refused(registry.client("trainer").post("/v1/trainings/denied", json=twice), 422, "input.invalid")
 
     def test_what_policy_permits_is_no_refusal(self, wanted: tuple[RegistryUnderTest, WantedTraining]) -> None:
         registry, training = wanted
