@@ -22,6 +22,7 @@ from benchmarks.concepts.task import PriorPictures, Task, draw_prior
 from trainer.backbone import Backbone, load_backbone
 from trainer.mini.corpus.vocabulary import held_out
 
+pytestmark = pytest.mark.long
 SIDE = 32
 
 

@@ -42,6 +42,7 @@ from sdk.spec.log_entry import AuditEventType, parse_log_entry
 from sdk.spec.manifest import ConceptKind
 from sdk.verify import verify_receipt
 
+pytestmark = pytest.mark.long
 KILLS = int(os.environ.get("CRASH_KILLS", "4"))
 SEED = int(os.environ.get("CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
 WRITERS = 3

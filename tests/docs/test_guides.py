@@ -26,6 +26,7 @@ from sdk.spec.api import NewConcept
 from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ConceptKind
 
+pytestmark = pytest.mark.long
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 FOX, LAVENDER = ConceptId("demo/fox"), ConceptId("demo/lavender")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -13,6 +13,8 @@ from examples.demo import steps
 from examples.demo.stage import DemoFailed
 from sdk.errors import LogForked, ProofInvalid, SignatureInvalid, VerificationError
 
+pytestmark = pytest.mark.long
+
 
 class TestNothingBroken:
     def test_every_step_does_what_it_should(self, submitted: OpenDemo) -> None:

@@ -24,6 +24,7 @@ from sdk.credentials.read import verify_credentials
 from sdk.errors import NotApproved, PolicyDenied
 from sdk.spec.ids import ConceptId
 
+pytestmark = pytest.mark.long
 FOX, LAVENDER = ConceptId("demo/fox"), ConceptId("demo/lavender")
 TOGETHER = "a photo of {demo/fox} at {demo/lavender}"
 USE = {"purpose": "advertising", "territory": "JP", "channel": "web"}

@@ -31,6 +31,7 @@ from support.versions import FOX, Steps, accepted
 from registry.runtime import Runtime
 from sdk.generate.base_model import base_model_digest
 
+pytestmark = pytest.mark.long
 TTL, SKEW = 5, 1.0  # seconds
 BOUND = TTL + SKEW
 SLOW = BOUND + 4  # seconds that the slow client draws

@@ -27,6 +27,7 @@ from support.versions import FOX, Steps, accepted
 from sdk.spec.api import AliasChange, AliasChanges
 from sdk.spec.ids import AliasName
 
+pytestmark = pytest.mark.long
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "3"))
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 CALLERS = sorted(name for name in ROLES if not name.startswith("other-"))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from support.credentials import signer_of
+from support.prompt_trainer import QUICK
 from support.tiny_backbone import make_backbone_dir
 from support.training import CONSENT, FOX, LICENCE, PIER
 
@@ -30,16 +31,6 @@ from trainer.settings import SHIPPED_IMAGE_ENCODER, TrainerSettings
 from trainer.worker import read_config, run, train_with_em
 
 JOB = RecordId("job_" + "a" * 26)
-QUICK = {
-    "max_rounds": 2,
-    "m_step.steps": 6,
-    "m_step.batch_size": 1,
-    "e_step.timesteps": 1,
-    "e_step.timestep_low": 10,
-    "e_step.timestep_high": 70,
-    "crf.grid": 8,
-    "stop.evaluation_timesteps": 1,
-}
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from sdk.signing.trust import TrustRole, verify_trust_root
 from sdk.spec.ids import TenantName
 from sdk.spec.log_entry import parse_log_entry
 
+pytestmark = pytest.mark.long
 REGISTRY, TRAINER = Address(host="127.0.0.1", port=18710), Address(host="127.0.0.1", port=18711)
 PLAN = Plan(tenant=TenantName("studio"), registry=REGISTRY, trainer=TRAINER)
 

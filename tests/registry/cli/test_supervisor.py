@@ -26,6 +26,8 @@ from sdk.errors import ConfigurationError, ServiceUnavailable
 from sdk.profile import load_profile
 from sdk.spec.ids import TenantName
 
+pytestmark = pytest.mark.long
+
 
 def free_address() -> Address:
     with socket.socket() as probe:

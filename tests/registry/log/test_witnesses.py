@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from registry.app import create_app
 from registry.log.service import append
 from registry.log.witnesses import collect
 from sdk.cache import LogWatch, MemoryLogMemory
+from sdk.cli.application import run
 from sdk.client import Client
 from sdk.errors import NotFound, ThresholdNotMet
 from sdk.receipt import verify_log_proof
@@ -30,6 +33,7 @@ from sdk.signing.cosign import policy_of
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.log_policy import LogPolicy, parse_log_policy
 
+pytestmark = pytest.mark.long
 RUN = (sys.executable, "-c", "from sdk.cli import main; main()")
 
 
@@ -38,9 +42,10 @@ class WitnessProcess:
 
     def __init__(self, folder: Path, name: str, logs: Path) -> None:
         self.folder, self.logs = folder, logs
-        made = subprocess.run([*RUN, "witness", "init", str(folder), "--name", f"{name}.test/w"], capture_output=True)
-        self.key = made.stdout.decode().strip()
-        assert made.returncode == 0, made.stderr
+        said = io.StringIO()
+        with redirect_stdout(said):
+            assert run(["witness", "init", str(folder), "--name", f"{name}.test/w"]) == 0
+        self.key = said.getvalue().strip()
         self.start()
 
     def start(self) -> None:
