@@ -12,16 +12,18 @@ from sqlalchemy.exc import DBAPIError
 from support.break_glass import make_open_registry, open_version, opening
 from support.database import DatabaseServer
 from support.registry import RegistryUnderTest
-from support.versions import FOX, Steps, Submitted, accepted, assert_insert_only, refused, rules_of
+from support.versions import FOX, USE, Steps, Submitted, accepted, assert_insert_only, refused, rules_of
 
 from sdk.break_glass import verify_usable
+from sdk.compose.question import composition_context
 from sdk.errors import NotApproved
 from sdk.signing.status import verify_status_list
-from sdk.spec.api import AliasChange, AliasChanges
+from sdk.spec.api import AliasChange, AliasChanges, GenerationGrant
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.digest import Digest
 from sdk.spec.ids import AliasName, ConceptId, RecordId, parse_version_ref
 from sdk.spec.manifest import ConceptKind
+from sdk.spec.policy import PolicyPrincipal, Role
 from sdk.spec.status_list import IN_BREAK_GLASS, StatusPurpose
 from sdk.spec.terms import AgeClass, Capacity
 
@@ -67,6 +69,15 @@ class TestOpens:
         registry.clock.advance(minutes=1)
         with pytest.raises(NotApproved, match="demo/fox@1 is in-review, not approved"):
             self.verified(registry, person)
+
+    def test_the_application_that_verifies_it_asks_the_very_question_of_record(
+        self, registry: RegistryUnderTest, person: Submitted
+    ) -> None:
+        opened(registry, person)
+        grant = GenerationGrant.model_validate(accepted(Steps(registry).compose(person)))
+        asker = PolicyPrincipal(id=registry.principals["app"], roles=(Role.APP,))
+        version = self.verified(registry, person)
+        assert composition_context(asker, [version], USE, count=2, at=grant.context.at) == grant.context
 
     @staticmethod
     def verified(registry: RegistryUnderTest, version: Submitted) -> Any:
