@@ -4,7 +4,7 @@ A folder of `content_credentials` is read in this order:
 1. `chain.pem` (leaf first) of another authority than this folder's: an organisation's own certificate. `key.pem` holds its key,
    or says where that is kept (`sdk.signing.remote`). It is renewed by whoever issued it.
 2. `ca.pem` and `ca-key.pem`: a certificate is issued on the spot, for a key that is never written down. Where a time-stamp
-   authority (RFC 3161) is named it lives a day, since the stamp says for ever that it lived when it signed; otherwise
+   authority (RFC 3161) is named it lives a day, since the stamp goes on saying that it lived when it signed; otherwise
    397 days, since its images are trusted no longer than it.
 """
 
