@@ -28,8 +28,10 @@ from sdk.compose.rows import (
 )
 from sdk.compose.values import Clock, Composition
 from sdk.errors import InputError, NotApproved, PolicyDenied
+from sdk.generate.places import GivenPlace, mask_picture, parse_place
 from sdk.generate.scene import concept_of, parse_scene
 from sdk.profile import Profile, load_profile
+from sdk.spec.sampling import Mask
 
 OnRow = Callable[[VariantRow, int, int], None]
 """Called after every row with the row, how many are decided, and how many there are."""
@@ -52,7 +54,7 @@ def variants(
     scheduler: str = "ddim",
     negative_prompt: str | None = None,
     size: tuple[int, int] | None = None,
-    layout: Mapping[str, Sequence[float]] | None = None,
+    layout: Mapping[str, GivenPlace] | None = None,
     leakage: float = 1.0,
     fee: tuple[str, str] | None = None,
     profile: Profile | Path | None = None,
@@ -63,18 +65,20 @@ def variants(
     """Compose every combination into `folder`; what is finished there is not composed again.
 
     Scenes speak of `{subject}` and `{background}`; without backgrounds, of `{subject}` alone. `limit` composes at most
-    so many rows in this call: a batch, new rows before refused ones. `fee` is what is charged for each row. The other options are those of `sdk.compose`.
+    so many rows in this call: a batch, new rows before refused ones. `fee` is what is charged for each row. Masks of
+    `layout` are read once, and named in the manifest by their digest. The other options are those of `sdk.compose`.
 
     Raises:
         InputError, SceneError: a scene, a concept or a use cannot be used; raised before anything is composed.
         Everything that `sdk.compose` raises but a refusal, which is a row. What is finished stays finished.
     """
     options: dict[str, Any] = {"count": count, "seed": seed, "steps": steps, "guidance": guidance, "size": size}
-    options |= {"scheduler": scheduler, "negative_prompt": negative_prompt, "layout": layout, "leakage": leakage}
+    places, named = _read_places(layout)
+    options |= {"scheduler": scheduler, "negative_prompt": negative_prompt, "layout": named, "leakage": leakage}
     for territory in territories:
         check_use(purpose, territory, channel)
     check_fee(fee)
-    matrix = _matrix(subjects, backgrounds, scenes, territories, purpose, channel, options)
+    matrix = _matrix(subjects, backgrounds, scenes, territories, purpose, channel, options, places)
     place = open_folder(Path(folder))
     decided = {row.variant.digest: row for row in read_manifest(place) if stands(place, row)}
     refused = {digest for digest, row in decided.items() if row.outcome is Outcome.REFUSED}
@@ -82,7 +86,7 @@ def variants(
     waiting = [*new, *(variant for variant in matrix if variant.digest in refused)][:limit]
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
     for variant in waiting:
-        row = _compose_row(variant, place, fee, chosen, client, clock)
+        row = _compose_row(variant, place, {"layout": places, "fee": fee}, chosen, client, clock)
         append_row(place, row)
         decided[variant.digest] = row
         if on_row:
@@ -99,6 +103,7 @@ def _matrix(
     purpose: str,
     channel: str,
     options: Mapping[str, Any],
+    places: Mapping[str, GivenPlace] | None,
 ) -> list[Variant]:
     """Every combination, each checked; the same combination twice is one row."""
     if not (subjects and scenes and territories):
@@ -119,15 +124,29 @@ def _matrix(
     for row in rows:
         placeholders = {name: concept_of(reference) for name, reference in row.concepts.items()}
         parse_scene(row.scene, placeholders)
-        check_options(placeholders, **row.options)
+        check_options(placeholders, **row.options | {"layout": places})
     return list({row.digest: row for row in rows}.values())
 
 
+def _read_places(
+    layout: Mapping[str, GivenPlace] | None,
+) -> tuple[dict[str, GivenPlace] | None, dict[str, Any] | None]:
+    """The places as calls are given them, and as the manifest names them: boxes as they are, masks by digest."""
+    if layout is None:
+        return None, None
+    given, named = dict(layout), dict[str, Any](layout)
+    for name, place in layout.items():
+        read = parse_place(name, place)
+        if isinstance(read, Mask):
+            given[name], named[name] = mask_picture(read), {"mask": str(read.digest)}
+    return given, named
+
+
 def _compose_row(
-    variant: Variant, folder: Path, fee: tuple[str, str] | None, profile: Profile, client: Client | None, clock: Clock
+    variant: Variant, folder: Path, more: Mapping[str, Any], profile: Profile, client: Client | None, clock: Clock
 ) -> VariantRow:
     asked: dict[str, Any] = {name: getattr(variant, name) for name in ("purpose", "territory", "channel")}
-    asked |= variant.options | {"fee": fee}
+    asked |= {**variant.options, **more}
     try:
         composed = compose(variant.concepts, variant.scene, **asked, profile=profile, client=client, clock=clock)
     except (PolicyDenied, NotApproved) as exc:

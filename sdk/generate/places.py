@@ -33,7 +33,7 @@ def parse_layout(places: Mapping[str, GivenPlace], names: Mapping[str, ConceptId
     if unknown := sorted(set(places) - set(names)):
         known = ", ".join(sorted(names))
         raise SceneError(f"the layout places {unknown[0]!r}, which is none of the concepts given: {known}")
-    return {names[name]: _parse_place(name, place) for name, place in places.items()}
+    return {names[name]: parse_place(name, place) for name, place in places.items()}
 
 
 def mask_picture(mask: Mask) -> Image.Image:
@@ -45,7 +45,8 @@ def mask_picture(mask: Mask) -> Image.Image:
         raise SceneError(f"a mask of the layout is no PNG picture: {exc}") from exc
 
 
-def _parse_place(name: str, place: GivenPlace) -> Place:
+def parse_place(name: str, place: GivenPlace) -> Place:
+    """The place of the concept called `name`. Raises `SceneError`."""
     if isinstance(place, Path):
         return _read_mask(name, place)
     if isinstance(place, Image.Image):

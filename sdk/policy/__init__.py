@@ -3,6 +3,7 @@
 bundle    the rule files as one value with a digest
 facts     consents and licences of a version -> what rules may see of it
 question  a `PolicyContext` as Cedar sees it
+narrowing  what of a version's sets a question can turn on
 explain   what a rule says of itself; reasons in words
 engine    the `PolicyEngine` port; `enforce`
 cedar     the engine on Cedar

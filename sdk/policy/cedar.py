@@ -15,7 +15,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Final
+from typing import Any, Final
 
 import cedarpy
 
@@ -23,6 +23,7 @@ from sdk.errors import ConfigurationError, NotFound
 from sdk.policy.bundle import RULES_SUFFIX, SCHEMA_SUFFIX, PolicyBundle
 from sdk.policy.clauses import ClauseReader, Finding, unmet_permits, write_policy
 from sdk.policy.explain import Rule, about, explain, parse_rules
+from sdk.policy.narrowing import Sought, elements_of, sought_elements
 from sdk.policy.question import encode_entities, encode_request
 from sdk.spec.digest import Digest
 from sdk.spec.policy import ConceptFacts, Decision, Effect, PolicyContext, PolicyDomain, Reason
@@ -41,6 +42,7 @@ class _Domain:
     named: str  # the policies as Cedar JSON
     policies: cedarpy.PolicySet
     schema: cedarpy.Schema
+    sought: Sought  # what of a concept's sets these rules can turn on
 
     @cached_property
     def clauses(self) -> ClauseReader:
@@ -109,15 +111,21 @@ def _load_domain(bundle: PolicyBundle, domain: PolicyDomain) -> _Domain:
     found = cedarpy.validate_policies(bundle.texts(domain.value, RULES_SUFFIX), schema)
     if not found.validation_passed:
         raise ConfigurationError(f"the {domain.value} rules do not fit their schema: {found.errors[0].error}")
-    return _Domain(rules={rule.id: rule for rule in rules}, named=named, policies=policies, schema=schema)
+    sought = sought_elements(json.loads(named)["staticPolicies"])
+    return _Domain(
+        rules={rule.id: rule for rule in rules}, named=named, policies=policies, schema=schema, sought=sought
+    )
 
 
 def _decide(domain: _Domain, context: PolicyContext) -> tuple[Effect, list[Reason]]:
     subjects = _subjects(context)
     if not subjects:
         return Effect.DENY, [_engine_error(context, None, "the question names no concept")]
-    entities = cedarpy.Entities.from_json_str(json.dumps(encode_entities(context)), domain.schema)
-    answers = [_answer(domain, context, facts, entities) for facts in subjects]
+    requests = [encode_request(context, facts) for facts in subjects]
+    told = encode_entities(context, elements_of(domain.sought, requests))
+    entities = cedarpy.Entities.from_json_str(json.dumps(told), domain.schema)
+    asked = zip(subjects, requests, strict=True)
+    answers = [_answer(domain, context, facts, request, entities) for facts, request in asked]
     outcome = Effect.PERMIT if all(effect is Effect.PERMIT for effect, _ in answers) else Effect.DENY
     return outcome, [reason for effect, reasons in answers if effect is outcome for reason in reasons]
 
@@ -127,10 +135,14 @@ def _subjects(context: PolicyContext) -> tuple[ConceptFacts | None, ...]:
 
 
 def _answer(
-    domain: _Domain, context: PolicyContext, facts: ConceptFacts | None, entities: cedarpy.Entities
+    domain: _Domain,
+    context: PolicyContext,
+    facts: ConceptFacts | None,
+    request: Mapping[str, Any],
+    entities: cedarpy.Entities,
 ) -> tuple[Effect, list[Reason]]:
-    """Cedar's answer about one concept, or about the records of the tenant."""
-    result = cedarpy.is_authorized(encode_request(context, facts), domain.policies, entities, domain.schema)
+    """Cedar's answer to one request: about one concept, or about the records of the tenant."""
+    result = cedarpy.is_authorized(dict(request), domain.policies, entities, domain.schema)
     errors, fired = result.diagnostics.errors, set(result.diagnostics.reasons)
     reasons = [explain(rule, context, facts) for rule in domain.rules.values() if rule.id in fired]
     if errors or result.decision is cedarpy.Decision.NoDecision:

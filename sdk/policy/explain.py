@@ -95,7 +95,7 @@ def _check_template(rule: Rule, text: str) -> None:
 
 def explain(rule: Rule, context: PolicyContext, facts: ConceptFacts | None) -> Reason:
     """Why `rule` decided, with the facts filled in. A permit is explained by what the rule says."""
-    words = _words(context, facts)
+    words = _words(context, facts) if "{" in rule.because + rule.remedy else {}
     message = rule.because.format_map(words) if rule.because else rule.plain
     return Reason(rule=rule.id, about=about(context, facts), message=message, remedy=rule.remedy.format_map(words))
 

@@ -6,10 +6,13 @@ Cedar is asked once for every concept of a picture; `facts` is that concept, or 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
+from sdk.policy.narrowing import Elements
 from sdk.spec.policy import ConceptFacts, PolicyContext, PolicyDomain
 
+_WHOLE: Final[Elements] = MappingProxyType({})
 _PEOPLE: Final = ("owner", "trainer_of_record", "review_requested_by")
 
 
@@ -30,12 +33,12 @@ def encode_request(context: PolicyContext, facts: ConceptFacts | None) -> dict[s
     }
 
 
-def encode_entities(context: PolicyContext) -> list[dict[str, Any]]:
-    """Who asks, the tenant's records, and every concept of the question."""
+def encode_entities(context: PolicyContext, elements: Elements = _WHOLE) -> list[dict[str, Any]]:
+    """Who asks, the tenant's records, and every concept of the question; of the sets in `elements`, no other elements."""
     roles = [role.value for role in context.principal.roles]
     asker = {"uid": _principal(str(context.principal.id)), "attrs": {"roles": roles}, "parents": []}
     records = {"uid": _records_uid(context), "attrs": {}, "parents": []}
-    return [asker, records, *(_concept_entity(facts) for facts in context.concepts)]
+    return [asker, records, *(_concept_entity(facts, elements) for facts in context.concepts)]
 
 
 def named_facts(context: PolicyContext, facts: ConceptFacts | None) -> dict[str, Any]:
@@ -61,13 +64,18 @@ def other_categories(context: PolicyContext, facts: ConceptFacts) -> list[str]:
     return sorted({category for other in others for category in other.categories or ()})
 
 
-def _concept_entity(facts: ConceptFacts) -> dict[str, Any]:
+def _concept_entity(facts: ConceptFacts, elements: Elements = _WHOLE) -> dict[str, Any]:
     attributes = facts.model_dump(mode="json", exclude={"concept", "applications", *_PEOPLE}, exclude_none=True)
+    for name in elements.keys() & attributes.keys():
+        if isinstance(attributes[name], list):
+            attributes[name] = [held for held in attributes[name] if held in elements[name]]
     for name in _PEOPLE:
         if person := getattr(facts, name):
             attributes[name] = {"__entity": _principal(str(person))}
     if facts.applications is not None:
-        attributes["applications"] = [{"__entity": _principal(str(name))} for name in facts.applications]
+        wanted = elements.get("applications")
+        named = facts.applications if wanted is None else [name for name in wanted if name in facts.applications]
+        attributes["applications"] = [{"__entity": _principal(str(name))} for name in named]
     return {"uid": _concept_uid(facts), "attrs": attributes, "parents": []}
 
 

@@ -21,6 +21,8 @@ _LARGEST: Final = 2**53 - 1  # the largest whole number that JSON carries exactl
 _encode_plain: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 """Written in C, and several times as fast as `rfc8785`, which writes whatever this one would write in another way."""
 
+_NEVER_NUMBERS: Final = frozenset({str, bool, type(None)})
+
 _Wire = TypeVar("_Wire", bound="WireModel")
 
 
@@ -45,14 +47,15 @@ def _is_plain(value: Any) -> bool:
     while waiting:
         found = waiting.pop()
         kind = type(found)
-        if kind is str or kind is bool or found is None:
+        if kind in _NEVER_NUMBERS:
             continue
         if kind is dict:
             if not all(type(name) is str and name.isascii() for name in found):
                 return False
             waiting += found.values()
         elif kind is list or kind is tuple:
-            waiting += found
+            if not _NEVER_NUMBERS.issuperset(map(type, found)):
+                waiting += found
         elif kind is not int or not -_LARGEST <= found <= _LARGEST:
             return False
     return True

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from support.governed import NOW
 from support.tiny_backbone import make_backbone_dir
 from support.workshop import Workshop, make_workshop
@@ -71,6 +72,19 @@ class TestMatrix:
         assert len(set(called)) == len(called) == 16
         assert called[0] == ("demo/fox", "demo/pier", both[0], "JP")
         assert called[-1] == ("demo/owl@2", "demo/hill", both[1], "DE")
+
+    def test_masks_are_read_once_and_named_by_their_digest(self, workshop: Workshop, tmp_path: Path) -> None:
+        mask = Image.linear_gradient("L").resize((64, 64))
+        mask.save(tmp_path / "mask.png")
+        drawn = run(workshop, layout={"subject": tmp_path / "mask.png"}, territories=["JP"])
+        named = [row.variant.options["layout"]["subject"] for row in drawn.rows]
+        assert named[0]["mask"].startswith("sha256:")
+        assert named[0] == named[1]
+        assert run(workshop, layout={"subject": mask}, territories=["JP"]).rows == drawn.rows
+        assert len(workshop.registry.intents) == 2
+        box = run(workshop, layout={"subject": (0, 0, 1, 1)}, territories=["JP"], folder=tmp_path / "other")
+        assert box.rows[0].variant.digest != drawn.rows[0].variant.digest
+        assert len({intent.sampling for intent in workshop.registry.intents}) == 2
 
     def test_is_a_name_of_the_package(self) -> None:
         assert sdk.variants is variants
