@@ -10,7 +10,10 @@ import pytest
 from support.registry import make_test_registry
 from support.vault_transit import Transit, vault_transit
 from support.versions import Steps, accepted, refused
+from typer.testing import CliRunner
 
+from registry.cli import commands, supervisor
+from registry.cli.workspace import open_workspace
 from registry.key_services import open_key_wrapper
 from registry.runtime import Runtime
 from registry.sealing import AesKeyWrapper, WrappedKey, write_key_file
@@ -102,6 +105,21 @@ class TestRewrap:
         keys = [VaultKeyWrapper(each, folder).wrap(DATA_KEY, b"x") for each in (old, new, old)]
         assert rewrap(folder, old, new) == 2
         assert [VaultKeyWrapper(new, folder).unwrap(key, b"x") for key in keys] == [DATA_KEY] * 3
+
+    def test_is_a_command_for_a_workspace_that_is_down(self, vault: Transit, tmp_path: Path) -> None:
+        (tmp_path / "imprimatur.toml").write_text("[registry]\n")
+        (tmp_path / "keys").mkdir()
+        write_key_file(tmp_path / "keys" / "key-encryption.key")
+        before = open_key_wrapper(str(tmp_path / "keys" / "key-encryption.key"))
+        key = VaultKeyWrapper(before, FolderKeyVault(tmp_path / "keys" / "vault")).wrap(DATA_KEY, b"x")
+        for to, says in (("keys/next.key", "wrapped 1 keys"), ("keys/key-encryption.key", "is the key-encryption key")):
+            done = CliRunner().invoke(commands, ["registry", "rewrap", str(tmp_path), to])
+            assert says in done.output + str(done.exception)
+        after = open_key_wrapper(str(tmp_path / "keys" / "next.key"))
+        assert VaultKeyWrapper(after, FolderKeyVault(tmp_path / "keys" / "vault")).unwrap(key, b"x") == DATA_KEY
+        with supervisor._lock(open_workspace(tmp_path)):
+            done = CliRunner().invoke(commands, ["registry", "rewrap", str(tmp_path), "hv:imprimatur"])
+        assert "is up" in str(done.exception)
 
     def test_half_from_before_halves_named_their_key_opens(self, tmp_path: Path) -> None:
         old, new, folder = AesKeyWrapper(lambda: bytes(32)), AesKeyWrapper(lambda: b"n" * 32), FolderKeyVault(tmp_path)

@@ -17,7 +17,6 @@ from support.governed import (
 from support.memory_log import MemoryLog
 from vectors.cases.case import Case, approved, key_revoked_before
 
-from sdk.spec.bundle import VersionStatus
 from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId
 from sdk.spec.manifest import EmbeddingFacts, encode_manifest
@@ -173,16 +172,6 @@ def missing_licence() -> Case:
     )
 
 
-def revoked() -> Case:
-    return Case(
-        why="The registry itself says that the version was revoked.",
-        world=approved(),
-        error="verification.not_approved",
-        words="is revoked",
-        changes={"status": VersionStatus.REVOKED},
-    )
-
-
 def non_ascii() -> Case:
     facts = EmbeddingFacts(placeholder_token="<demo-fox>", vectors=2, dimensions=(16,), class_word="狐")
     world = World(manifest=make_manifest().model_copy(update={"embedding": facts}))
@@ -238,12 +227,6 @@ def submission_receipt(why: str, words: str, **changes: Any) -> Case:
 def cut_inclusion() -> Case:
     proof = approved().log.receipt(1).inclusion[:-1]
     return submission_receipt("The inclusion proof of the submission lacks its last hash.", "proof", inclusion=proof)
-
-
-def status_list(why: str, words: str, **options: Any) -> Case:
-    world = approved()
-    listed = world.status_list(**options)
-    return Case(why=why, world=world, error="verification.status_list", words=words, listed=listed)
 
 
 def stated(why: str, error: str, words: str, **options: Any) -> Case:
