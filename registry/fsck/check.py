@@ -45,6 +45,7 @@ UNCHECKED_TABLES: Final[Mapping[str, str]] = {
         ("training_jobs", "training_events", "training_progress", "training_versions"),
         "the trainer's work in progress; its results are versions",
     ),
+    "training_keys": "the trainer's idempotency keys, kept for a day",
     **dict.fromkeys(("renders", "render_images"), "the rendering service's work in progress; its results are recorded"),
 }
 """Tables that no check here looks into, and why that does no harm; those of the queue (procrastinate) besides."""
