@@ -25,7 +25,7 @@ from support.governed import EVIDENCE, SALT
 from support.registry import KEY_ENCRYPTION_KEY, START, RegistryUnderTest, make_test_registry
 from support.versions import FOX, Steps, accepted
 
-from registry.fsck.check import UNCHECKED_TABLES, FsckReport, check, checked_tables
+from registry.fsck.check import FsckReport, check
 from registry.runtime import Runtime
 from registry.sealing import AesKeyWrapper
 from registry.storage import open_blob_store
@@ -190,14 +190,6 @@ def test_a_whole_registry_has_no_finding(registry: RegistryUnderTest) -> None:
     found = report(registry)
     assert found.findings == ()
     assert found.entries > 30
-
-
-def test_every_table_is_looked_into_or_named_with_a_reason(registry: RegistryUnderTest) -> None:
-    with registry.engine.connect() as connection:
-        names = connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).scalars().all()
-    ours = {name for name in names if not name.startswith("procrastinate_")}
-    assert checked_tables() | UNCHECKED_TABLES.keys() == ours
-    assert not checked_tables() & UNCHECKED_TABLES.keys()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from support.database import DatabaseServer
 
 import registry
 from registry.db import MIGRATIONS, Base, downgrade, driver_url, head_revision, make_engine, upgrade
+from registry.fsck.check import UNCHECKED_TABLES, checked_tables
 from sdk.errors import ConfigurationError
 
 NO_TABLE = {
@@ -77,6 +78,11 @@ class TestHistory:
 
 
 class TestSchema:
+    def test_every_table_is_looked_into_by_fsck_or_named_with_a_reason(self, database_url: str) -> None:
+        ours = {name for name in tables(database_url) if not name.startswith("procrastinate_")} | {"alembic_version"}
+        assert checked_tables() | UNCHECKED_TABLES.keys() == ours, "see registry.fsck.evidence and UNCHECKED_TABLES"
+        assert not checked_tables() & UNCHECKED_TABLES.keys()
+
     def test_is_what_the_row_classes_say(self, database_url: str) -> None:
         for module in pkgutil.walk_packages(registry.__path__, "registry."):
             importlib.import_module(module.name)
