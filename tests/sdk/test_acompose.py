@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from support.governed import NOW
-from support.tiny_backbone import make_backbone_dir
-from support.workshop import SCENE, USE, Workshop, make_workshop
+from support.workshop import SCENE, USE, Workshop
 
 import sdk
 from sdk.compose import ComposeProgress, ComposeStage, Composition, acompose, compose
 from sdk.compose.aio import _in_thread
 from sdk.errors import PolicyDenied
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_backbone_dir(tmp_path_factory.mktemp("base") / "sd", "sd")
-
-
-@pytest.fixture
-def workshop(tmp_path: Path, base: Path) -> Workshop:
-    return make_workshop(tmp_path, base=base)
 
 
 def options(workshop: Workshop, **changes: Any) -> dict[str, Any]:

@@ -1,59 +1,30 @@
-"""The compose call: the whole way, and at every step the one refusal that step is there for."""
+"""The compose call from end to end: what is handed out, recorded and told."""
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.governed import NOW, fixed_signer, record_id
-from support.memory_log import MemoryLog
+from support.governed import record_id
 from support.pictures import alike
-from support.tampering import without_rule
-from support.tiny_backbone import LATENT_SIZE, RESOLUTION, make_backbone_dir
-from support.workshop import SCENE, USE, Workshop, make_embedding, make_workshop
+from support.tiny_backbone import LATENT_SIZE, RESOLUTION
+from support.workshop import SCENE, Workshop, run
 
 import sdk
-from registry.distribution.repository import TufRepository
-from sdk.compose import ComposeProgress, ComposeStage, Composition, compose
+from sdk.compose import ComposeProgress, ComposeStage
 from sdk.credentials.read import verify_credentials
 from sdk.errors import (
-    BackboneError,
-    ConfigurationError,
-    DigestMismatch,
     FormatError,
-    ImprimaturError,
-    InputError,
-    LogForked,
-    NotApproved,
-    PolicyDenied,
-    SceneError,
-    ServiceUnavailable,
-    SignatureInvalid,
-    StatusListInvalid,
-    ThresholdNotMet,
-    TrustRootInvalid,
-    VerificationError,
 )
-from sdk.policy.bundle import PolicyBundle
-from sdk.policy.cedar import CedarEngine
-from sdk.resolve import log_memory
-from sdk.signing.status import verify_status_list
-from sdk.signing.trust import TrustRole, sign_trust_root, verify_role
-from sdk.spec.bundle import VersionStatus
+from sdk.signing.trust import TrustRole, verify_role
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
-from sdk.spec.envelope import encode_envelope
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.money import Money
-from sdk.spec.policy import Effect, Role
 from sdk.spec.statements import GenerationPredicate, parse_predicate, parse_statement
 from sdk.verify import verify_receipt
 
@@ -64,22 +35,6 @@ for _ in range(2):
     except sdk.errors.InputError:
         print("called")
 """
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_backbone_dir(tmp_path_factory.mktemp("base") / "sd", "sd")
-
-
-@pytest.fixture
-def workshop(tmp_path: Path, base: Path) -> Workshop:
-    return make_workshop(tmp_path, base=base)
-
-
-def run(workshop: Workshop, concepts: Any = ("demo/fox",), scene: str = SCENE, **options: Any) -> Composition:
-    with workshop.registry.client() as client:
-        call = {"steps": 2, "profile": workshop.profile, "client": client, "clock": lambda: NOW} | USE | options
-        return compose(concepts, scene, **call)
 
 
 class TestWholeWay:
@@ -179,255 +134,6 @@ class TestWholeWay:
         ]
 
 
-class TestRefusals:
-    """Every one of them comes before anything is generated."""
-
-    @pytest.fixture(autouse=True)
-    def nothing_is_generated(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(*_args: object, **_options: object) -> None:
-            raise AssertionError("something was generated")
-
-        monkeypatch.setattr("sdk.compose.steps.generate_images", refuse)
-
-    def refused(self, workshop: Workshop, error: type[ImprimaturError], match: str, **options: Any) -> ImprimaturError:
-        with pytest.raises(error, match=match) as caught:
-            run(workshop, **options)
-        assert workshop.registry.results == []
-        return caught.value
-
-    @pytest.mark.parametrize("status", [VersionStatus.SUBMITTED, VersionStatus.REVOKED, VersionStatus.SUSPENDED])
-    def test_not_approved(self, workshop: Workshop, status: VersionStatus) -> None:
-        workshop.registry.status["demo/fox"] = status
-        self.refused(workshop, NotApproved, f"demo/fox@1 is {status.value}")
-        assert workshop.registry.intents == []
-
-    def test_approval_that_nobody_signed(self, workshop: Workshop) -> None:
-        workshop.registry.worlds["demo/fox"].approvals.clear()
-        self.refused(workshop, ThresholdNotMet, "0 of 1")
-
-    @pytest.mark.parametrize("use", [{"territory": "US"}, {"purpose": "political"}, {"channel": "tv"}])
-    def test_use_that_is_not_granted(self, workshop: Workshop, use: dict[str, str]) -> None:
-        error = self.refused(workshop, PolicyDenied, "compose is refused", **use)
-        assert isinstance(error, PolicyDenied)
-        assert [reason.about for reason in error.decision.reasons] == ["demo/fox"]
-        assert all(reason.rule.startswith("composition.") and reason.remedy for reason in error.decision.reasons)
-        assert workshop.registry.intents == []
-
-    def test_caller_without_the_role(self, workshop: Workshop) -> None:
-        workshop.registry.roles = (Role.AUDITOR,)
-        self.refused(workshop, PolicyDenied, "demo/app")
-
-    def test_policies_that_are_not_what_their_digest_says(self, workshop: Workshop) -> None:
-        view = workshop.registry.policies.view()
-        workshop.registry.overrides["/v1/policies"] = lambda: view.model_copy(update={"files": {}})
-        self.refused(workshop, DigestMismatch, "policy bundle")
-
-    def test_registry_that_says_no(self, workshop: Workshop) -> None:
-        workshop.registry.effect = Effect.DENY
-        self.refused(workshop, PolicyDenied, "not a permit")
-
-    def test_registry_that_decided_by_other_policies(self, workshop: Workshop) -> None:
-        workshop.registry.decision = lambda context: CedarEngine(without_rule("composition.quota")).evaluate(context)  # type: ignore[method-assign]
-        self.refused(workshop, PolicyDenied, "under our policies")
-
-    def test_registry_that_cannot_record_the_intent(self, workshop: Workshop) -> None:
-        workshop.registry.overrides["POST /v1/generations$"] = lambda: ServiceUnavailable("the database is away")
-        self.refused(workshop, ServiceUnavailable, "database")
-
-    def test_grant_with_the_receipt_of_something_else(self, workshop: Workshop) -> None:
-        registry = workshop.registry
-        honest = registry._generation
-        registry._generation = lambda *args: honest(*args).model_copy(update={"receipt": registry.log.receipt(1)})  # type: ignore[method-assign]
-        self.refused(workshop, VerificationError, "receipt is not for generation:permitted")
-
-    def test_another_base_model(self, workshop: Workshop, tmp_path: Path) -> None:
-        other = make_workshop(make_folder(tmp_path / "other"), base=make_backbone_dir(tmp_path / "base2", "sd", seed=9))
-        with other.registry.client() as client, pytest.raises(BackboneError, match="was learned on"):
-            compose(["demo/fox"], SCENE, profile=workshop.profile, client=client, clock=lambda: NOW, **USE)
-
-    def test_artefact_that_is_not_the_one(self, workshop: Workshop) -> None:
-        workshop.registry.blobs = dict.fromkeys(workshop.registry.blobs, make_embedding(seed=2))
-        self.refused(workshop, DigestMismatch, "artefact")
-
-    def test_expired_trust_root(self, workshop: Workshop) -> None:
-        self.refused(workshop, TrustRootInvalid, "expired", clock=lambda: NOW + timedelta(days=400))
-
-    @pytest.mark.parametrize(
-        ("listed", "error", "match"),
-        [
-            ({"status": VersionStatus.REVOKED}, NotApproved, "demo/fox@1 is revoked"),
-            ({"at": NOW - timedelta(minutes=1)}, StatusListInvalid, "ended at"),
-            ({"at": NOW + timedelta(minutes=1)}, StatusListInvalid, "set this clock"),
-            ({"tenant": "other"}, StatusListInvalid, "needs the status list"),
-            ({"origin": "log.test/other"}, StatusListInvalid, "needs the status list"),
-            ({"signer": "log"}, SignatureInvalid, "trusted for status"),
-        ],
-    )
-    def test_status_list_that_does_not_clear_the_version(
-        self, workshop: Workshop, listed: dict[str, Any], error: type[ImprimaturError], match: str
-    ) -> None:
-        workshop.registry.overrides["/v1/status/"] = lambda: workshop.registry.worlds["demo/fox"].status_list(**listed)
-        self.refused(workshop, error, match)
-        assert workshop.registry.intents == []
-
-    def test_status_list_older_than_one_that_was_seen(self, workshop: Workshop) -> None:
-        world = workshop.registry.worlds["demo/fox"]
-        seen = verify_status_list(world.status_list(at=NOW + timedelta(seconds=1)), world.trust)
-        log_memory(workshop.profile).remember_status(seen.id, seen.valid_from)
-        self.refused(workshop, StatusListInvalid, "shows an old one")
-        assert workshop.registry.intents == []
-
-    def test_log_that_was_rewritten_since_last_time(self, workshop: Workshop) -> None:
-        other = MemoryLog(workshop.registry.log.origin, fixed_signer("log"), NOW)
-        other.append(AuditEventType.CONCEPT_CREATED, "demo/owl")
-        log_memory(workshop.profile).remember(other.origin, other.note())
-        self.refused(workshop, LogForked, "rewritten")
-        assert workshop.registry.intents == []
-
-    @pytest.mark.parametrize(
-        ("change", "error"),
-        [
-            ({"scene": "a photo of {demo/owl}"}, SceneError),
-            ({"scene": "a photo"}, SceneError),
-            ({"scene": SCENE + " <demo-owl>"}, SceneError),
-            ({"concepts": []}, SceneError),
-            ({"concepts": ["fox"]}, SceneError),
-            ({"negative_prompt": "{demo/fox}"}, SceneError),
-            ({"count": 0}, InputError),
-            ({"count": 65}, InputError),
-            ({"seed": -1}, InputError),
-            ({"steps": 0}, InputError),
-            ({"scheduler": "magic"}, InputError),
-            ({"seeds": []}, InputError),
-            ({"seeds": [1, -1]}, InputError),
-            ({"seeds": "12"}, InputError),
-            ({"seeds": [1, 2], "count": 3}, InputError),
-            ({"seeds": [1, 2], "seed": 1}, InputError),
-            ({"leakage": 0.5}, InputError),
-            ({"leakage": 2}, InputError),
-            ({"preview_every": -1}, InputError),
-            ({"territory": "Japan"}, FormatError),
-            ({"purpose": ""}, FormatError),
-        ],
-    )
-    def test_what_cannot_be_meant_is_refused_before_anybody_is_asked(
-        self, workshop: Workshop, change: dict[str, Any], error: type[ImprimaturError]
-    ) -> None:
-        self.refused(workshop, error, ".", **change)
-        assert workshop.registry.asked == []
-
-    @pytest.mark.parametrize("missing", ["key.pem", "content-credentials/ca-key.pem", "trust-root.json"])
-    def test_missing_files_are_named(self, workshop: Workshop, missing: str) -> None:
-        (workshop.folder / missing).unlink()
-        self.refused(workshop, ConfigurationError, Path(missing).name)
-        assert workshop.registry.intents == []
-
-
-class TestOverTuf:
-    """A profile with a TUF root believes in no other trust root and no other policies than what comes from there."""
-
-    @pytest.fixture
-    def tuf(self, workshop: Workshop, tmp_path: Path) -> TufRepository:
-        made = TufRepository(tmp_path / "tuf")
-        workshop.registry.tuf = made.folder
-        return made
-
-    def targets(self, workshop: Workshop, policies: PolicyBundle | None = None) -> dict[str, bytes]:
-        return {
-            "trust-root.json": encode_envelope(sign_trust_root(workshop.registry.trust, fixed_signer("root"))),
-            "policies.json": encode_canonical((policies or workshop.registry.policies).view()),
-        }
-
-    def create(self, tuf: TufRepository, targets: dict[str, bytes]) -> None:
-        now = datetime.now(UTC)
-        root, online = fixed_signer("root"), fixed_signer("online")
-        tuf.create([root], online, targets, threshold=1, expires=now + timedelta(days=9), now=now)
-
-    def run(self, workshop: Workshop, tuf: TufRepository) -> Composition:
-        return run(replace_profile(workshop, tuf_root=tuf.first_root))
-
-    def test_composes(self, workshop: Workshop, tuf: TufRepository) -> None:
-        self.create(tuf, self.targets(workshop))
-        assert self.run(workshop, tuf).images
-        assert "GET /v1/trust-root" not in workshop.registry.asked
-        assert "GET /v1/policies" not in workshop.registry.asked
-
-    def test_refuses_a_registry_that_decides_by_other_policies(self, workshop: Workshop, tuf: TufRepository) -> None:
-        files = dict(workshop.registry.policies.files)
-        files["composition/rules.cedar"] += "\n// stricter days\n"
-        self.create(tuf, self.targets(workshop, PolicyBundle(files=files)))
-        with pytest.raises(PolicyDenied, match="under our policies"):
-            self.run(workshop, tuf)
-
-    def test_refuses_a_trust_root_that_is_not_distributed(self, workshop: Workshop, tuf: TufRepository) -> None:
-        self.create(tuf, {})
-        with pytest.raises(TrustRootInvalid, match=r"distributes no trust-root\.json"):
-            self.run(workshop, tuf)
-
-    def test_refuses_without_any_repository(self, workshop: Workshop, tuf: TufRepository, tmp_path: Path) -> None:
-        self.create(tuf, self.targets(workshop))
-        workshop.registry.tuf = tmp_path / "nowhere"
-        with pytest.raises(ServiceUnavailable, match="TUF metadata"):
-            self.run(workshop, tuf)
-
-
-class TestNoRecordNoImage:
-    @pytest.mark.parametrize(
-        ("answer", "error"),
-        [
-            (lambda registry: ServiceUnavailable("away"), ServiceUnavailable),
-            (lambda registry: registry.log.receipt(1), VerificationError),
-        ],
-    )
-    def test_nothing_is_handed_out(
-        self, workshop: Workshop, answer: Callable[[Any], Any], error: type[ImprimaturError]
-    ) -> None:
-        workshop.registry.overrides["/result$"] = lambda: answer(workshop.registry)
-        with pytest.raises(error):
-            run(workshop)
-        assert len(workshop.registry.intents) == 1
-
-
-class TestStillLive:
-    """Between the first check and the hand-out a version may end."""
-
-    def compose_until(self, workshop: Workshop, seconds: float) -> Composition:
-        """Compose with a generation that lasts so long."""
-        now = [NOW]
-        workshop.registry.clock = lambda: now[0]
-
-        def on_progress(progress: ComposeProgress) -> None:
-            if progress.stage is ComposeStage.CREDENTIAL:
-                now[0] += timedelta(seconds=seconds)
-
-        return run(workshop, clock=lambda: now[0], on_progress=on_progress)
-
-    def test_a_version_that_was_revoked_while_it_was_drawn_is_not_handed_out(self, workshop: Workshop) -> None:
-        receipt = workshop.registry._result
-
-        def revoked_meanwhile(*args: Any) -> Any:
-            workshop.registry.status["demo/fox"] = VersionStatus.REVOKED
-            return receipt(*args)
-
-        workshop.registry._result = revoked_meanwhile  # type: ignore[method-assign]
-        with pytest.raises(NotApproved, match="demo/fox@1 is revoked"):
-            self.compose_until(workshop, 60)
-
-    def test_a_list_that_is_fresh_still_is_not_fetched_again(self, workshop: Workshop) -> None:
-        self.compose_until(workshop, 59)
-        assert workshop.registry.asked.count("GET /v1/status/demo/0") == 1
-
-    def test_a_list_that_ended_is_fetched_again(self, workshop: Workshop) -> None:
-        assert self.compose_until(workshop, 60).images
-        assert workshop.registry.asked.count("GET /v1/status/demo/0") == 2
-
-    def test_nothing_is_handed_out_while_no_fresh_list_is_to_be_had(self, workshop: Workshop) -> None:
-        old = workshop.registry.status_list()
-        workshop.registry.overrides["/v1/status/"] = lambda: old
-        with pytest.raises(StatusListInvalid, match="ended at"):
-            self.compose_until(workshop, 60)
-
-
 class TestPublicName:
     @pytest.mark.parametrize(
         "imports",
@@ -448,12 +154,3 @@ class TestPublicName:
     def test_names_are_the_same_objects_everywhere(self) -> None:
         assert sdk.Client is importlib.import_module("sdk.client").Client
         assert sdk.errors is importlib.import_module("sdk.errors")
-
-
-def replace_profile(workshop: Workshop, **changes: Any) -> Workshop:
-    return dataclasses.replace(workshop, profile=dataclasses.replace(workshop.profile, **changes))
-
-
-def make_folder(path: Path) -> Path:
-    path.mkdir()
-    return path

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from support.governed import NOW, fixed_signer, licence_evidence, licence_grant, make_trust_root, record_id, use_terms
-from support.tiny_backbone import make_backbone_dir
 from support.workshop import SCENE, USE, Workshop, make_workshop
 
 from sdk.compose import Composition, compose
@@ -26,11 +25,6 @@ from sdk.spec.policy import Decision, Effect, PolicyContext, Use
 from sdk.spec.statements import encode_statement
 
 OTHER = Digest.of(b"other")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_backbone_dir(tmp_path_factory.mktemp("base") / "sd", "sd")
 
 
 @pytest.fixture

@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from support.governed import NOW
-from support.tiny_backbone import make_backbone_dir
-from support.workshop import SCENE, USE, Workshop, make_workshop
+from support.workshop import SCENE, USE, Workshop
 
 from sdk.client import Client
 from sdk.compose import Composition, compose
@@ -28,16 +26,6 @@ NEVER = """
 @id("composition.never") @title("x") @plain("x") @plain_ja("x") @because("x") @remedy("x")
 forbid (principal, action == Action::"compose", resource);
 """
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_backbone_dir(tmp_path_factory.mktemp("base") / "sd", "sd")
-
-
-@pytest.fixture
-def workshop(tmp_path: Path, base: Path) -> Workshop:
-    return make_workshop(tmp_path, base=base)
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from support.governed import NOW
-from support.tiny_backbone import make_backbone_dir
-from support.workshop import Workshop, make_workshop
+from support.workshop import Workshop
 
 import sdk
 from sdk.compose import Campaign, Outcome, VariantRow, variants
@@ -21,16 +20,6 @@ from sdk.spec.digest import Digest
 from sdk.verify import verify_receipt
 
 SCENES = ("a photo of {subject}", "{subject} in the rain")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_backbone_dir(tmp_path_factory.mktemp("base") / "sd", "sd")
-
-
-@pytest.fixture
-def workshop(tmp_path: Path, base: Path) -> Workshop:
-    return make_workshop(tmp_path, base=base)
 
 
 def run(workshop: Workshop, *, scenes: Any = SCENES, territories: Any = ("JP", "DE"), **options: Any) -> Campaign:

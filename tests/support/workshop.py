@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from safetensors.torch import save
 from support.fake_registry import FakeRegistry
-from support.governed import World, fixed_signer, make_manifest
+from support.governed import NOW, World, fixed_signer, make_manifest
 from support.tiny_backbone import make_backbone_dir
 
+from sdk.compose import Composition, compose
 from sdk.credentials.authority import create_authority
 from sdk.generate.base_model import base_model_digest
 from sdk.profile import Profile, load_profile
@@ -73,3 +75,10 @@ def write_profile(folder: Path, name: str, base: Path) -> Profile:
     path.write_text("".join(f'{member} = "{value}"\n' for member, value in members.items()))
     path.chmod(0o600)
     return load_profile(path)
+
+
+def run(workshop: Workshop, concepts: Any = ("demo/fox",), scene: str = SCENE, **options: Any) -> Composition:
+    """A compose call in the workshop, on a connection of its own."""
+    with workshop.registry.client() as client:
+        call = {"steps": 2, "profile": workshop.profile, "client": client, "clock": lambda: NOW} | USE | options
+        return compose(concepts, scene, **call)
