@@ -7,31 +7,30 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 
 from registry.approvals import break_glass, query, service
 from registry.auth import CallerDep
 from registry.paging import PageDep
 from registry.runtime import RuntimeDep
 from registry.versions import service as versions
+from registry.versions.path import VERSION, VersionPathDep
 from sdk.errors import ServiceError
 from sdk.policy.engine import require_permit
 from sdk.spec.api import VersionList, VersionView
 from sdk.spec.break_glass import BreakGlassPage, BreakGlassView
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.envelope import Envelope
-from sdk.spec.ids import ConceptId, RecordId, parse_version_ref
-
-Number = Annotated[int, Path(ge=1, lt=2**31)]
+from sdk.spec.ids import RecordId, parse_version_ref
 
 router = APIRouter(prefix="/v1", tags=["approvals"])
 
 
-@router.get("/concepts/{tenant}/{name}/versions/{number}")
-def get_version(tenant: str, name: str, number: Number, runtime: RuntimeDep, caller: CallerDep) -> VersionBundle:
+@router.get(VERSION)
+def get_version(named: VersionPathDep, runtime: RuntimeDep, caller: CallerDep) -> VersionBundle:
     """One version with all its proofs."""
     with runtime.transaction(caller.tenant) as session:
-        version = versions.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"), number)
+        version = versions.load(session, caller.tenant, named.concept, named.number)
         return query.bundle(session, runtime, version)
 
 
@@ -43,33 +42,29 @@ def resolve(ref: Annotated[str, Query(max_length=300)], runtime: RuntimeDep, cal
         return query.bundle(session, runtime, version)
 
 
-@router.post("/concepts/{tenant}/{name}/versions/{number}/reviews", status_code=201)
-def review(
-    tenant: str, name: str, number: Number, envelope: Envelope, runtime: RuntimeDep, caller: CallerDep
-) -> VersionView:
+@router.post(f"{VERSION}/reviews", status_code=201)
+def review(named: VersionPathDep, envelope: Envelope, runtime: RuntimeDep, caller: CallerDep) -> VersionView:
     """Record a signed approval or rejection."""
     with runtime.transaction(caller.tenant) as session:
-        outcome = service.review(session, runtime, caller, ConceptId(f"{tenant}/{name}"), number, envelope)
+        outcome = service.review(session, runtime, caller, named.concept, named.number, envelope)
     return _answer(outcome)
 
 
-@router.post("/concepts/{tenant}/{name}/versions/{number}/revocation", status_code=201)
-def revoke(
-    tenant: str, name: str, number: Number, envelope: Envelope, runtime: RuntimeDep, caller: CallerDep
-) -> VersionView:
+@router.post(f"{VERSION}/revocation", status_code=201)
+def revoke(named: VersionPathDep, envelope: Envelope, runtime: RuntimeDep, caller: CallerDep) -> VersionView:
     """Record a signed revocation."""
     with runtime.transaction(caller.tenant) as session:
-        outcome = service.revoke(session, runtime, caller, ConceptId(f"{tenant}/{name}"), number, envelope)
+        outcome = service.revoke(session, runtime, caller, named.concept, named.number, envelope)
     return _answer(outcome)
 
 
-@router.post("/concepts/{tenant}/{name}/versions/{number}/break-glass", status_code=201)
+@router.post(f"{VERSION}/break-glass", status_code=201)
 def open_break_glass(
-    tenant: str, name: str, number: Number, envelope: Envelope, runtime: RuntimeDep, caller: CallerDep
+    named: VersionPathDep, envelope: Envelope, runtime: RuntimeDep, caller: CallerDep
 ) -> BreakGlassView:
     """Open a version for a while before its approval, by a statement that two people signed."""
     with runtime.transaction(caller.tenant) as session:
-        opened = break_glass.open_version(session, runtime, caller, ConceptId(f"{tenant}/{name}"), number, envelope)
+        opened = break_glass.open_version(session, runtime, caller, named.concept, named.number, envelope)
     if opened.refusal:
         require_permit(opened.refusal)
     if opened.view is None:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 
 from registry.auth import CallerDep
 from registry.log.service import receipt
 from registry.recalls import service
 from registry.runtime import RuntimeDep
 from registry.versions import service as versions
+from registry.versions.path import VERSION, VersionPathDep
 from sdk.spec.envelope import Envelope
-from sdk.spec.ids import ConceptId
 from sdk.spec.log_entry import LogReceipt
 from sdk.spec.recall import NoticeAcknowledgement, NoticeList
-
-Number = Annotated[int, Path(ge=1, lt=2**31)]
 
 router = APIRouter(prefix="/v1", tags=["recalls"])
 
 
-@router.get("/concepts/{tenant}/{name}/versions/{number}/blast-radius")
-def get_blast_radius(tenant: str, name: str, number: Number, runtime: RuntimeDep, caller: CallerDep) -> Envelope:
+@router.get(f"{VERSION}/blast-radius")
+def get_blast_radius(named: VersionPathDep, runtime: RuntimeDep, caller: CallerDep) -> Envelope:
     """What the end of a version affects, or would affect: a statement signed with the status key."""
     with runtime.transaction(caller.tenant) as session:
-        version = versions.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"), number)
+        version = versions.load(session, caller.tenant, named.concept, named.number)
         return service.blast_radius(session, runtime, caller, version)
 
 

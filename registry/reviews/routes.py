@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 
 from registry.auth import CallerDep
 from registry.reviews import query, service
 from registry.runtime import RuntimeDep
 from registry.versions import service as versions
-from sdk.spec.ids import ConceptId
+from registry.versions.path import VERSION, VersionPathDep
 from sdk.spec.review import (
     Assignment,
     CommentList,
@@ -23,9 +23,6 @@ from sdk.spec.review import (
     ReviewTask,
 )
 
-Number = Annotated[int, Path(ge=1, lt=2**31)]
-VERSION = "/concepts/{tenant}/{name}/versions/{number}"
-
 router = APIRouter(prefix="/v1", tags=["reviews"])
 
 
@@ -37,46 +34,38 @@ def list_reviews(asked: Annotated[ReviewQuery, Query()], runtime: RuntimeDep, ca
 
 
 @router.post(f"{VERSION}/review-request", status_code=201)
-def request_review(
-    tenant: str, name: str, number: Number, request: ReviewRequest, runtime: RuntimeDep, caller: CallerDep
-) -> ReviewTask:
+def request_review(named: VersionPathDep, request: ReviewRequest, runtime: RuntimeDep, caller: CallerDep) -> ReviewTask:
     """Put a draft up for review."""
     with runtime.transaction(caller.tenant) as session:
-        version = service.ask(session, runtime, caller, ConceptId(f"{tenant}/{name}"), number, request)
+        version = service.ask(session, runtime, caller, named.concept, named.number, request)
         return query.task_of(session, runtime, version)
 
 
 @router.post(f"{VERSION}/assignment", status_code=201)
-def assign_review(
-    tenant: str, name: str, number: Number, assignment: Assignment, runtime: RuntimeDep, caller: CallerDep
-) -> ReviewTask:
+def assign_review(named: VersionPathDep, assignment: Assignment, runtime: RuntimeDep, caller: CallerDep) -> ReviewTask:
     """Say who is to review a version, and until when."""
     with runtime.transaction(caller.tenant) as session:
-        version = service.assign(session, runtime, caller, ConceptId(f"{tenant}/{name}"), number, assignment)
+        version = service.assign(session, runtime, caller, named.concept, named.number, assignment)
         return query.task_of(session, runtime, version)
 
 
 @router.post(f"{VERSION}/comments", status_code=201)
-def post_comment(
-    tenant: str, name: str, number: Number, comment: NewComment, runtime: RuntimeDep, caller: CallerDep
-) -> LoggedComment:
+def post_comment(named: VersionPathDep, comment: NewComment, runtime: RuntimeDep, caller: CallerDep) -> LoggedComment:
     """Comment on a version, or reply to a comment."""
     with runtime.transaction(caller.tenant) as session:
-        return service.comment(session, runtime, caller, ConceptId(f"{tenant}/{name}"), number, comment)
+        return service.comment(session, runtime, caller, named.concept, named.number, comment)
 
 
 @router.get(f"{VERSION}/comments")
 def list_comments(
-    tenant: str,
-    name: str,
-    number: Number,
+    named: VersionPathDep,
     part: Annotated[CommentQuery, Query()],
     runtime: RuntimeDep,
     caller: CallerDep,
 ) -> CommentList:
     """What was said about a version, oldest first."""
     with runtime.transaction(caller.tenant) as session:
-        version = versions.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"), number)
+        version = versions.load(session, caller.tenant, named.concept, named.number)
         found = tuple(query.comments_of(session, caller, version, part))
     more = found[-1].comment.comment if len(found) == part.limit else None
     return CommentList(comments=found, next_after=more)

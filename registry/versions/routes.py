@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from registry.auth import AnyCallerDep, CallerDep
 from registry.concepts import service as concepts
@@ -18,6 +18,7 @@ from registry.runtime import RuntimeDep, require_past
 from registry.versions import history, service
 from registry.versions.aliases import set_aliases
 from registry.versions.moment import approved_numbers, version_at
+from registry.versions.path import VERSION, VersionPathDep
 from registry.versions.preview import preview
 from registry.versions.submission import submit
 from registry.versions.withdrawal import answer_consent, report_life_event, withdraw_consent
@@ -40,8 +41,6 @@ from sdk.spec.canonical import encode_canonical
 from sdk.spec.consent_events import ConsentAnswer, LifeEventRecorded, LifeEventReport
 from sdk.spec.digest import Digest
 from sdk.spec.ids import AliasName, ConceptId, RecordId, parse_version_ref
-
-Number = Annotated[int, Path(ge=1, lt=2**31)]
 
 router = APIRouter(prefix="/v1", tags=["versions"])
 
@@ -95,13 +94,11 @@ def list_versions(tenant: str, name: str, runtime: RuntimeDep, caller: CallerDep
         return VersionList(versions=views, next_cursor=cursor)
 
 
-@router.get("/concepts/{tenant}/{name}/versions/{number}/files/{digest}", response_class=Response)
-def get_file(
-    tenant: str, name: str, number: Number, digest: Digest, runtime: RuntimeDep, caller: CallerDep
-) -> Response:
+@router.get(f"{VERSION}/files/{{digest}}", response_class=Response)
+def get_file(named: VersionPathDep, digest: Digest, runtime: RuntimeDep, caller: CallerDep) -> Response:
     """A mask, sample, training picture or report of a version, for whoever reviews it; an embedding is none of these."""
     with runtime.transaction(caller.tenant) as session:
-        version = service.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"), number)
+        version = service.load(session, caller.tenant, named.concept, named.number)
         _, found = preview(session, runtime, caller, version, digest)
     # A file may be anything: a browser must neither guess its type nor show it as a page of ours.
     headers = {
