@@ -6,8 +6,8 @@ of the trust root or of the TUF metadata that they came with. A status list coun
 call. Versions are asked for at every call.
 
 A refusal or a fault on kept premises counts only when the registry says the same anew (`on_premises`): a policy that was
-widened, a role that was given or a key that was rotated holds at once. One that was narrowed is met at the registry,
-whose decision is the one of record.
+widened, a role that was given, a key that was rotated or a version that was approved holds at once. A policy that was
+narrowed is met at the registry, whose decision is the one of record.
 """
 
 from __future__ import annotations
@@ -81,9 +81,10 @@ def on_premises(composer: Composer, act: Callable[[Premises], _Outcome]) -> _Out
         return act(_fetch(composer))
     try:
         return act(kept)
-    except (VerificationError, PolicyDenied, Conflict):
+    except (VerificationError, PolicyDenied, Conflict) as exc:
+        lists_may_be_behind = isinstance(exc, VerificationError) and kept.lists_at(composer.clock())
         fetched = _fetch(composer)
-        if fetched.same_as(kept):
+        if fetched.same_as(kept) and not lists_may_be_behind:
             raise
         return act(fetched)
 

@@ -13,7 +13,7 @@ from support.workshop import SCENE, USE, Workshop
 
 from sdk.client import Client
 from sdk.compose import Composition, compose
-from sdk.compose.premises import KEPT
+from sdk.compose.premises import KEPT, _kept
 from sdk.errors import NotApproved, PolicyDenied, SignatureInvalid, StatusListInvalid
 from sdk.policy.bundle import PolicyBundle
 from sdk.resolve import shared_connection
@@ -106,6 +106,17 @@ class TestNotTheLastWord:
         with pytest.raises(PolicyDenied, match="needs the role app"):
             run(workshop, client)
         workshop.registry.roles = (Role.APP,)
+        assert run(workshop, client).images
+
+    def test_a_version_that_was_approved_since_a_list_was_kept_is_composed_with_at_once(
+        self, workshop: Workshop, client: Client
+    ) -> None:
+        run(workshop, client)
+        lists = _kept[client][workshop.profile].lists  # as a call with another version would have left them
+        ((name, (_signed, until)),) = lists.items()
+        workshop.registry.status["demo/fox"] = VersionStatus.SUSPENDED
+        lists[name] = workshop.registry.status_list(), until
+        workshop.registry.status["demo/fox"] = VersionStatus.APPROVED
         assert run(workshop, client).images
 
     def test_a_refusal_that_the_registry_repeats_is_one_refusal(self, workshop: Workshop, client: Client) -> None:

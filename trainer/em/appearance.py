@@ -102,7 +102,9 @@ class Votes:
             likelihood = self._likelihood(believed, judges)
             score = cells.clamp_min(FLOOR).log() + self.config.weight * likelihood.log()
             believed = score.masked_fill(cells.amax(dim=2, keepdim=True) == 0, float("-inf")).softmax(dim=1)
-        return resize(believed.unflatten(-1, (side, side)), prior.shape[-1])
+        swayed = believed / cells.clamp_min(FLOOR)
+        voted = prior * resize(swayed.unflatten(-1, (side, side)), prior.shape[-1])  # finer than the cells that voted
+        return voted / voted.sum(dim=1, keepdim=True).clamp_min(FLOOR)
 
     def _likelihood(self, believed: Tensor, judges: Tensor) -> Tensor:
         """[N, K, P]: how much a cell looks like what the judges believe to be the label."""

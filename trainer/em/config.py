@@ -64,10 +64,10 @@ class CRFConfig:
 
     grid: int = 64  # side of the grid that masks live on, cells; the exact kernel takes grid^4 * 4 bytes a picture
     iterations: int = 8  # mean-field updates
-    appearance_weight: float = 6.0  # log-odds a unanimous, alike-looking neighbourhood gives; 0 turns the term off
+    appearance_weight: float = 12.0  # log-odds a unanimous, alike-looking neighbourhood gives; 0 turns the term off
     appearance_distance: float = 0.20  # standard deviation in space, fraction of the side
     appearance_colour: float = 20.0  # standard deviation in colour, levels of 0..255
-    smoothness_weight: float = 2.0  # log-odds a unanimous neighbourhood gives; 0 turns the term off
+    smoothness_weight: float = 1.0  # log-odds a unanimous neighbourhood gives; 0 turns the term off
     smoothness_distance: float = 0.03  # standard deviation in space, fraction of the side
 
     def __post_init__(self) -> None:
