@@ -71,7 +71,7 @@ class TestWorkspace:
 
     def test_keeps_secrets_to_its_owner(self, made: Workspace) -> None:
         secrets = [made.key_encryption_key, *made.keys.rglob("*.pem"), *made.profiles.glob("*.toml")]
-        assert len(secrets) == 1 + len(KEY_ROLES) + 4 + len(PRINCIPALS)
+        assert len(secrets) == 1 + len(KEY_ROLES) + 2 + len(PRINCIPALS)
         assert {mode(path) for path in secrets} == {0o600}
         assert {mode(path) for path in made.private_folders} == {0o700}
         assert mode(made.database) == 0o700

@@ -13,7 +13,7 @@ from support.asgi import AsgiTransport
 from support.database import DatabaseServer
 from support.governed import consent_record
 from support.registry import KEY_ENCRYPTION_KEY, RegistryUnderTest, make_test_registry
-from support.versions import Steps, Submitted, accepted, assert_insert_only, refused
+from support.versions import SALT, Steps, Submitted, accepted, assert_insert_only, refused
 
 from registry.app import create_app
 from registry.blobs import seal_upload
@@ -119,7 +119,7 @@ class TestBeforeTheVault:
             version = Steps(made).approved(embedding=b"learned")
             with made.engine.begin() as connection:
                 connection.execute(text("ALTER TABLE consents DISABLE TRIGGER insert_only"))
-                record = encode_canonical(consent_record(version.concept, terms=Steps(made).terms()))
+                record = encode_canonical(consent_record(version.concept, terms=Steps(made).terms(), salt=SALT))
                 connection.execute(text("UPDATE consents SET content = :record"), {"record": record})
                 connection.execute(text("ALTER TABLE consents ENABLE TRIGGER insert_only"))
             erasure = ErasureRequest(subject="subject-0001")
