@@ -38,6 +38,16 @@ from sdk.spec.ids import TenantName
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[Workspace]:
+    yield from new_workspace()
+
+
+@pytest.fixture
+def own() -> Iterator[Workspace]:
+    """A workspace for one test: what it changes, others would meet."""
+    yield from new_workspace()
+
+
+def new_workspace() -> Iterator[Workspace]:
     with tempfile.TemporaryDirectory(prefix="imprimatur-", dir="/tmp") as name:
         Path(name).chmod(0o711)
         addresses = [Address(host="127.0.0.1", port=port) for port in (18730, 18731)]
@@ -248,17 +258,17 @@ class TestOverTuf:
         assert "clients start from" in done.output
         assert self.over_tuf(made, tmp_path) == made.trust_root.read_bytes()
 
-    def test_changed_policies_are_distributed_when_they_are_published(self, made: Workspace, tmp_path: Path) -> None:
+    def test_changed_policies_are_distributed_when_they_are_published(self, own: Workspace, tmp_path: Path) -> None:
         shutil.copytree(SHIPPED_POLICIES, tmp_path / "policies")
         with (tmp_path / "policies" / "composition" / "rules.cedar").open("a") as file:
             file.write("\n// stricter days\n")
-        settings = made.settings.read_text()
-        made.settings.write_text(
+        settings = own.settings.read_text()
+        own.settings.write_text(
             settings.replace("[registry]\n", f'[registry]\npolicies = "{tmp_path / "policies"}"\n', 1)
         )
-        publish_now(made)
-        made.settings.write_text(settings)
-        found = parse_wire(PolicyBundleView, self.over_tuf(made, tmp_path / "c", POLICIES_TARGET), "policies")
+        publish_now(own)
+        own.settings.write_text(settings)
+        found = parse_wire(PolicyBundleView, self.over_tuf(own, tmp_path / "c", POLICIES_TARGET), "policies")
         assert found == load_bundle(tmp_path / "policies").view()
 
     def test_root_keys_rotate_to_two_of_three(self, made: Workspace, tmp_path: Path) -> None:
