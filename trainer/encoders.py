@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -121,7 +122,7 @@ def load_encoder(folder: Path, *, device: torch.device | str = "cpu") -> ImageTe
     return encoder
 
 
-class _Encoder:
+class _Encoder(ABC):
     """Batches, and the device; each kind says how one batch becomes features."""
 
     network: nn.Module
@@ -132,8 +133,9 @@ class _Encoder:
             parts = [self._features(part.to(device).float() / 255) for part in pictures.split(BATCH)]
         return functional.normalize(torch.cat(parts).float(), dim=-1).cpu()
 
+    @abstractmethod
     def _features(self, levels: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Features [B, F] of pictures [B, 3, S, S] in 0..1."""
 
 
 class _Small(_Encoder):

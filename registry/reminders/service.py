@@ -8,12 +8,14 @@ Rules:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import select, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
@@ -24,6 +26,7 @@ from registry.paging import page_of
 from registry.reminders.tables import ReminderRow
 from registry.runtime import Runtime
 from registry.versions import service as versions
+from sdk.errors import ImprimaturError
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
@@ -34,6 +37,7 @@ from sdk.spec.reminders import Reminder, ReminderKind, ReminderPage
 from sdk.spec.terms import ConsentEvidence, ConsentStatus, LicenceEvidence
 
 READERS: Final = (Role.OWNER, Role.REVIEWER, Role.TRAINER, Role.AUDITOR, Role.ADMIN)
+_logger = logging.getLogger(__name__)
 _LOCK: Final = 0x1093  # of pg_advisory_xact_lock, with a hash of the tenant
 
 
@@ -50,13 +54,16 @@ class _Day:
 
 
 def remind_all(runtime: Runtime) -> int:
-    """Make the reminders that are due, of every tenant; returns how many were made."""
+    """Make the reminders that are due, of every tenant; returns how many were made. What fails of one is logged."""
     with runtime.sessions.begin() as session:  # as the database's owner, who sees all tenants
         tenants = query.tenants(session)
     made = 0
     for tenant in tenants:
-        with runtime.transaction(tenant) as session:
-            made += remind(session, runtime, tenant)
+        try:
+            with runtime.transaction(tenant) as session:
+                made += remind(session, runtime, tenant)
+        except (ImprimaturError, SQLAlchemyError):
+            _logger.exception("the reminders of %s are not made", tenant)
     return made
 
 

@@ -4,8 +4,8 @@
     GET   /v1/break-glasses?cursor=&limit=                            BreakGlassPage
 
 Rules, held by the registry, its database, and every verifier:
-1. One statement, signed by both who are named in it, with keys for approvals. One of them at least neither owns the version,
-   nor had it trained, nor asked for its review.
+1. One statement, signed by both who are named in it, with keys for approvals. Both are of the version's
+   tenant, and one of them at least neither owns the version, nor had it trained, nor asked for its review.
 2. It names the manifest (its subject), the terms that both saw, and a reason. It ends `MAX_HOURS` after it was first signed, or
    sooner; it cannot be renewed, for a version has one at most.
 3. The version is not approved by it: it can be named by its number or its digest only, and every use says so.
@@ -45,6 +45,8 @@ class BreakGlassPredicate(Predicate):
     def _two_people_and_not_for_long(self) -> Self:
         if len(set(self.signers)) != len(self.signers):
             raise ValueError(f"{self.signers[0]} is named twice; a break-glass is signed by two people")
+        if strangers := [name for name in self.signers if name.tenant != self.concept.tenant]:
+            raise ValueError(f"{strangers[0]} is of another tenant than {self.concept}; both who sign are of its own")
         if not self.signed_at < self.expires_at <= self.signed_at + MAX_LIFE:
             raise ValueError(f"it should end after it is signed, and {MAX_HOURS} hours after at the latest")
         return self

@@ -117,6 +117,12 @@ class TestRefuses:
         with pytest.raises(FormatError, match="named twice"):
             validate_wire(BreakGlassPredicate, members(world, signers=("demo/reviewer",) * 2), "break-glass")
 
+    def test_somebody_of_another_tenant(self, world: World) -> None:
+        with pytest.raises(FormatError, match="other/reviewer is of another tenant than demo/fox"):
+            validate_wire(
+                BreakGlassPredicate, members(world, signers=("demo/reviewer", "other/reviewer")), "break-glass"
+            )
+
     def test_a_signature_of_somebody_who_is_not_named(self, world: World) -> None:
         with pytest.raises(SignatureInvalid, match="not signed by demo/owner"):
             verify(world, opened(world, statement(world, by=("reviewer", "second-reviewer"))))

@@ -101,16 +101,16 @@ def m_step(
     first, second = dict(learned.first), dict(learned.second)
     losses = []
     for step in range(first_step, first_step + config.steps):
-        answer = yield Ask(problem=problem, batch=draw_batch(problem, cell_masks, generator), rows=rows)
+        told = yield Ask(problem=problem, batch=draw_batch(problem, cell_masks, generator), rows=rows)
         rate = config.learning_rate * (1 - (1 - config.final_rate) * step / max(1, total - 1))
         with torch.no_grad():
-            scale = clip_scale(answer.gradients, config.gradient_clip)
+            scale = clip_scale(told.gradients, config.gradient_clip)
             for key, row in rows.items():
                 update, first[key], second[key] = adam(
-                    answer.gradients[key] * scale, first[key], second[key], step + 1, config.betas
+                    told.gradients[key] * scale, first[key], second[key], step + 1, config.betas
                 )
                 row.sub_(rate * update)
-        losses.append(answer.loss)
+        losses.append(told.loss)
         on_step(step + 1, losses[-1])
     fixed = {key: value.detach() for key, value in rows.items()}
     return Learned(rows=fixed, first=first, second=second), torch.stack(losses)

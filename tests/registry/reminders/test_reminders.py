@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from support.command_line import CommandLine
 from support.console import Browser
+from support.governed import licence_grant
 from support.registry import RegistryUnderTest
 from support.versions import FOX, Steps, Submitted, accepted, assert_insert_only, refused
 
 from registry.reminders.service import remind_all
-from sdk.spec.api import Withdrawal
+from sdk.spec.api import NewConcept, Withdrawal
 from sdk.spec.erasure import ErasureRequest
-from sdk.spec.ids import RecordId
+from sdk.spec.ids import ConceptId, RecordId
+from sdk.spec.manifest import ConceptKind
 from sdk.spec.terms import AgeClass, Capacity
 
 
@@ -71,6 +74,18 @@ class TestReminders:
         found = {one["record"]: one for one in listed(steps)}
         assert found[licence]["kind"] == "licence-term"
         assert (found[minor]["kind"], found[minor]["due_at"][:16]) == ("of-age", "2026-06-25T10:00")
+
+    def test_of_one_tenant_do_not_wait_for_the_damaged_records_of_another(self, registry: RegistryUnderTest) -> None:
+        steps, theirs = Steps(registry), ConceptId("other/fox")
+        approved(steps, consent_days=5)
+        accepted(steps.post("other-owner", "/v1/concepts", NewConcept(id=theirs, kind=ConceptKind.SUBJECT, title="x")))
+        grant = licence_grant(theirs, terms=ending(steps, 5))
+        accepted(steps.post("other-owner", "/v1/licences", grant))
+        with registry.engine.begin() as connection:
+            connection.execute(text("ALTER TABLE consents DISABLE TRIGGER insert_only"))
+            connection.execute(text("UPDATE consents SET digest = 'sha256:' || lpad(md5(id), 64, '0')"))
+        assert remind_all(registry.runtime) == 1
+        assert [one["covers"] for one in listed(steps, "other-owner")] == [["other/fox"]]
 
     def test_lead_is_a_setting(self, registry: RegistryUnderTest) -> None:
         approved(Steps(registry), consent_days=40)

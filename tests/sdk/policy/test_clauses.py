@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.governed import consent_evidence, consent_record, licence_evidence, licence_grant
+from support.policy_facts import PLAIN_FACTS
 
 from sdk.errors import NotFound
 from sdk.policy.bundle import PolicyBundle, load_bundle
@@ -21,15 +22,7 @@ POLICIES = Path(__file__).resolve().parents[3] / "policies"
 SHIPPED = load_bundle(POLICIES)
 RULES = "composition/rules.cedar"
 PERMIT = '@id("composition.some") @title("Some may") @plain("Some may.") @plain_ja("可。") permit (principal, action, resource)'
-FACTS: dict[str, Any] = {
-    "concept": "demo/fox",
-    "number": 1,
-    "kind": "subject",
-    "status": "approved",
-    "owner": "demo/owner",
-    "consent_live": True,
-    "licence_live": True,
-    "covers_concept": True,
+FACTS: dict[str, Any] = PLAIN_FACTS | {
     "purposes": ("advertising",),
     "territories": ("JP",),
     "channels": ("web",),

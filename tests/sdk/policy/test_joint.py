@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.governed import NOW
+from support.policy_facts import PLAIN_FACTS
 
 from sdk.policy.bundle import load_bundle
 from sdk.policy.cedar import CedarEngine
@@ -56,16 +57,7 @@ def concepts(draw: st.DrawFn) -> tuple[ConceptFacts, ...]:
 
 
 def facts(**members: Any) -> ConceptFacts:
-    held = {
-        "number": 1,
-        "kind": "subject",
-        "status": "approved",
-        "owner": "demo/owner",
-        "consent_live": True,
-        "licence_live": True,
-        "covers_concept": True,
-    }
-    return ConceptFacts.model_validate(held | members)
+    return ConceptFacts.model_validate(PLAIN_FACTS | members)
 
 
 class TestJointTerms:

@@ -12,6 +12,7 @@ import cedarpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.policy_facts import PLAIN_FACTS
 
 from sdk.policy import cedar
 from sdk.policy.bundle import PolicyBundle, load_bundle
@@ -56,15 +57,9 @@ def words(*known: str) -> st.SearchStrategy[tuple[str, ...]]:
 def questions(draw: Any) -> PolicyContext:
     concepts = [
         ConceptFacts.model_validate(
-            {
+            PLAIN_FACTS
+            | {
                 "concept": name,
-                "number": 1,
-                "kind": "subject",
-                "status": "approved",
-                "owner": "demo/owner",
-                "consent_live": True,
-                "licence_live": True,
-                "covers_concept": True,
                 "has_minor": draw(st.booleans()),
                 "purposes": draw(words("advertising", "editorial", "political")),
                 "territories": draw(words("JP", "DE", "WORLD")),
@@ -143,21 +138,7 @@ class TestSought:
             domain=PolicyDomain.COMPOSITION,
             action="compose",
             principal=PolicyPrincipal.model_validate({"id": "demo/app-7", "roles": ["app"]}),
-            concepts=(
-                ConceptFacts.model_validate(
-                    {
-                        "concept": "demo/fox",
-                        "number": 1,
-                        "kind": "subject",
-                        "status": "approved",
-                        "owner": "demo/owner",
-                        "consent_live": True,
-                        "licence_live": True,
-                        "covers_concept": True,
-                        "applications": applications,
-                    }
-                ),
-            ),
+            concepts=(ConceptFacts.model_validate(PLAIN_FACTS | {"applications": applications}),),
             at=datetime(2026, 11, 24, tzinfo=UTC),
         )
         told = encode_entities(question, {"applications": frozenset({"demo/app-7"})})
