@@ -97,7 +97,7 @@ def _approval(demo: Lives) -> bytes:
 
 
 def _opening(demo: Lives) -> bytes:
-    return encode_canonical(opening(demo.registry, demo.version, "other-reviewer", "reviewer"))
+    return encode_canonical(opening(demo.registry, demo.version, "reviewer", "second-reviewer"))
 
 
 def _revocation(demo: Lives) -> bytes:
