@@ -16,7 +16,7 @@ from registry.auth import CredentialRow
 from registry.fsck.evidence import EVIDENCE
 from registry.fsck.files import faults_of_files
 from registry.fsck.rows import faults_of_entries, faults_of_rows
-from registry.fsck.states import faults_of_states
+from registry.fsck.states import faults_of_states, faults_of_status_lists
 from registry.fsck.tree import faults_of_log
 from registry.log.service import tree_size
 from registry.log.tables import LogEntryRow
@@ -39,7 +39,6 @@ UNCHECKED_TABLES: Final[Mapping[str, str]] = {
     "blob_holders": "who brought what is read by nobody but the next upload",
     "console_sessions": "end within a day",
     "idempotency_keys": "kept for a day",
-    "status_lists": "signed anew every minute, from the states that are checked",
     "webhook_deliveries": "what receivers answered; nobody but they could tell",
     **dict.fromkeys(
         ("training_jobs", "training_events", "training_progress", "training_versions"),
@@ -61,6 +60,7 @@ _LOOKED_INTO: Final = frozenset(
             "sealed_artefacts",
         ),
         *("generation_versions", "generated_images", "image_fingerprints", "licence_uses", "blob_uploads"),
+        "status_lists",
     }
 )
 
@@ -76,23 +76,26 @@ class FsckReport:
 
 def check(session: Session, runtime: Runtime, say: Callable[[str], None] = lambda part: None) -> FsckReport:
     """Check everything, in a session of the database's owner; `say` hears what is checked next."""
+    found = tuple(findings(session, runtime, say))
+    return FsckReport(entries=tree_size(session), findings=found, unchecked=tuple(sorted(UNCHECKED_TABLES)))
+
+
+def findings(session: Session, runtime: Runtime, say: Callable[[str], None] = lambda part: None) -> Iterator[str]:
+    """What `check` finds, one by one as it is found: for who needs to know only whether there is any."""
     checks: dict[str, Callable[[], Iterator[str]]] = {"log": lambda: faults_of_log(session, runtime)}
     tally: Counter[AuditEventType] = Counter()
     checks |= {evidence.name: partial(faults_of_rows, session, evidence, tally) for evidence in EVIDENCE}
     checks |= {
         "entries without a row": lambda: faults_of_entries(session, EVIDENCE, tally),
         "states of versions": lambda: faults_of_states(session),
+        "status lists": lambda: faults_of_status_lists(session, runtime.trust_root),
         "credentials": lambda: _faults_of_credentials(session),
         "files": lambda: faults_of_files(session, runtime),
     }
-    findings: list[str] = []
     with sealed_by(runtime.key_wrapper):
         for part, faults in checks.items():
             say(part)
-            findings += _survived(part, faults)
-        return FsckReport(
-            entries=tree_size(session), findings=tuple(findings), unchecked=tuple(sorted(UNCHECKED_TABLES))
-        )
+            yield from _survived(part, faults)
 
 
 def checked_tables() -> frozenset[str]:

@@ -78,6 +78,7 @@ EVIDENCE: Final[Sequence[Evidence]] = (
         events=(Event.TERM_ENDING,),
         subject="record_id",
         at="reminded_at",
+        inside=inside.reminder,
     ),
     Evidence(
         table=SubjectBindingRow,
@@ -198,6 +199,7 @@ EVIDENCE: Final[Sequence[Evidence]] = (
         events=(Event.GENERATION_RECORDED,),
         subject="generation_id",
         at="recorded_at",
+        seconds=1,  # accounts are kept by it
         digests=lambda row: {"result": Digest.of(row.content)},
         inside=inside.result,
     ),

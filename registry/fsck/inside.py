@@ -22,6 +22,7 @@ from registry.generations.tables import (
 from registry.log.tables import LogEntryRow, StatementRow
 from registry.personal import ERASED, wrapped_key_of
 from registry.policies import PolicyBundleRow
+from registry.reminders.tables import ReminderRow
 from registry.reviews.tables import CommentRow
 from registry.vault import vault_name
 from registry.versions.tables import BreakGlassRow, ReviewRequestRow, VersionConsentRow, VersionRow
@@ -36,6 +37,7 @@ from sdk.spec.ids import RecordId
 from sdk.spec.log_entry import AuditEventType, LogEntry
 from sdk.spec.manifest import parse_manifest
 from sdk.spec.policy import Decision, Effect, PolicyContext
+from sdk.spec.reminders import ReminderKind
 from sdk.spec.statements import ApprovalPredicate, parse_predicate, parse_statement
 from sdk.spec.terms import ConsentRecord, LicenceGrant
 from sdk.spec.webhooks import WebhookEventType
@@ -72,6 +74,13 @@ def licence(session: Session, row: LicenceRow, entry: LogEntry) -> Iterator[str]
     if Digest.of(row.content) != row.digest:
         yield "its grant has another digest"
     parse_wire(LicenceGrant, row.content, "its grant")
+
+
+def reminder(session: Session, row: ReminderRow, entry: LogEntry) -> Iterator[str]:
+    """Its kind is one of those of its record."""
+    of_licence = ReminderKind(row.kind) is ReminderKind.LICENCE_TERM
+    if of_licence is not row.record_id.startswith("lic_"):
+        yield f"it is of {row.kind}, which {row.record_id} has not"
 
 
 def version(session: Session, row: VersionRow, entry: LogEntry) -> Iterator[str]:
@@ -147,9 +156,18 @@ def generation(session: Session, row: GenerationRow, entry: LogEntry) -> Iterato
     places = select(GenerationVersionRow.position).where(GenerationVersionRow.generation_id == row.id)
     if sorted(session.scalars(places)) != list(range(len(intent.manifests))):
         yield "its versions are not in the order of its intent"
-    counted = select(LicenceUseRow.images).where(LicenceUseRow.generation_id == row.id)
-    if any(images != intent.count for images in session.scalars(counted)):
-        yield "it counts under a licence with another number of images"
+    counted = select(LicenceUseRow.licence_id, LicenceUseRow.images).where(LicenceUseRow.generation_id == row.id)
+    limited = _limited(session, intent) if decision.permitted else ()
+    if sorted(map(tuple, session.execute(counted))) != [(licence, intent.count) for licence in limited]:
+        yield "it counts under other licences, or another number of images, than its versions and its intent say"
+
+
+def _limited(session: Session, intent: GenerationIntent) -> list[RecordId]:
+    """The licences of the intent's versions that limit how many images are made, in the order of their ids."""
+    manifests = session.scalars(select(VersionRow.manifest).where(VersionRow.manifest_digest.in_(intent.manifests)))
+    named = {licence for manifest in manifests for licence in parse_manifest(manifest).licences}
+    grants = session.execute(select(LicenceRow.id, LicenceRow.content).where(LicenceRow.id.in_(named)))
+    return sorted(licence for licence, content in grants if parse_wire(LicenceGrant, content, "its licence").max_images)
 
 
 def result(session: Session, row: GenerationResultRow, entry: LogEntry) -> Iterator[str]:

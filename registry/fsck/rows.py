@@ -38,6 +38,7 @@ class Evidence:
     subject: str | Callable[[Any], str] = ""  # its column, or what is made of several; empty: no column names it
     actor: str = ""  # its column; empty: no column names who did it
     at: str = ""  # its column; empty: a row may be much later than its entry
+    seconds: int = CLOCK_SECONDS  # that `at` may be off the entry's time
     digests: Callable[[Any], Mapping[str, Digest]] = field(default=lambda row: {})
     facts: Callable[[Any], Mapping[str, str | None]] = field(default=lambda row: {})
     placed_by: tuple[str, ...] | None = None  # its `place` counts rows of the same columns, in the order of the log
@@ -127,7 +128,7 @@ def _differences(evidence: Evidence, row: Any, entry: LogEntry, index: int) -> I
     for name, value in evidence.facts(row).items():
         if entry.facts.get(name) != value:
             yield f"{name} is {value}, entry {index} of the log says {entry.facts.get(name)}"
-    if evidence.at and abs(getattr(row, evidence.at) - entry.at) > timedelta(seconds=CLOCK_SECONDS):
+    if evidence.at and abs(getattr(row, evidence.at) - entry.at) > timedelta(seconds=evidence.seconds):
         yield f"it says {getattr(row, evidence.at)}, entry {index} of the log {entry.at}"
 
 

@@ -1,4 +1,7 @@
-"""Where versions stand, replayed from the log: status, number of approvals, and every status they came to."""
+"""Where versions stand, replayed from the log: status, number of approvals, and every status they came to.
+
+A status list is a cache, but one that may say "approved" for as long as it lives: what is kept must be what was signed.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.log.tables import LogEntryRow
+from registry.status.tables import StatusListRow
 from registry.versions.tables import ReviewRequestRow, VersionPreviewRow, VersionRow, VersionStateRow, VersionStatusRow
+from sdk.errors import ImprimaturError
+from sdk.signing.status import verify_status_list
+from sdk.signing.trust import TrustRoot
 from sdk.spec.bundle import VersionStatus
+from sdk.spec.digest import Digest
 from sdk.spec.log_entry import AuditEventType
+from sdk.spec.status_list import StatusListName
 
 _COMES_TO: Final[Mapping[str, VersionStatus]] = {
     AuditEventType.REVIEW_REQUESTED.value: VersionStatus.SUBMITTED,
@@ -84,3 +93,19 @@ def _faults_of_previews(session: Session) -> Iterator[str]:
     rows = {(f"{row.concept_id}@{row.number}", str(row.reader)) for row in session.scalars(select(VersionPreviewRow))}
     for subject, reader in rows ^ entries:
         yield f"version_previews: {subject} by {reader} is in the log or in the table, not in both"
+
+
+def faults_of_status_lists(session: Session, trust: TrustRoot) -> Iterator[str]:
+    """What is wrong with the signed lists that are kept. One that nobody asked for since may be by a key revoked since."""
+    keys = {keyid: key.model_copy(update={"last_entry": None}) for keyid, key in trust.keys.items()}
+    ever = trust.model_copy(update={"keys": keys})
+    for row in session.scalars(select(StatusListRow)):
+        name = StatusListName(log_origin=trust.log_origin, tenant=row.tenant, number=row.number)
+        try:
+            listed = verify_status_list(row.content, ever)
+        except ImprimaturError as exc:
+            yield f"status_lists: {row.number} of {row.tenant} does not verify: {exc.message}"
+            continue
+        said = (listed.id, listed.valid_from, Digest.of(listed.bits))
+        if said != (name.urn, row.signed_at, row.bits):
+            yield f"status_lists: {row.number} of {row.tenant} is not the list that its row says"

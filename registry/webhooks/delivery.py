@@ -5,7 +5,7 @@
 2. It is sent outside of any transaction. That it arrived is recorded after; a crash in between sends it again, under the
    same `webhook-id`, by which receivers tell.
 3. A failure is tried again after the pauses of the specification. Later messages wait: order is kept. After the last
-   pause the message is given up, which is recorded. A receiver that answers 410 Gone ends its subscription.
+   pause the message is given up, which is recorded. A receiver that answers 410 Gone ends its subscription, which is logged.
 4. What is recorded is guarded by the position that was read: of two workers at once, or a replay meanwhile, one counts.
 """
 
@@ -18,15 +18,15 @@ from typing import Final
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from registry.log.service import tree_size
+from registry.log.service import append, tree_size
 from registry.log.tables import LogEntryRow
 from registry.runtime import Runtime
 from registry.webhooks.sending import Attempt, Message, Send
 from registry.webhooks.service import message_id
 from registry.webhooks.tables import WebhookDeliveryRow, WebhookRow
 from sdk.spec.canonical import encode_canonical
-from sdk.spec.ids import TenantName
-from sdk.spec.log_entry import parse_log_entry
+from sdk.spec.ids import PrincipalId, TenantName
+from sdk.spec.log_entry import AuditEventType, parse_log_entry
 from sdk.spec.webhooks import DeliveryOutcome, WebhookData, WebhookEventType, WebhookMessage
 
 PAUSES: Final = tuple(
@@ -75,7 +75,7 @@ def deliver(runtime: Runtime, work: Due, send: Send) -> int:
             return count
         attempt = send(found.url, found.message, runtime.clock())
         with runtime.transaction(work.tenant) as session:
-            _record(session, work, found, attempt, runtime.clock())
+            _record(session, runtime, work, found, attempt)
         if attempt.fault:
             return count
     return AT_ONCE
@@ -100,10 +100,18 @@ def _next(session: Session, runtime: Runtime, work: Due) -> _Next | None:
     return _Next(url=row.url, index=index, position=row.position, attempts=row.attempts, message=message)
 
 
-def _record(session: Session, work: Due, sent: _Next, attempt: Attempt, now: datetime) -> None:
-    tried = sent.attempts + 1
+def _record(session: Session, runtime: Runtime, work: Due, sent: _Next, attempt: Attempt) -> None:
+    tried, now = sent.attempts + 1, runtime.clock()
     if attempt.gone:
-        _move(session, work, sent.position, ended_at=now, attempts=tried, last_fault=attempt.fault)
+        if _move(session, work, sent.position, ended_at=now, attempts=tried, last_fault=attempt.fault):
+            append(
+                session,
+                runtime,
+                event=AuditEventType.WEBHOOK_ENDED,
+                actor=PrincipalId(f"{work.tenant}/registry"),  # the registry itself, told by the receiver
+                subject=work.webhook,
+                facts={"answered": str(attempt.status)},
+            )
     elif attempt.fault and tried <= len(PAUSES):
         due_at = now + PAUSES[tried - 1]
         _move(session, work, sent.position, attempts=tried, due_at=due_at, last_fault=attempt.fault)

@@ -156,6 +156,9 @@ class TestDelivery:
         deliver(registry.runtime, work, sender)
         assert state(admin, work)["ended_at"] is not None
         assert due_now(registry) == []
+        (logged,) = registry.client("auditor").get("/v1/log/entries?event=webhook:ended").json()["entries"]
+        said = (logged["entry"]["subject"], logged["entry"]["actor"], logged["entry"]["facts"])
+        assert said == (work.webhook, "demo/registry", {"answered": "410"})
 
     def test_a_redirect_is_a_failure_and_is_not_followed(
         self, registry: RegistryUnderTest, admin: httpx.Client, receiver: Receiver, sender: Sender
