@@ -24,7 +24,8 @@ from support.database import DatabaseServer
 from support.everything import fill, witnessed
 from support.registry import KEY_ENCRYPTION_KEY, RegistryUnderTest, make_test_registry
 
-from registry.fsck.check import FsckReport, check, findings
+from registry.fsck.check import FsckReport, check, parts
+from registry.personal import sealed_by
 from registry.runtime import Runtime
 from registry.sealing import AesKeyWrapper
 from registry.storage import open_blob_store
@@ -89,6 +90,18 @@ def registry(postgres_server: DatabaseServer, tmp_path_factory: pytest.TempPathF
         yield made
 
 
+LOOKED_INTO_BY: Final = {
+    **dict.fromkeys(("log_entries", "log_nodes", "log_cosignatures"), "log"),
+    **dict.fromkeys(("version_states", "version_statuses", "version_previews"), "states of versions"),
+    **dict.fromkeys(("version_keys", "sealed_artefacts", "blob_uploads", "erased_keys"), "files"),
+    **dict.fromkeys(("generation_versions", "licence_uses"), "generations"),
+    **dict.fromkeys(("generated_images", "image_fingerprints"), "generation_results"),
+    "version_consents": "concept_versions",
+    "status_lists": "status lists",
+}
+"""Which part of the check looks into a table that has none of its own: where a flip of it is looked for first."""
+
+
 def drop_constraints(connection: Connection) -> None:
     """Nothing but the check itself may notice a flip."""
     kinds = "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype IN ('f', 'c', 'u', 'p') "
@@ -104,6 +117,14 @@ def drop_constraints(connection: Connection) -> None:
 def report(registry: RegistryUnderTest) -> FsckReport:
     with registry.runtime.sessions() as session:
         return check(session, registry.runtime)
+
+
+def any_finding(session: Session, runtime: Runtime, *, first: str) -> bool:
+    """Whether a check finds anything; it begins with the part `first` and stops at the first finding."""
+    checks = parts(session, runtime)
+    order = sorted(checks, key=lambda part: part != first)
+    with sealed_by(runtime.key_wrapper):
+        return any(finding for part in order for finding in checks[part]())
 
 
 def test_a_whole_registry_has_no_finding(registry: RegistryUnderTest) -> None:
@@ -232,7 +253,7 @@ class TestFlippedBits:
             else:
                 silent[place.name] += 1
                 print(f"silent: {place.name}: {place.value!r} -> {after!r}"[:300], flush=True)
-            if done % 1000 == 999:
+            if done % 500 == 499:
                 print(f"{done + 1} bits, {told} told, {sum(silent.values())} silent", flush=True)
         print(f"seed {SEED}: {FLIPS} bits of {len(by_column)} columns, {told} told, {sum(harmless.values())} harmless")
         print(f"harmless: {dict(sorted(harmless.items()))}")
@@ -247,7 +268,7 @@ class TestFlippedBits:
             except DataError:
                 return True  # no value of this type: PostgreSQL itself cannot read it
             with Session(connection, join_transaction_mode="create_savepoint") as session:
-                found = any(findings(session, registry.runtime))
+                found = any_finding(session, registry.runtime, first=LOOKED_INTO_BY.get(place.table, place.table))
             transaction.rollback()
         return found
 
@@ -264,7 +285,7 @@ class TestFlippedBits:
             path.write_bytes(flipped(content, rng))
             try:
                 with registry.runtime.sessions() as session:
-                    assert any(findings(session, registry.runtime)), path
+                    assert any_finding(session, registry.runtime, first="files"), path
             finally:
                 path.write_bytes(content)
 
