@@ -28,7 +28,9 @@ class AuthorityUse(StrEnum):
     TIME_STAMPS = "time-stamps"  # when they were signed (RFC 3161)
 
 
-def add_authority(workspace: Workspace, pem: Path, use: AuthorityUse, root_keys: Sequence[Path] = ()) -> TrustRoot:
+def add_authority(
+    workspace: Workspace, pem: Path, use: AuthorityUse, root_keys: Sequence[Path] = (), proposal: Path | None = None
+) -> TrustRoot:
     """Let clients believe the authority whose certificate is in the file `pem`.
 
     Raises:
@@ -44,7 +46,7 @@ def add_authority(workspace: Workspace, pem: Path, use: AuthorityUse, root_keys:
             raise Conflict(f"the trust root names the authority in {pem} for {use.value} already")
         return root.model_copy(update={member: (*known, certificate)})
 
-    return replace_root(workspace, change, root_keys)
+    return replace_root(workspace, change, root_keys, proposal=proposal)
 
 
 def named_authorities(root: TrustRoot) -> tuple[tuple[AuthorityUse, x509.Certificate], ...]:

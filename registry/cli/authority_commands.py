@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from registry.cli.options import Directory, say, server_extra
-from registry.cli.trust_commands import RootKey
+from registry.cli.trust_commands import Propose, RootKey, tell
 
 authorities = typer.Typer()
 
@@ -21,6 +21,7 @@ def add_authority(
         bool, typer.Option("--time-stamps", help="It says when images were signed (RFC 3161), not by whom.")
     ] = False,
     root_key: RootKey = None,
+    propose: Propose = None,
 ) -> None:
     """Believe another authority about images: an organisation's own, or one that stamps the time. Restart what is running."""
     with server_extra():
@@ -28,8 +29,8 @@ def add_authority(
         from registry.cli.authorities import add_authority as add
         from registry.cli.workspace import open_workspace
     use = AuthorityUse.TIME_STAMPS if time_stamps else AuthorityUse.CREDENTIALS
-    root = add(open_workspace(directory), certificate, use, root_key or ())
-    say(f"{certificate} is believed about {use.value}; trust root version {root.version}")
+    root = add(open_workspace(directory), certificate, use, root_key or (), propose)
+    tell(root, propose, f"{certificate} is believed about {use.value}; trust root version {root.version}")
 
 
 @authorities.command("issue-signer")

@@ -1,24 +1,24 @@
 """What `imprimatur trust` does to a workspace's trust root: show it, sign the next one.
 
-A trust root is never edited: the next one has the next version, is signed by the root key, and takes the place of the
-file. Clients accept it because the root key that they know signed it.
+A trust root is never edited: the next one has the next version, is signed by the root keys, and takes the place of the
+file. Clients accept it because root keys that they know signed it. Where several people hold them, `proposal` names the
+file that goes from one to the next (`registry.distribution.proposal`); nothing is published before enough have signed.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import httpx
 
-from registry.cli.distribution import online_signer, publish
+from registry.cli.distribution import distribute, propose
 from registry.cli.init import TRUST_ROOT_LIFE
-from registry.cli.trust_file import read_trust_root
+from registry.cli.trust_file import public_key_of, read_proposal, read_trust_root, replace_file, write_proposal
 from registry.cli.workspace import KEY_ROLES, Address, Workspace
+from registry.distribution.proposal import TrustProposal, complete, sign_proposal
 from registry.distribution.repository import TufRepository
 from registry.runtime import system_clock
 from registry.settings import read_settings
@@ -26,15 +26,16 @@ from sdk.errors import ConfigurationError, Conflict, InputError
 from sdk.signing.public_keys import key_id
 from sdk.signing.signer import Signer, generate_key_file, load_key_file
 from sdk.signing.trust import (
+    PAYLOAD_TYPE_TRUST_ROOT,
     TrustedKey,
     TrustRole,
     TrustRoot,
-    sign_trust_root,
+    known_root,
     verify_checkpoint,
     verify_trust_root,
 )
-from sdk.spec.canonical import parse_wire
-from sdk.spec.envelope import encode_envelope
+from sdk.spec.canonical import encode_canonical, parse_wire
+from sdk.spec.envelope import Envelope, encode_envelope
 from sdk.spec.ids import PrincipalId
 
 
@@ -62,7 +63,7 @@ def current_root(workspace: Workspace) -> TrustRoot:
     return verify_trust_root(read_trust_root(workspace.trust_root), now=system_clock())
 
 
-def renew(workspace: Workspace, root_keys: Sequence[Path] = ()) -> Renewal:
+def renew(workspace: Workspace, root_keys: Sequence[Path] = (), proposal: Path | None = None) -> Renewal:
     """Sign the next trust root, with a new term, and with a key for each role that has none yet.
 
     Raises:
@@ -80,10 +81,16 @@ def renew(workspace: Workspace, root_keys: Sequence[Path] = ()) -> Renewal:
             keys[signer.keyid] = TrustedKey(public_key=signer.public_key, role=role, holder=who)
         return root.model_copy(update={"keys": keys, "expires_at": system_clock() + TRUST_ROOT_LIFE})
 
-    return Renewal(root=replace_root(workspace, change, root_keys), new_keys=tuple(sorted(made)))
+    return Renewal(root=replace_root(workspace, change, root_keys, proposal=proposal), new_keys=tuple(sorted(made)))
 
 
-def revoke_key(workspace: Workspace, key: str, last_entry: int | None, root_keys: Sequence[Path] = ()) -> RevokedKey:
+def revoke_key(
+    workspace: Workspace,
+    key: str,
+    last_entry: int | None,
+    root_keys: Sequence[Path] = (),
+    proposal: Path | None = None,
+) -> RevokedKey:
     """Let a key count for no entry of the log after `last_entry`; none: after those that the log holds now.
 
     Raises:
@@ -104,12 +111,17 @@ def revoke_key(workspace: Workspace, key: str, last_entry: int | None, root_keys
     def change(root: TrustRoot) -> TrustRoot:
         return root.model_copy(update={"keys": root.keys | {keyid: known.model_copy(update={"last_entry": last})}})
 
-    root = replace_root(workspace, change, root_keys)
+    root = replace_root(workspace, change, root_keys, proposal=proposal)
     return RevokedKey(root=root, keyid=keyid, role=known.role, holder=known.holder, last_entry=last)
 
 
 def add_key(
-    workspace: Workspace, public_key: bytes, role: TrustRole, holder: PrincipalId, root_keys: Sequence[Path] = ()
+    workspace: Workspace,
+    public_key: bytes,
+    role: TrustRole,
+    holder: PrincipalId,
+    root_keys: Sequence[Path] = (),
+    proposal: Path | None = None,
 ) -> TrustRoot:
     """Trust `holder` with `public_key` (raw bytes) for `role`. Raises `Conflict` for a key that is known already."""
     before = _trusted(workspace)
@@ -122,67 +134,88 @@ def add_key(
         added = TrustedKey(public_key=public_key, role=role, holder=holder)
         return root.model_copy(update={"keys": root.keys | {key_id(public_key): added}})
 
-    return replace_root(workspace, change, root_keys)
+    return replace_root(workspace, change, root_keys, proposal=proposal)
 
 
 def rotate_root(
-    workspace: Workspace, new_keys: Sequence[Path], threshold: int, root_keys: Sequence[Path] = ()
+    workspace: Workspace,
+    new_keys: Sequence[Path],
+    threshold: int,
+    root_keys: Sequence[Path] = (),
+    proposal: Path | None = None,
 ) -> TrustRoot:
     """Let `new_keys` be the root keys, `threshold` of which must sign; the old ones sign that once more.
+
+    Of a proposal the new ones may be public keys: their holders sign where they are.
 
     Raises:
         ConfigurationError: fewer old keys than their threshold are here, or a new one cannot be read.
     """
-    before = _trusted(workspace)
-    old = _root_signers(workspace, before, root_keys)
-    new = [load_key_file(path) for path in new_keys]
-    holder = min(key.holder for key in before.keys.values() if key.role is TrustRole.ROOT)
+    new = [] if proposal else [load_key_file(path) for path in new_keys]
+    public = [public_key_of(path) for path in new_keys]
+    holder = min(key.holder for key in _trusted(workspace).keys.values() if key.role is TrustRole.ROOT)
 
     def change(root: TrustRoot) -> TrustRoot:
         kept = {keyid: key for keyid, key in root.keys.items() if key.role is not TrustRole.ROOT}
-        added = {
-            signer.keyid: TrustedKey(public_key=signer.public_key, role=TrustRole.ROOT, holder=holder) for signer in new
-        }
+        added = {key_id(key): TrustedKey(public_key=key, role=TrustRole.ROOT, holder=holder) for key in public}
         return root.model_copy(update={"keys": kept | added, "root_threshold": threshold})
 
-    after = _sign_next(workspace, change, old, new)
-    repository = TufRepository(workspace.tuf)
-    if repository.exists:
-        online = online_signer(workspace)
-        repository.rotate(old, new, online, threshold=threshold, expires=after.expires_at)
-    publish(workspace, new, after, _policies(workspace))
-    return after
+    return replace_root(workspace, change, root_keys, new=new, proposal=proposal)
 
 
-def publish_now(workspace: Workspace, root_keys: Sequence[Path] = ()) -> TrustRoot:
+def publish_now(workspace: Workspace, root_keys: Sequence[Path] = (), proposal: Path | None = None) -> TrustRoot:
     """Distribute the trust root and the policies as they are now over TUF."""
-    root = _trusted(workspace)
-    publish(workspace, _root_signers(workspace, root, root_keys), root, _policies(workspace))
-    return root
+    return _agree(workspace, read_trust_root(workspace.trust_root), root_keys, (), proposal)
+
+
+def publish_signed(workspace: Workspace, proposal: Path) -> TrustRoot:
+    """Put the trust root in its place that enough holders signed in the file `proposal`, and distribute it.
+
+    Raises:
+        ThresholdNotMet, VerificationError: see `complete`; nothing is changed.
+        Conflict: something else was published since it was proposed.
+    """
+    return _publish(workspace, read_proposal(proposal), _trusted(workspace))
 
 
 def replace_root(
-    workspace: Workspace, change: Callable[[TrustRoot], TrustRoot], root_keys: Sequence[Path] = ()
+    workspace: Workspace,
+    change: Callable[[TrustRoot], TrustRoot],
+    root_keys: Sequence[Path] = (),
+    *,
+    new: Sequence[Signer] = (),
+    proposal: Path | None = None,
 ) -> TrustRoot:
-    """Sign what `change` makes of the trust root as the next version, put it in its place, and distribute it."""
-    signers = _root_signers(workspace, _trusted(workspace), root_keys)
-    after = _sign_next(workspace, change, signers)
-    if TufRepository(workspace.tuf).exists:
-        publish(workspace, signers, after, _policies(workspace))
+    """Sign what `change` makes of the trust root as the next version, put it in its place, and distribute it.
+
+    With `proposal` nothing is put anywhere: it is the file in which the next version waits for its signatures.
+    """
+    before = _trusted(workspace)
+    after = TrustRoot.model_validate(change(before).model_dump() | {"version": before.version + 1})
+    unsigned = Envelope(payload=encode_canonical(after), payload_type=PAYLOAD_TYPE_TRUST_ROOT, signatures=())
+    return _agree(workspace, unsigned, root_keys, new, proposal)
+
+
+def _agree(
+    workspace: Workspace, envelope: Envelope, root_keys: Sequence[Path], new: Sequence[Signer], path: Path | None
+) -> TrustRoot:
+    before, after = _trusted(workspace), parse_wire(TrustRoot, envelope.payload, "trust root")
+    signers = [load_key_file(each) for each in root_keys] if path else _root_signers(workspace, before, root_keys)
+    proposal = propose(workspace, after, envelope, _policies(workspace))
+    for signer in (*signers, *new) * 2:  # who signed the trust root before it was complete signs the targets after
+        proposal = sign_proposal(proposal, signer, before)
+    if path is None:
+        return _publish(workspace, proposal, before)
+    write_proposal(path, proposal, over=False)
     return after
 
 
-def _sign_next(
-    workspace: Workspace,
-    change: Callable[[TrustRoot], TrustRoot],
-    signers: Sequence[Signer],
-    new: Sequence[Signer] = (),
-) -> TrustRoot:
-    before = _trusted(workspace)
-    after = TrustRoot.model_validate(change(before).model_dump() | {"version": before.version + 1})
-    envelope = sign_trust_root(after, *{signer.keyid: signer for signer in (*signers, *new)}.values())
-    verify_trust_root(envelope, now=system_clock(), previous=before)
-    _write_over(workspace.trust_root, encode_envelope(envelope))
+def _publish(workspace: Workspace, proposal: TrustProposal, before: TrustRoot) -> TrustRoot:
+    after = complete(proposal, before)
+    verify_trust_root(proposal.trust_root, now=system_clock(), previous=before)
+    TufRepository(workspace.tuf).judge(proposal.next_root, proposal.targets)
+    replace_file(workspace.trust_root, encode_envelope(proposal.trust_root))
+    distribute(workspace, proposal)
     return after
 
 
@@ -207,9 +240,7 @@ def _policies(workspace: Workspace) -> Path:
 
 def _trusted(workspace: Workspace) -> TrustRoot:
     """The trust root whose term may be over: it is about to be renewed."""
-    envelope = read_trust_root(workspace.trust_root)
-    ends = parse_wire(TrustRoot, envelope.payload, "trust root").expires_at
-    return verify_trust_root(envelope, now=min(system_clock(), ends - timedelta(seconds=1)))
+    return known_root(read_trust_root(workspace.trust_root))
 
 
 def _named_key(root: TrustRoot, key: str) -> str:
@@ -237,14 +268,3 @@ def _newest_entry(workspace: Workspace, trust: TrustRoot) -> int:
 def _key_of(workspace: Workspace, name: str) -> Signer:
     path = workspace.key(name)
     return load_key_file(path) if path.exists() else generate_key_file(path)
-
-
-def _write_over(path: Path, content: bytes) -> None:
-    """Replace a file whole, readable for everybody as before."""
-    handle, beside = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(beside).chmod(0o644)
-    Path(beside).replace(path)

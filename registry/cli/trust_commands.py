@@ -11,7 +11,7 @@ from registry.cli.options import Directory, say, server_extra
 from sdk.signing.public_keys import encode_public_key, load_public_key
 from sdk.signing.remote import import_key as import_remote_key
 from sdk.signing.signer import generate_key_file
-from sdk.signing.trust import TrustRole
+from sdk.signing.trust import TrustRole, TrustRoot, known_root
 from sdk.spec.ids import PrincipalId
 
 trust = typer.Typer(no_args_is_help=True, help="The keys of a workspace: who is trusted with what.")
@@ -24,6 +24,20 @@ RootKey = Annotated[
         show_default=False,
     ),
 ]
+Propose = Annotated[
+    Path | None,
+    typer.Option(
+        "--propose",
+        metavar="FILE",
+        help="Write to FILE what the holders of the root keys are to sign ('sign'), and change nothing yet.",
+        show_default=False,
+    ),
+]
+
+
+def tell(root: TrustRoot, proposed: Path | None, done: str) -> None:
+    """Say what was done, or that it waits for signatures."""
+    say(f"trust root version {root.version} is proposed in {proposed}; nothing is published yet" if proposed else done)
 
 
 @trust.command()
@@ -32,25 +46,25 @@ def show(directory: Directory) -> None:
     with server_extra():
         from registry.cli.authorities import named_authorities
         from registry.cli.trust import current_root
+        from registry.cli.trust_text import describe
         from registry.cli.workspace import open_workspace
     root = current_root(open_workspace(directory))
     say(f"trust root version {root.version} of {root.log_origin}, until {root.expires_at:%Y-%m-%d}")
     for keyid, key in sorted(root.keys.items(), key=lambda item: (item[1].role, item[1].holder)):
-        ended = f"  revoked: counts up to entry {key.last_entry}" if key.last_entry is not None else ""
-        say(f"  {keyid[:16]}  {key.role.value:<10}  {key.holder}{ended}")
+        say(f"  {describe(keyid, key)}")
     for use, certificate in named_authorities(root):
         say(f"  {use.value}: {certificate.subject.rfc4514_string()}, until {certificate.not_valid_after_utc:%Y-%m-%d}")
 
 
 @trust.command()
-def renew(directory: Directory, root_key: RootKey = None) -> None:
+def renew(directory: Directory, root_key: RootKey = None, propose: Propose = None) -> None:
     """Sign the next trust root: a new term, and a key for each role that has none yet. A running registry takes it up within seconds."""
     with server_extra():
         from registry.cli.trust import renew as sign_next
         from registry.cli.workspace import open_workspace
-    done = sign_next(open_workspace(directory), root_key or ())
+    done = sign_next(open_workspace(directory), root_key or (), propose)
     made = f"; new keys: {', '.join(done.new_keys)}" if done.new_keys else ""
-    say(f"trust root version {done.root.version}, until {done.root.expires_at:%Y-%m-%d}{made}")
+    tell(done.root, propose, f"trust root version {done.root.version}, until {done.root.expires_at:%Y-%m-%d}{made}")
 
 
 @trust.command("revoke-key")
@@ -66,16 +80,15 @@ def revoke_key(
         ),
     ] = None,
     root_key: RootKey = None,
+    propose: Propose = None,
 ) -> None:
     """Let a key count for nothing that the log holds after an entry. A running registry takes it up within seconds."""
     with server_extra():
         from registry.cli.trust import revoke_key as revoke
         from registry.cli.workspace import open_workspace
-    done = revoke(open_workspace(directory), key, last_entry, root_key or ())
-    say(
-        f"the {done.role.value} key {done.keyid[:16]} of {done.holder} counts up to entry {done.last_entry}, and no further"
-    )
-    say(f"trust root version {done.root.version}")
+    done = revoke(open_workspace(directory), key, last_entry, root_key or (), propose)
+    revoked = f"the {done.role.value} key {done.keyid[:16]} of {done.holder} counts up to entry {done.last_entry}, and no further"
+    tell(done.root, propose, f"{revoked}\ntrust root version {done.root.version}")
 
 
 @trust.command("make-key")
@@ -110,6 +123,7 @@ def add_key(
     role: Annotated[TrustRole, typer.Option(help="What it signs.")],
     holder: Annotated[str, typer.Option(help="Whose it is, such as demo/aiko.")],
     root_key: RootKey = None,
+    propose: Propose = None,
 ) -> None:
     """Trust somebody with a key for a role. A running registry takes it up within seconds."""
     with server_extra():
@@ -117,32 +131,79 @@ def add_key(
         from registry.cli.workspace import open_workspace
 
     public_key = load_public_key(public)
-    root = add(open_workspace(directory), public_key, role, PrincipalId(holder), root_key or ())
-    say(f"{holder} is trusted with {role.value}; trust root version {root.version}")
+    root = add(open_workspace(directory), public_key, role, PrincipalId(holder), root_key or (), propose)
+    tell(root, propose, f"{holder} is trusted with {role.value}; trust root version {root.version}")
 
 
 @trust.command("rotate-root")
 def rotate_root(
     directory: Directory,
-    new: Annotated[list[Path], typer.Option("--new", help="A new root key; once for each.", show_default=False)],
+    new: Annotated[
+        list[Path],
+        typer.Option("--new", help="A new root key, or its .pub with --propose; once for each.", show_default=False),
+    ],
     threshold: Annotated[int, typer.Option(help="How many of them must sign.", min=1)] = 1,
     root_key: RootKey = None,
+    propose: Propose = None,
 ) -> None:
     """Let other keys be the root keys: the old ones sign it once more. A running registry takes it up within seconds."""
     with server_extra():
         from registry.cli.trust import rotate_root as rotate
         from registry.cli.workspace import open_workspace
-    root = rotate(open_workspace(directory), new, threshold, root_key or ())
-    say(f"{threshold} of {len(new)} root keys must sign from now on; trust root version {root.version}")
+    root = rotate(open_workspace(directory), new, threshold, root_key or (), propose)
+    done = f"{threshold} of {len(new)} root keys must sign from now on; trust root version {root.version}"
+    tell(root, propose, done)
 
 
 @trust.command()
-def publish(directory: Directory, root_key: RootKey = None) -> None:
-    """Distribute trust root and policies as they are now over TUF. Needed after a change of policies, or once before TUF."""
+def sign(
+    proposal: Annotated[Path, typer.Argument(help="What '--propose' wrote.", metavar="FILE")],
+    root_key: Annotated[Path, typer.Option("--root-key", help="Your root key.", show_default=False)],
+    trust_root: Annotated[
+        Path,
+        typer.Option(
+            "--trust-root", help="The trust root that you know, from a place of your own.", show_default=False
+        ),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
+) -> None:
+    """Sign a proposed trust root as one of several holders, where your key is; no workspace is needed."""
+    from registry.cli.trust_file import read_proposal, read_trust_root, write_proposal
+    from registry.cli.trust_text import changes
+    from registry.distribution.proposal import lacking, require_successor, sign_proposal
+    from sdk.signing.signer import load_key_file
+
+    asked = read_proposal(proposal)
+    known = known_root(read_trust_root(trust_root))
+    require_successor(asked, known)
+    for line in changes(known, asked):
+        say(line)
+    if not yes and not typer.confirm("Sign this?"):
+        raise typer.Exit(1)
+    signed = sign_proposal(asked, load_key_file(root_key), known)
+    write_proposal(proposal, signed, over=True)
+    missing = lacking(signed, known)
+    for line in missing:
+        say(f"still to come: {line}")
+    if not missing:
+        say("complete: 'imprimatur trust publish DIR --signed FILE' publishes it")
+
+
+@trust.command()
+def publish(
+    directory: Directory,
+    root_key: RootKey = None,
+    propose: Propose = None,
+    signed: Annotated[
+        Path | None,
+        typer.Option("--signed", metavar="FILE", help="A proposal that enough holders signed.", show_default=False),
+    ] = None,
+) -> None:
+    """Distribute trust root and policies as they are now over TUF, or a signed proposal. Needed after a change of policies, or once before TUF."""
     with server_extra():
-        from registry.cli.trust import publish_now
+        from registry.cli.trust import publish_now, publish_signed
         from registry.cli.workspace import open_workspace
-    root = publish_now(open_workspace(directory), root_key or ())
-    say(
-        f"trust root version {root.version} and the policies are distributed; clients start from {directory}/tuf/root.json"
-    )
+    workspace = open_workspace(directory)
+    root = publish_signed(workspace, signed) if signed else publish_now(workspace, root_key or (), propose)
+    done = f"trust root version {root.version} and the policies are distributed; clients start from {directory}/tuf/root.json"
+    tell(root, propose, done)

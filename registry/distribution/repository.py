@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,10 +24,10 @@ from typing import Any, Final
 from securesystemslib.exceptions import StorageError
 from securesystemslib.signer import Signature, SSlibKey
 from securesystemslib.signer import Signer as SslibSigner
-from tuf.api.exceptions import RepositoryError
+from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
-from sdk.errors import ConfigurationError
+from sdk.errors import ConfigurationError, Conflict, ThresholdNotMet
 from sdk.signing.remote import sslib_key
 from sdk.signing.signer import Signer
 
@@ -35,6 +35,7 @@ SNAPSHOT_LIFE: Final = timedelta(days=7)
 TIMESTAMP_LIFE: Final = timedelta(days=1)
 ONLINE_ROLES: Final = (Snapshot.type, Timestamp.type)
 OFFLINE_ROLES: Final = (Root.type, Targets.type)
+HASH: Final = "sha256"
 
 
 class TufSigner(SslibSigner):
@@ -81,29 +82,16 @@ class TufRepository:
         now: datetime,
     ) -> None:
         """Make the repository with version 1 of everything. `expires` is of what is signed offline."""
-        root = Root(expires=expires, consistent_snapshot=True)
-        _set_keys(root, roots, threshold)
-        for role in ONLINE_ROLES:
-            root.add_key(TufSigner(online).public_key, role)
-        signed_root = Metadata(root)
-        _sign(signed_root, roots)
-        content = signed_root.to_bytes()
-        self._write("metadata/1.root.json", content)
-        self._sign_targets(Targets(expires=expires), roots, targets)
-        self._sign_snapshot(Snapshot(expires=now + SNAPSHOT_LIFE), online)
-        self._sign_timestamp(Timestamp(expires=now + TIMESTAMP_LIFE), online)
-        self._write("root.json", content)
+        self.rotate([], roots, online, threshold=threshold, expires=expires)
+        self.publish(roots, online, targets, expires=expires, now=now)
 
     def publish(
         self, roots: Sequence[Signer], online: Signer, targets: Mapping[str, bytes], *, expires: datetime, now: datetime
     ) -> None:
         """Distribute `targets` from now on, and nothing else, with new metadata throughout but for the root."""
-        before = self._newest(Targets)
-        before.version += 1
-        before.expires = expires
-        before.targets = {}
-        self._sign_targets(before, roots, targets)
-        self._renew_online(online, now, snapshot=True)
+        listed = self.next_targets(targets, expires=expires)
+        _sign(listed, roots)
+        self.put_targets(listed, targets, online, now=now)
 
     def rotate(
         self,
@@ -118,22 +106,78 @@ class TufRepository:
 
         What is signed by the old keys or another online key counts no more: publish at once.
         """
-        root = self._newest(Root)
-        root.version += 1
+        keys = [signer.public_key for signer in new]
+        root = self.next_root(keys, online.public_key, threshold=threshold, expires=expires)
+        _sign(root, {signer.keyid: signer for signer in (*old, *new)}.values())
+        self.put_root(root)
+
+    def newest_root(self) -> Metadata[Root]:
+        """The root in force. Raises `ConfigurationError` when there is none."""
+        newest: Metadata[Root] = self._newest(Root)
+        return newest
+
+    def next_root(self, keys: Sequence[bytes], online: bytes, *, threshold: int, expires: datetime) -> Metadata[Root]:
+        """The next root, to be signed: these root keys (raw public keys), `threshold` of which must sign."""
+        root = self._following(Root(consistent_snapshot=True))
         root.expires = expires
         for role in (*OFFLINE_ROLES, *ONLINE_ROLES):
             for keyid in list(root.roles[role].keyids):
                 root.revoke_key(keyid, role)
-        _set_keys(root, new, threshold)
+        _set_keys(root, keys, threshold)
         for role in ONLINE_ROLES:
-            root.add_key(TufSigner(online).public_key, role)
-        signed = Metadata(root)
-        _sign(signed, {signer.keyid: signer for signer in (*old, *new)}.values())
-        self._write(f"metadata/{root.version}.root.json", signed.to_bytes())
+            root.add_key(sslib_key(online), role)
+        return Metadata(root)
+
+    def next_targets(self, contents: Mapping[str, bytes], *, expires: datetime) -> Metadata[Targets]:
+        """The next targets, to be signed: `contents` and nothing else."""
+        targets = self._following(Targets())
+        targets.expires = expires
+        targets.targets = {name: TargetFile.from_data(name, each, [HASH]) for name, each in contents.items()}
+        return Metadata(targets)
+
+    def judge(self, root: Metadata[Root] | None, targets: Metadata[Targets]) -> None:
+        """Hold what is to be put here to what is here, as a client will: `root`, if there is to be another, and `targets`.
+
+        Raises:
+            Conflict: something else was published meanwhile.
+            ThresholdNotMet: it is not signed as the root in force, or the next one, asks for.
+        """
+        for metadata in (root, targets):
+            if metadata is not None and not self.has(metadata):
+                self._require_next(metadata.signed)
+        judges = [self.newest_root()] if self.exists else []
+        try:
+            if root is not None:
+                for each in (*judges, root):
+                    each.signed.verify_delegate(Root.type, root.signed_bytes, root.signatures)
+            (root or judges[0]).signed.verify_delegate(Targets.type, targets.signed_bytes, targets.signatures)
+        except UnsignedMetadataError as exc:
+            raise ThresholdNotMet(f"it is not signed as TUF's root asks for: {exc}") from exc
+
+    def has(self, metadata: Metadata[Any]) -> bool:
+        """Whether this very metadata is here."""
+        path = self.folder / "metadata" / f"{metadata.signed.version}.{metadata.signed.type}.json"
+        return path.is_file() and path.read_bytes() == metadata.to_bytes()
+
+    def put_root(self, root: Metadata[Root]) -> None:
+        """Let a signed root count; the very first is what is given out of band as well."""
+        content = root.to_bytes()
+        self._write(f"metadata/{root.signed.version}.root.json", content)
+        if not self.exists:
+            self._write("root.json", content)
+
+    def put_targets(
+        self, targets: Metadata[Targets], contents: Mapping[str, bytes], online: Signer, *, now: datetime
+    ) -> None:
+        """Let signed targets count, with a snapshot and a timestamp that say so."""
+        for name, content in contents.items():
+            self._write(f"targets/{targets.signed.targets[name].hashes[HASH]}.{name}", content)
+        self._write(f"metadata/{targets.signed.version}.targets.json", targets.to_bytes())
+        self._renew_online(online, now, snapshot=True)
 
     def keep_fresh(self, online: Signer, now: datetime) -> bool:
         """Sign timestamp and snapshot anew where half of their life is over; says whether anything was."""
-        timestamp, snapshot = self._newest(Timestamp), self._newest(Snapshot)
+        timestamp, snapshot = self._newest(Timestamp).signed, self._newest(Snapshot).signed
         snapshot_is_old = snapshot.expires - now <= SNAPSHOT_LIFE / 2
         if not snapshot_is_old and timestamp.expires - now > TIMESTAMP_LIFE / 2:
             return False
@@ -146,23 +190,12 @@ class TufRepository:
 
     def _renew_online(self, online: Signer, now: datetime, *, snapshot: bool) -> None:
         if snapshot:
-            listed = self._newest(Snapshot)
-            listed.version += 1
+            listed = self._following(Snapshot())
             listed.expires = now + SNAPSHOT_LIFE
             self._sign_snapshot(listed, online)
-        timestamp = self._newest(Timestamp)
-        timestamp.version += 1
+        timestamp = self._following(Timestamp())
         timestamp.expires = now + TIMESTAMP_LIFE
         self._sign_timestamp(timestamp, online)
-
-    def _sign_targets(self, targets: Targets, roots: Sequence[Signer], contents: Mapping[str, bytes]) -> None:
-        for name, content in contents.items():
-            target = TargetFile.from_data(name, content, ["sha256"])
-            targets.targets[name] = target
-            self._write(f"targets/{target.hashes['sha256']}.{name}", content)
-        signed = Metadata(targets)
-        _sign(signed, roots)
-        self._write(f"metadata/{targets.version}.targets.json", signed.to_bytes())
 
     def _sign_snapshot(self, snapshot: Snapshot, online: Signer) -> None:
         snapshot.meta = {"targets.json": MetaFile(self._version_of("targets"))}
@@ -177,16 +210,32 @@ class TufRepository:
         self._write("metadata/timestamp.json", signed.to_bytes())
 
     def _version_of(self, role: str) -> int:
-        versions = [int(path.name.split(".")[0]) for path in (self.folder / "metadata").glob(f"*.{role}.json")]
+        versions = [int(path.name.partition(".")[0]) for path in (self.folder / "metadata").glob(f"*.{role}.json")]
         if not versions:
             raise ConfigurationError(f"{self.folder} has no {role} metadata; it is damaged: restore it from its backup")
         return max(versions)
+
+    def _require_next(self, signed: Any) -> None:
+        expected = self._following(type(signed)()).version
+        if signed.version != expected:
+            raise Conflict(
+                f"TUF's {signed.type} of version {expected} is next, this is {signed.version}: "
+                "something else was published since it was proposed; propose it anew"
+            )
+
+    def _following(self, first: Any) -> Any:
+        """The next version of what `first` is version 1 of: the newest one with its number raised."""
+        if not any((self.folder / "metadata").glob(f"*{first.type}.json")):
+            return first
+        newest = self._newest(type(first)).signed
+        newest.version += 1
+        return newest
 
     def _newest(self, kind: type[Any]) -> Any:
         named = f"{self._version_of(kind.type)}.{kind.type}" if kind is not Timestamp else kind.type
         path = self.folder / "metadata" / f"{named}.json"
         try:
-            return Metadata.from_file(str(path)).signed
+            return Metadata.from_file(str(path))
         except (RepositoryError, StorageError) as exc:
             raise ConfigurationError(f"{path} is no TUF metadata; restore it from its backup") from exc
 
@@ -217,15 +266,15 @@ class FreshRepository:
         return self.repository.keep_fresh(self.online, now)
 
 
-def _set_keys(root: Root, signers: Sequence[Signer], threshold: int) -> None:
-    if not 1 <= threshold <= len(signers):
-        raise ConfigurationError(f"{threshold} of {len(signers)} root keys cannot be asked for")
+def _set_keys(root: Root, keys: Sequence[bytes], threshold: int) -> None:
+    if not 1 <= threshold <= len(keys):
+        raise ConfigurationError(f"{threshold} of {len(keys)} root keys cannot be asked for")
     for role in OFFLINE_ROLES:
         root.roles[role].threshold = threshold
-        for signer in signers:
-            root.add_key(TufSigner(signer).public_key, role)
+        for key in keys:
+            root.add_key(sslib_key(key), role)
 
 
-def _sign(metadata: Metadata[Any], signers: Any) -> None:
+def _sign(metadata: Metadata[Any], signers: Iterable[Signer]) -> None:
     for signer in signers:
         metadata.sign(TufSigner(signer), append=True)
