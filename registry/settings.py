@@ -77,6 +77,7 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 8700
+    workers: int = 1  # processes that serve the port
     database_url: str = ""  # empty: none given, the workspace's embedded server is meant
     blobs: str = "blobs"  # folder or object-store URL
     log_key: Path = Path("keys/log.pem")

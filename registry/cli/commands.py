@@ -35,13 +35,13 @@ def init(
     tenant: Annotated[str, typer.Option(help="The organisation whose concepts will live here.")] = "demo",
     base_model: Annotated[
         Path | None,
-        typer.Option(help="A local Stable Diffusion folder in the diffusers layout. [default: the one that ships]"),
+        typer.Option(help="A local Stable Diffusion folder in the diffusers layout. \\[default: the one that ships]"),
     ] = None,
     host: Annotated[str, typer.Option(help="Where both services listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The registry's port.", min=1, max=65535)] = 8700,
     trainer_port: Annotated[int, typer.Option(help="The trainer's port.", min=1, max=65535)] = 8701,
     database_url: Annotated[
-        str, typer.Option(help="A PostgreSQL of your own, postgresql://... [default: one embedded in DIR]")
+        str, typer.Option(help="A PostgreSQL of your own, postgresql://... \\[default: one embedded in DIR]")
     ] = "",
 ) -> None:
     """Make a workspace: keys, trust root, database, and a profile for each role. Overwrites nothing."""
@@ -101,12 +101,22 @@ def fsck(directory: Directory) -> None:
 
 
 @_registry.command()
-def serve(directory: Directory) -> None:
+def serve(
+    directory: Directory,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that serve the port. \\[default: workers in imprimatur.toml, or 1]",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Serve the registry alone; 'imprimatur up' starts everything."""
     with server_extra():
         from registry.cli.serving import serve as serve_registry
         from registry.cli.workspace import open_workspace
-    serve_registry(open_workspace(directory))
+    serve_registry(open_workspace(directory), workers)
 
 
 @_registry.command()

@@ -87,6 +87,12 @@ def _signal(child: Child, number: signal.Signals) -> None:
         return
 
 
+def ask_to_die_with_parent() -> None:
+    """Have the kernel end this process when the one that started it is gone, however it went; on Linux."""
+    if sys.platform == "linux":
+        _die_with(os.getppid())()
+
+
 def _die_with(parent: int) -> Callable[[], None]:
     libc = ctypes.CDLL(None)
 

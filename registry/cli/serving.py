@@ -19,6 +19,7 @@ from registry.app import create_app
 from registry.auth import NewCredential
 from registry.cli.trust_file import read_trust_root
 from registry.cli.trust_reload import kept_in_force
+from registry.cli.workers import how_to_serve, serve_with_workers
 from registry.cli.workspace import Workspace
 from registry.db import head_revision, libpq_url, make_engine, schema_revision
 from registry.distribution.repository import FreshRepository, TufRepository
@@ -46,13 +47,16 @@ from sdk.spec.ids import PrincipalId
 from sdk.spec.log_policy import LogPolicy, parse_log_policy
 from sdk.spec.policy import Role
 
-GRACE_SECONDS: Final = 10  # seconds requests in progress have to end
 
+def serve(workspace: Workspace, workers: int | None = None) -> None:
+    """Serve the registry until the process is told to stop, by as many workers as asked for, or as the settings say.
 
-def serve(workspace: Workspace) -> None:
-    """Serve the registry until the process is told to stop."""
+    What is done once, whatever their number, is done in this process: what is in force is logged, erasures are finished,
+    witnesses are asked. A worker does what each has to do for itself: it takes up a new trust root.
+    """
     set_up_logging()
     settings = workspace_settings(workspace)
+    workers = workers or settings.workers
     with open_runtime(settings) as runtime:
         require_own_database(runtime)
         if runtime.tuf:
@@ -61,18 +65,13 @@ def serve(workspace: Workspace) -> None:
             log_what_is_in_force(session, runtime)
         with runtime.sessions.begin() as session:  # of all tenants, so as the database's owner
             erasure.finish(session, runtime)
-        app = create_app(runtime)
-        with kept_cosigned(runtime), kept_in_force(app, settings.trust_root, seconds=settings.trust_root_seconds):
-            uvicorn.run(
-                app,
-                host=settings.host,
-                port=settings.port,
-                log_config=None,
-                access_log=False,  # `registry.telemetry.requests` writes the line
-                server_header=False,
-                forwarded_allow_ips=settings.trusted_proxies,
-                timeout_graceful_shutdown=GRACE_SECONDS,
-            )
+        with kept_cosigned(runtime):
+            if workers > 1:
+                serve_with_workers(workspace.root.absolute(), settings, workers)
+                return
+            app = create_app(runtime)
+            with kept_in_force(app, settings.trust_root, seconds=settings.trust_root_seconds):
+                uvicorn.run(app, **how_to_serve(settings))
 
 
 def deliver_webhooks(workspace: Workspace) -> None:

@@ -20,7 +20,7 @@ RootKey = Annotated[
     list[Path] | None,
     typer.Option(
         "--root-key",
-        help="Where a root key is; once for each that must sign. [default: DIR/keys/root.pem]",
+        help="Where a root key is; once for each that must sign. \\[default: DIR/keys/root.pem]",
         show_default=False,
     ),
 ]
@@ -74,7 +74,7 @@ def revoke_key(
     last_entry: Annotated[
         int | None,
         typer.Option(
-            help="The last entry of the log that the key counts for; -1: it never counted. [default: the newest]",
+            help="The last entry of the log that the key counts for; -1: it never counted. \\[default: the newest]",
             min=-1,
             show_default=False,
         ),

@@ -1,6 +1,7 @@
 """The registry's numbers, as Prometheus reads them. https://prometheus.io/docs/instrumenting/exposition_formats/
 
-Counters are of this process; a scrape adds what the database knows at that moment. Each process is a target of its own.
+Counters are of this process, or of all the workers of a port together, when the parent named a folder that they share
+(`SHARED_VARIABLE`); a scrape adds what the database knows at that moment.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.values import MutexValue, ValueClass
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,6 +20,7 @@ from registry.log.service import tree_size
 from registry.runtime import Runtime
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+SHARED_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"  # of prometheus_client, which reads it once, when it is imported
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)  # seconds
 _DEPTH: Final = text(
     "SELECT queue_name, count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing') GROUP BY queue_name"
@@ -27,8 +31,8 @@ class Metrics:
     """The numbers of one application; no two applications share any."""
 
     def __init__(self, runtime: Runtime) -> None:
+        self._database = _DatabaseCollector(runtime)
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_DatabaseCollector(runtime))
         self._requests = Counter(
             "imprimatur_http_requests",
             "Requests answered",
@@ -57,7 +61,13 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Everything, in the text format."""
-        return generate_latest(self._registry)
+        told = CollectorRegistry(auto_describe=False)
+        if ValueClass is MutexValue:
+            told.register(self._registry)
+        else:
+            MultiProcessCollector(told)  # type: ignore[no-untyped-call]
+        told.register(self._database)
+        return generate_latest(told)
 
 
 class _DatabaseCollector:

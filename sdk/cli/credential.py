@@ -28,7 +28,7 @@ _credential = typer.Typer(no_args_is_help=True, help="Issue, list, rotate and re
 commands.add_typer(_credential, name="credential")
 
 Days = Annotated[
-    int | None, typer.Option(min=1, help="Days until it expires. [default: what the registry allows]", metavar="N")
+    int | None, typer.Option(min=1, help="Days until it expires. \\[default: what the registry allows]", metavar="N")
 ]
 Named = Annotated[str, typer.Argument(help="The credential's digest, from the list.", metavar="DIGEST")]
 
@@ -38,7 +38,7 @@ def issue(
     principal: Annotated[str, typer.Argument(help="Whom it is for, such as demo/web-shop.", metavar="TENANT/NAME")],
     role: Annotated[list[Role], typer.Option(help="What the holder may be; give it several times for several.")],
     scope: Annotated[
-        list[Scope] | None, typer.Option(help="What it may be used for, narrower than its roles. [default: all]")
+        list[Scope] | None, typer.Option(help="What it may be used for, narrower than its roles. \\[default: all]")
     ] = None,
     days: Days = None,
     label: Annotated[str, typer.Option(help="What it is for, in your words.")] = "",
@@ -69,7 +69,7 @@ def list_all(profile: ProfileOption = None) -> None:
 @_credential.command("rotate")
 def rotate(
     digest: Annotated[
-        str | None, typer.Argument(help="The credential's digest. [default: the profile's own]", metavar="[DIGEST]")
+        str | None, typer.Argument(help="The credential's digest. \\[default: the profile's own]", metavar="[DIGEST]")
     ] = None,
     overlap_hours: Annotated[int, typer.Option(min=0, max=720, help="How long the old one still works.")] = 24,
     days: Days = None,

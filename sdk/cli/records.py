@@ -64,7 +64,7 @@ def grant_licence(
 @_licence.command("export")
 def export_licence(
     licence: Annotated[str, typer.Argument(help="The licence's id.", metavar="ID")],
-    out: Annotated[Path | None, typer.Option("--out", help="Write to this file. [default: print]")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write to this file. \\[default: print]")] = None,
     profile: ProfileOption = None,
 ) -> None:
     """Write a licence as a W3C ODRL 2.2 agreement (JSON-LD)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,10 @@ class TestHelp:
             command = command.commands[name]
         assert (command.help or "").strip().endswith((".", "not.", "ever."))
         assert [p.name for p in command.params if not getattr(p, "help", None)] == []
+        told = [command.help, *(p.help for p in command.params)]
+        assert [
+            text for text in told if re.search(r"(?<!\\)\[[a-z]", text)
+        ] == []  # Rich takes it for a style and drops it
 
     def test_our_commands(self) -> None:
         ours = {" ".join(path) for path in PATHS}
