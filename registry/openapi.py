@@ -1,4 +1,4 @@
-"""The API's OpenAPI document: what FastAPI reads off the routes, with what every route shares.
+"""The API's OpenAPI document: what FastAPI reads off the routes, with what every route shares, and an example of each body.
 
 Errors are RFC 9457 problem documents, POST takes an `Idempotency-Key`, and all but the public routes take a credential.
 `make fuzz-api` holds the application to this document.
@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 
 from registry.errors import PROBLEM_MEDIA_TYPE
 from registry.idempotency import HEADER
+from registry.openapi_examples import BODY_EXAMPLES
 from sdk.spec.api import Problem
 
 _SCHEMAS: Final = "#/components/schemas/"
@@ -84,6 +85,10 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         operation["responses"]["304"] = {"description": "What the client has still holds"}
     if method == "post":
         operation.setdefault("parameters", []).append(_KEY)
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        name = content.get("schema", {}).get("$ref", "").removeprefix(_SCHEMAS).removesuffix("-Input")
+        if name in BODY_EXAMPLES:
+            content["example"] = BODY_EXAMPLES[name]
     problem = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": f"{_SCHEMAS}Problem"}}}
     operation["responses"] |= {status: {"description": text, "content": problem} for status, text in told.items()}
 

@@ -21,8 +21,9 @@ from registry.versions.tables import SealedArtefactRow, VersionKeyRow
 from registry.versions.version import Version
 from sdk.errors import ServiceError
 from sdk.spec.digest import Digest, verify_digest
+from sdk.spec.embedding_file import verify_embedding
 from sdk.spec.ids import ConceptId
-from sdk.spec.manifest import ArtefactDescriptor, ArtefactName, ConceptManifest
+from sdk.spec.manifest import ArtefactDescriptor, ArtefactName, ArtefactRole, ConceptManifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +56,14 @@ def seal_uploads(session: Session, runtime: Runtime, caller: Caller, manifest: C
 
     Raises:
         NotFound: an upload is not there, or is there no more.
+        FormatError: an embedding is not the one that the manifest describes.
     """
     contents = {
         artefact.digest: blobs.open_upload(session, runtime, caller.tenant, artefact.digest)
         for artefact in manifest.artefacts
     }
+    for artefact in manifest.by_role(ArtefactRole.EMBEDDING):
+        verify_embedding(contents[artefact.digest], manifest.embedding, manifest.concept)
     return seal_files(runtime.key_wrapper, runtime.blobs, manifest, contents)
 
 

@@ -6,6 +6,7 @@ The checks, in order:
 3. The caller signed the attestation with a key trusted for training; it is about this manifest, and says the same.
 4. Every artefact is held by the tenant, with the size that the manifest says.
 5. Every consent and licence is on record, live, and names the concept; whoever asked for the training is of the tenant.
+6. Its embedding is a file of just the finite numbers that the manifest describes (`sdk.spec.embedding_file`).
 Then its files are sealed under the version's own data key, and the version is stored: as a draft, or with the request
 of its review, which is then that of whoever asked for the training.
 """
@@ -62,7 +63,7 @@ def submit(
     _verify_attestation(runtime, caller, submission.attestation, manifest)  # 3
     _require_artefacts(session, caller, manifest)  # 4
     risk = _require_terms(session, runtime, caller, concept, manifest)  # 5
-    files = sealed.seal_uploads(session, runtime, caller, manifest)  # before the log is held
+    files = sealed.seal_uploads(session, runtime, caller, manifest)  # 6; before the log is held
     version = _store(session, runtime, caller, concept, manifest, submission, risk)
     sealed.keep(session, version.concept, version.number, files)
     return version

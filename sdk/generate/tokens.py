@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sdk.errors import BackboneError, FormatError, SceneError
+from sdk.errors import BackboneError, SceneError
+from sdk.spec.embedding_file import expected_tensors, verify_embedding
 from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import EmbeddingFacts
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STAND_IN_ID: Final = 0  # an ordinary vocabulary row; below the end-of-text id, which pooling looks for as the largest
-TOWER_KEYS: Final = ("clip_l", "clip_g")  # the names of SDXL's two text encoders in embedding files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,25 +57,12 @@ def parse_token(content: bytes, facts: EmbeddingFacts, concept: ConceptId) -> Le
     """Read a safetensors embedding file: one tensor under the token's name, or `clip_l` and `clip_g`.
 
     Raises:
-        FormatError: it is no such file, or its shapes are not those of the manifest's `facts`.
+        FormatError: it is no such file, or not what the manifest's `facts` say (`sdk.spec.embedding_file`).
     """
-    import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load
 
-    try:
-        tensors = load(content)
-    except (SafetensorError, ValueError, KeyError) as exc:
-        raise FormatError(f"the embedding of {concept} is not a safetensors file: {exc}") from exc
-    expected = (facts.placeholder_token,) if len(facts.dimensions) == 1 else TOWER_KEYS
-    if set(tensors) != set(expected):
-        raise FormatError(f"the embedding of {concept} holds {sorted(tensors)}; expected {sorted(expected)}")
-    rows = tuple(tensors[name].float() for name in expected)
-    shapes = [tuple(part.shape) for part in rows]
-    if shapes != [(facts.vectors, width) for width in facts.dimensions]:
-        raise FormatError(f"the embedding of {concept} has shapes {shapes}; its manifest says otherwise")
-    if not all(bool(torch.isfinite(part).all()) for part in rows):
-        raise FormatError(f"the embedding of {concept} holds numbers that are not finite")
+    tensors = load(verify_embedding(content, facts, concept))
+    rows = tuple(tensors[name].float() for name in expected_tensors(facts))
     return LearnedToken(concept=concept, rows=rows)
 
 

@@ -6,6 +6,7 @@ canonical       RFC 8785 bytes out, strict JSON in
 envelope        DSSE
 statements      in-toto statements: training, approval, rejection, revocation, generation, audit
 manifest        what a concept version is
+embedding_file  a learned embedding, checked before anything reads it
 texts           short texts, pseudonyms
 specific        whether an intended use is described specifically enough
 terms           consent records and licence grants

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from support.registry import RegistryUnderTest
 from support.route_maps import registry_map
+
+from registry.openapi_examples import BODY_EXAMPLES
+from sdk.spec.canonical import WireModel, validate_wire
 
 
 def documented() -> set[tuple[str, str]]:
@@ -27,6 +31,33 @@ class TestRoutes:
         response = registry.client("app").delete("/v1/whoami")
         assert (response.status_code, response.headers["content-type"]) == (405, "application/problem+json")
         assert response.headers["allow"] == "GET"
+
+
+class TestExamples:
+    def test_every_body_has_one_that_its_model_takes(self, registry: RegistryUnderTest) -> None:
+        models = {model.__name__: model for model in subclasses_of(WireModel)}
+        shown = set()
+        for path, item in registry.app.openapi()["paths"].items():
+            for method, operation in item.items():
+                for content in operation.get("requestBody", {}).get("content", {}).values():
+                    if "$ref" not in content["schema"]:  # bytes
+                        continue
+                    name = content["schema"]["$ref"].rpartition("/")[2].removesuffix("-Input")
+                    assert "example" in content, (method, path, name)
+                    validate_wire(models[name], content["example"], name)
+                    shown.add(name)
+        assert shown == BODY_EXAMPLES.keys()
+
+    def test_names_have_one(self, registry: RegistryUnderTest) -> None:
+        named = {
+            each["name"]: each["schema"].get("examples")
+            for each in registry.app.openapi()["paths"]["/v1/consents/{consent}"]["get"]["parameters"]
+        }
+        assert named["consent"] == ["con_aaaaaaaaaaaaaaaaaaaaaaaaaa"]
+
+
+def subclasses_of(cls: type[Any]) -> set[type[Any]]:
+    return {cls, *(found for each in cls.__subclasses__() for found in subclasses_of(each))}
 
 
 class TestBounds:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import struct
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -53,6 +55,7 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ORIGIN = "log.test/imprimatur"
 FOX = ConceptId("demo/fox")
 EMBEDDING = b"an embedding file"
+_SEED_BYTES = 64  # at most; what is longer is a file
 
 
 def fixed_signer(name: str) -> Ed25519Signer:
@@ -204,6 +207,18 @@ def make_manifest(embedding: bytes = EMBEDDING, **changes: Any) -> ConceptManife
         }
         | changes
     )
+
+
+def learned_embedding(seed: bytes, concept: ConceptId, *, vectors: int = 2, width: int = 16) -> bytes:
+    """An embedding file as `make_manifest` describes it, of numbers made from `seed`; what is a file already stays as it is."""
+    if len(seed) > _SEED_BYTES:
+        return seed
+    numbers = struct.pack(
+        f"<{vectors * width}f", *(byte / 256 for byte in hashlib.shake_256(seed).digest(vectors * width))
+    )
+    tensor = {"dtype": "F32", "shape": [vectors, width], "data_offsets": [0, len(numbers)]}
+    header = json.dumps({f"<{concept.replace('/', '-')}>": tensor}).encode()
+    return struct.pack("<Q", len(header)) + header + numbers
 
 
 def sign_about(predicate: Predicate, digest: Digest, signer: str, concept: ConceptId = FOX) -> Envelope:

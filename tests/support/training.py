@@ -18,7 +18,7 @@ from pathlib import Path
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import sessionmaker
-from support.governed import fixed_signer
+from support.governed import fixed_signer, learned_embedding
 
 from sdk.errors import AuthenticationRequired, NotFound, ServiceUnavailable
 from sdk.policy.bundle import PolicyBundle, load_bundle
@@ -286,7 +286,7 @@ def _trained(order: TrainingOrder, out: Path) -> Trained:
     for wanted in order.request.concepts:
         path = out / wanted.id / "learned_embeds.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(f"embedding of {wanted.id}".encode())
+        path.write_bytes(learned_embedding(b"learned", wanted.id, vectors=1, width=4))
         name, media_type = "learned_embeds.safetensors", "application/vnd.safetensors"
         file = TrainedFile(name=name, role=ArtefactRole.EMBEDDING, media_type=media_type, path=path)
         facts = EmbeddingFacts(

@@ -22,8 +22,8 @@ from sdk.errors import ServiceError
 from sdk.spec.digest import Digest
 from sdk.spec.manifest import ArtefactRole
 
-HEADER = json.dumps({"<demo-fox>": {"dtype": "F32", "shape": [1, 16], "data_offsets": [0, 64]}}).encode()
-VECTOR = bytes(range(64))
+HEADER = json.dumps({"<demo-fox>": {"dtype": "F32", "shape": [2, 16], "data_offsets": [0, 128]}}).encode()
+VECTOR = bytes(range(128))
 EMBEDDING = struct.pack("<Q", len(HEADER)) + HEADER + VECTOR
 FILES = {ArtefactRole.MASK: b"\x89PNG the mask of a fox", ArtefactRole.REPORT: b"<html>the report of a fox"}
 PLAINTEXTS = (HEADER, VECTOR, *FILES.values())

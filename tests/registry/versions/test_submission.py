@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from support.governed import learned_embedding
 from support.registry import RegistryUnderTest
 from support.versions import FOX, Steps, accepted, assert_insert_only, refused
 
@@ -137,7 +138,20 @@ class TestSubmitRefuses:
         manifest = steps.manifest()
         larger = manifest.artefacts[0].model_copy(update={"size": 2})
         answer = steps.submit(manifest.model_copy(update={"artefacts": (larger,)}))
-        refused(answer, 422, "input.invalid", "has 1 bytes, the manifest says 2")
+        refused(answer, 422, "input.invalid", f"has {manifest.artefacts[0].size} bytes, the manifest says 2")
+
+    @pytest.mark.parametrize(("change", "says"), [(b"nothing but text", "no safetensors file"), (None, "not finite")])
+    def test_an_embedding_that_is_not_the_one_described(
+        self, registry: RegistryUnderTest, change: bytes | None, says: str
+    ) -> None:
+        steps = Steps(registry)
+        learned = learned_embedding(b"e", FOX)
+        content = (change or learned[:-4] + b"\x00\x00\xc0\x7f").ljust(len(learned), b" ")
+        steps.upload(content)
+        manifest = steps.manifest()
+        other = manifest.artefacts[0].model_copy(update={"digest": Digest.of(content)})
+        answer = steps.submit(manifest.model_copy(update={"artefacts": (other,)}))
+        refused(answer, 422, "format.invalid", says)
 
     @pytest.mark.parametrize("records", ["consents", "licences"])
     def test_a_record_that_is_not_there(self, registry: RegistryUnderTest, records: str) -> None:

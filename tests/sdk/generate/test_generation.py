@@ -76,11 +76,11 @@ class TestTokenFiles:
     @pytest.mark.parametrize(
         ("content", "fault"),
         [
-            (b"not a file", "not a safetensors"),
+            (b"not a file", "no safetensors file"),
             (save({"<demo-owl>": torch.ones(2, 16)}), "expected"),
             (save({"<demo-fox>": torch.ones(2, 16), "more": torch.ones(1)}), "expected"),
-            (save({"<demo-fox>": torch.ones(3, 16)}), "shapes"),
-            (save({"<demo-fox>": torch.ones(2, 8)}), "shapes"),
+            (save({"<demo-fox>": torch.ones(3, 16)}), "shape"),
+            (save({"<demo-fox>": torch.ones(2, 8)}), "shape"),
             (save({"<demo-fox>": torch.full((2, 16), float("nan"))}), "not finite"),
         ],
     )
