@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from opentelemetry.trace import TracerProvider
 
 from registry import about, blobs
+from registry.approvals import renewal_routes as renewals
 from registry.approvals import routes as approvals
 from registry.concepts import routes as concepts
 from registry.conditional import ConditionalReads
@@ -52,6 +53,7 @@ SLICES: Final = (
     concepts,
     versions,
     approvals,
+    renewals,
     reviews,
     generations,
     accounting,

@@ -32,6 +32,7 @@ from sdk.spec.merkle import leaf_hash, node_hash, root_of
 from sdk.spec.recall import BlastRadiusPredicate
 from sdk.spec.statements import AuditPredicate, encode_statement, parse_predicate, parse_statement
 
+_APPROVING = frozenset({AuditEventType.APPROVAL_SIGNED, AuditEventType.RENEWAL_SIGNED})
 _ENDING = frozenset(
     {
         AuditEventType.VERSION_REVOKED,
@@ -188,7 +189,7 @@ def _account(log: VerifiedLog, view: GenerationView) -> GenerationAccount:
     signed = [
         (index, entry.actor, entry.subject)
         for index, entry in enumerate(log.entries[: view.intent_index])
-        if entry.event is AuditEventType.APPROVAL_SIGNED and entry.subject in view.versions
+        if entry.event in _APPROVING and entry.subject in view.versions
     ]
     opened = [
         (index, entry.facts.get("signers", ""), entry.subject)
@@ -234,8 +235,8 @@ def _faults_of_views(log: VerifiedLog, generations: Sequence[GenerationView]) ->
 
 
 def _faults_of_use(log: VerifiedLog, view: GenerationView, version: str) -> Iterator[str]:
-    """The last thing that happened to `version` before the intent must be its approval, or its return from suspension; or it
-    is open by a break-glass."""
+    """The last thing that happened to `version` before the intent must be its approval, its renewal, or its return from
+    suspension; or it is open by a break-glass."""
     approved = usable = False
     at = log.entries[view.intent_index].at
     last: AuditEventType | None = None
@@ -246,6 +247,8 @@ def _faults_of_use(log: VerifiedLog, view: GenerationView, version: str) -> Iter
             approved, usable, last = True, True, entry.event
         elif entry.event is AuditEventType.VERSION_REINSTATED:  # what was never suspended cannot return
             usable, last = last is AuditEventType.VERSION_SUSPENDED and approved, entry.event
+        elif entry.event is AuditEventType.VERSION_RENEWED:  # what has ended for good is not renewed
+            usable, last = approved and (usable or last is AuditEventType.VERSION_SUSPENDED), entry.event
         elif entry.event is AuditEventType.VERSION_BREAK_GLASS:
             usable, last = at < _expiry(entry), entry.event
         elif entry.event in _ENDING:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from sdk.errors import NotApproved, ProofInvalid, SignatureInvalid, VerificationError
+from sdk.signing.receipts import verify_entry
 from sdk.signing.trust import TrustRole, TrustRoot, verify_role
 from sdk.spec.break_glass import MAX_HOURS, MAX_LIFE, BreakGlassPredicate
 from sdk.spec.bundle import BreakGlassEvidence, VersionBundle, VersionStatus
@@ -27,7 +28,6 @@ from sdk.verify import (
     predicate_about,
     terms_of,
     verify_approvals,
-    verify_entry,
     verify_live,
     verify_submission,
     verify_version,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from sdk.errors import ProofInvalid
+from sdk.signing.receipts import verify_entry
 from sdk.signing.recorded import verify_recorded
 from sdk.signing.trust import TrustRoot
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.consent_events import LOGGED_AS, ConsentReceipt
 from sdk.spec.digest import Digest, verify_digest
 from sdk.spec.recorded import ConsentPredicate
-from sdk.verify import verify_entry
 
 
 def verify_consent_receipt(receipt: ConsentReceipt, trust: TrustRoot) -> ConsentReceipt:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from sdk.client import Client
+from sdk.signing.receipts import verify_receipt
 from sdk.signing.trust import TrustRoot
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.digest import Digest
 from sdk.spec.explanation import CountedReviewer, RecordTerms, TracedVersion
 from sdk.spec.ids import parse_version_ref
-from sdk.verify import verify_receipt, version_name
+from sdk.verify import version_name
 
 
 def trace(client: Client, name: str, trust: TrustRoot) -> TracedVersion:

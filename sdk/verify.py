@@ -7,12 +7,13 @@ Nothing in a bundle is believed because a registry sent it. The steps, in order;
  4. The training service attested to this manifest, with a key that counts at the entry of its submission.
  5. Its submission is in the log, with that attestation, the owner and the number of approvals that it needs, and the
     registry's signed statement of it says the same; of a draft, who asked for its review as well.
- 6. The consent and licence records are those that the manifest names, each with its digest.
- 7. The version is approved at this moment, says the registry.
- 8. The threshold of distinct reviewers, none of them its trainer or owner or who asked for its review, signed this manifest,
-    number and terms, with keys that count at the entries of their approvals.
+ 6. The consent and licence records are those that the manifest names, or that the log names in a renewal, each with its digest.
+ 7. The version is approved at this moment, says the registry; a renewal is in the log as one that holds.
+ 8. The threshold of distinct reviewers, none of them its trainer or owner or who asked for its review or renewal, signed this
+    manifest, number and terms, with keys that count at the entries of their approvals; of a renewal, after it was asked for.
  9. Each of those approvals is in the log.
-10. A signed status list of this registry and tenant, fresh at this moment, says nothing against it (`verify_live`).
+10. A signed status list of this registry and tenant, fresh at this moment, says nothing against it under these terms: the list
+    knows a renewed version by its renewal's entry, and says of the entry before that another stands in its place (`verify_live`).
 11. Every artefact, once fetched, has the digest and size that the manifest says (`verify_artefact`).
 Instead of 7 to 9 a version may be opened by break-glass: `sdk.break_glass`.
 Not done here: whether policy permits a use (`sdk.policy`), whether the log extends what this client saw before
@@ -39,19 +40,20 @@ from sdk.errors import (
     TrustRootInvalid,
     VerificationError,
 )
+from sdk.signing.receipts import verify_entry
 from sdk.signing.recorded import verify_recorded
 from sdk.signing.status import verify_status_list
 from sdk.signing.trust import TrustRole, TrustRoot, verify_checkpoint, verify_role
-from sdk.spec.bundle import ApprovalEvidence, VersionBundle, VersionStatus
+from sdk.spec.bundle import ApprovalEvidence, RenewalEvidence, VersionBundle, VersionStatus
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest, verify_digest
 from sdk.spec.envelope import Envelope
 from sdk.spec.ids import PrincipalId, VersionRef
 from sdk.spec.log_checkpoint import LogCheckpoint
-from sdk.spec.log_entry import AuditEventType, LogEntry, LogReceipt, parse_log_entry
+from sdk.spec.log_entry import AuditEventType, parse_log_entry
 from sdk.spec.manifest import ArtefactDescriptor, ConceptManifest, minimum_approvals, parse_manifest
-from sdk.spec.merkle import leaf_hash, verify_inclusion
 from sdk.spec.recorded import SubmissionPredicate
+from sdk.spec.renewal import records_named
 from sdk.spec.statements import (
     ApprovalPredicate,
     Predicate,
@@ -86,6 +88,16 @@ class VerifiedBreakGlass:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VerifiedRenewal:
+    """Other terms than those of the manifest, as the log has them."""
+
+    requester: PrincipalId
+    requested_index: int
+    approvals_required: int
+    renewed_index: int | None  # none: it waits for reviewers
+
+
+@dataclass(frozen=True, kw_only=True)
 class VerifiedVersion:
     """A version whose proofs hold. `approvers` is empty, and there is no status list, unless `verify_version` made it.
 
@@ -98,6 +110,7 @@ class VerifiedVersion:
     checkpoint: LogCheckpoint
     notes: tuple[bytes, ...]  # every checkpoint note that was verified
     requester: PrincipalId | None = None  # who asked for its review; none: a draft
+    renewal: VerifiedRenewal | None = None  # none: its terms are those of the manifest
     approvers: tuple[PrincipalId, ...] = ()
     approval_indices: tuple[int, ...] = ()
     status_list: StatusList | None = None
@@ -135,7 +148,11 @@ def verify_version(
     _verify_status(bundle)  # 7
     version = verify_approvals(version, trust)  # 8, 9
     minor = any(consent.record.age_class is AgeClass.MINOR for consent in bundle.consents)
-    needed = max(bundle.approvals_required, minimum_approvals(version.manifest.kind, minor=minor))
+    needed = max(
+        bundle.approvals_required,
+        version.renewal.approvals_required if version.renewal else 0,
+        minimum_approvals(version.manifest.kind, minor=minor),
+    )
     if len(version.approvers) < needed:
         raise ThresholdNotMet(
             f"{version.name} has approvals of {len(version.approvers)} of {needed} reviewers; another one must approve it"
@@ -166,8 +183,7 @@ def verify_submission(bundle: VersionBundle, *, ref: VersionRef, trust: TrustRoo
     )
     _verify_attestation(version, trust)  # 4
     version = replace(version, requester=_verify_submission(version, trust))  # 5
-    _verify_terms(version)  # 6
-    return version
+    return replace(version, renewal=_verify_terms(version, trust))  # 6
 
 
 def verify_live(version: VerifiedVersion, signed: bytes, *, trust: TrustRoot, now: datetime) -> StatusList:
@@ -193,7 +209,7 @@ def verify_live(version: VerifiedVersion, signed: bytes, *, trust: TrustRoot, no
         raise StatusListInvalid(
             f"the status list of {version.name} is from {status.valid_from}, but here it is {now}; set this clock"
         )
-    raised = status.raised(version.bundle.submission_receipt.index)
+    raised = status.raised(version.bundle.standing_entry)
     if version.break_glass and now >= version.break_glass.expires_at:
         raise NotApproved(f"the break-glass of {version.name} expired at {version.break_glass.expires_at}; approve it")
     if raised and not (version.break_glass and raised == IN_BREAK_GLASS):
@@ -210,26 +226,9 @@ def verify_artefact(descriptor: ArtefactDescriptor, content: bytes, *, about: st
     return verify_digest(content, descriptor.digest, f"{descriptor.name} of {about}")
 
 
-def verify_receipt(receipt: LogReceipt, trust: TrustRoot) -> LogEntry:
-    """Return the entry that `receipt` proves to be in the log.
-
-    Raises:
-        ProofInvalid: the inclusion proof does not hold.
-        SignatureInvalid: the log did not sign the receipt's checkpoint.
-    """
-    checkpoint = verify_checkpoint(receipt.checkpoint.encode(), trust)
-    verify_inclusion(
-        leaf=leaf_hash(receipt.entry),
-        index=receipt.index,
-        tree_size=checkpoint.tree_size,
-        proof=receipt.inclusion,
-        root=checkpoint.root_hash,
-    )
-    return parse_log_entry(receipt.entry)
-
-
 def _verify_checkpoints(bundle: VersionBundle, trust: TrustRoot) -> tuple[tuple[bytes, ...], LogCheckpoint]:
     beside = [bundle.request_receipt, bundle.break_glass.receipt if bundle.break_glass else None]
+    beside += [bundle.renewal.request, bundle.renewal.renewed] if bundle.renewal else []
     receipts = [bundle.submission_receipt, *(approval.receipt for approval in bundle.approvals), *filter(None, beside)]
     notes = tuple(dict.fromkeys([bundle.checkpoint.encode(), *(receipt.checkpoint.encode() for receipt in receipts)]))
     roots: dict[int, bytes] = {}
@@ -287,39 +286,56 @@ def _verify_submission(version: VerifiedVersion, trust: TrustRoot) -> PrincipalI
     return None if "draft" in entry.facts else version.manifest.training.requested_by
 
 
-def verify_entry(
-    receipt: LogReceipt, trust: TrustRoot, event: AuditEventType, subject: str, evidence: Digest
-) -> LogEntry:
-    """Return the entry that `receipt` proves, which must be this act about this subject with this evidence.
-
-    Raises:
-        ProofInvalid: it is another one, or not in the log.
-    """
-    entry = verify_receipt(receipt, trust)
-    if entry.event is not event or entry.subject != subject or evidence not in entry.evidence.values():
-        raise ProofInvalid(f"entry {receipt.index} of the log is not {event.value} of {subject} with {evidence}")
-    return entry
-
-
-def _verify_terms(version: VerifiedVersion) -> None:
+def _verify_terms(version: VerifiedVersion, trust: TrustRoot) -> VerifiedRenewal | None:
     bundle, manifest = version.bundle, version.manifest
-    consents, licences = [c.id for c in bundle.consents], [licence.id for licence in bundle.licences]
-    if gone := sorted(set(bundle.erased or ()) & set(manifest.consents) - set(consents)):
+    renewal = _verify_renewal(version, bundle.renewal, trust) if bundle.renewal else None
+    named, consents = (manifest.consents, manifest.licences), [consent.id for consent in bundle.consents]
+    if bundle.renewal:
+        named = records_named(parse_log_entry(bundle.renewal.request.entry))
+    if gone := sorted(set(bundle.erased or ()) & set(named[0]) - set(consents)):
         raise Erased(
             f"{version.name} was erased with the person it was of: consent {', '.join(gone)} can be read no more, and "
             "neither can its files; that it was, and its end, stay in the log ('imprimatur audit log')"
         )
-    if sorted(consents) != sorted(manifest.consents) or sorted(licences) != sorted(manifest.licences):
-        raise VerificationError(f"the records that come with {version.name} are not those that its manifest names")
+    if (sorted(consents), sorted(licence.id for licence in bundle.licences)) != (sorted(named[0]), sorted(named[1])):
+        by = "its renewal" if bundle.renewal else "its manifest"
+        raise VerificationError(f"the records that come with {version.name} are not those that {by} names")
     for consent in bundle.consents:
         verify_digest(encode_canonical(consent.record), consent.digest, f"consent {consent.id}")
     for licence in bundle.licences:
         verify_digest(encode_canonical(licence.grant), licence.digest, f"licence {licence.id}")
+    return renewal
+
+
+def _verify_renewal(version: VerifiedVersion, shown: RenewalEvidence, trust: TrustRoot) -> VerifiedRenewal:
+    """What the log says of the renewal: both of its entries are about this version, the same round and these very terms."""
+    request, renewed = shown.request, shown.renewed
+    asked = verify_entry(request, trust, AuditEventType.RENEWAL_REQUESTED, version.name, version.digest)
+    entries = [asked]
+    if renewed:
+        entries.append(verify_entry(renewed, trust, AuditEventType.VERSION_RENEWED, version.name, version.digest))
+    required = asked.facts.get("approvals_required", "")
+    terms = terms_of(version.bundle)
+    if (
+        any(entry.evidence.get("terms") != terms for entry in entries)
+        or len({entry.facts.get("round") for entry in entries}) > 1
+        or not required.isdecimal()
+        or (renewed is not None and renewed.index <= request.index)
+    ):
+        raise ProofInvalid(f"the log does not say that {version.name} was renewed under the records that come with it")
+    return VerifiedRenewal(
+        requester=asked.actor,
+        requested_index=request.index,
+        approvals_required=int(required),
+        renewed_index=renewed.index if renewed else None,
+    )
 
 
 def _verify_status(bundle: VersionBundle) -> None:
     if bundle.status is not VersionStatus.APPROVED:
         raise NotApproved(not_approved_message(bundle, bundle.status))
+    if bundle.renewal and bundle.renewal.renewed is None:
+        raise NotApproved(f"{version_name(bundle)} is shown under terms that wait for reviewers; resolve it again")
 
 
 def not_approved_message(bundle: VersionBundle, status: VersionStatus) -> str:
@@ -328,8 +344,9 @@ def not_approved_message(bundle: VersionBundle, status: VersionStatus) -> str:
         VersionStatus.DRAFT: "its review must be asked for, and a reviewer must approve it",
         VersionStatus.SUBMITTED: "a reviewer must approve it",
         VersionStatus.IN_REVIEW: "another reviewer must approve it",
-        VersionStatus.SUSPENDED: "a consent does not hold; it must be confirmed anew, or a new version submitted under another",
-        VersionStatus.SUPERSEDED: "use the version that replaced it",
+        VersionStatus.SUSPENDED: "a consent does not hold; it must be confirmed anew, or the version renewed under another",
+        VersionStatus.SUPERSEDED: "use the version that replaced it; if its terms were renewed, resolve it again",
+        VersionStatus.EXPIRED: "the term of a consent or licence is over; its owner can have it renewed under others",
         VersionStatus.BREAK_GLASS: "two people opened it for a while, and it is used by its exact number only; a reviewer must approve it",
     }
     mend = mends.get(status, "this is final; the trainer can submit a new version")
@@ -340,7 +357,8 @@ def whose_work(version: VerifiedVersion) -> frozenset[PrincipalId]:
     """Those whose approval of a version does not count. Raises `ProofInvalid` when nothing proves who asked for its review."""
     if version.requester is None:
         raise ProofInvalid(f"{version.name} was a draft, and nothing proves who asked for its review")
-    return frozenset({version.bundle.owner, version.manifest.training.requested_by, version.requester})
+    by = {version.bundle.owner, version.manifest.training.requested_by, version.requester}
+    return frozenset(by | ({version.renewal.requester} if version.renewal else set()))
 
 
 def _verify_approval(approval: ApprovalEvidence, version: VerifiedVersion, trust: TrustRoot) -> tuple[PrincipalId, int]:
@@ -353,13 +371,16 @@ def _verify_approval(approval: ApprovalEvidence, version: VerifiedVersion, trust
         raise NotApproved(
             f"{predicate.reviewer} trained or owns {version.name}, or asked for its review, so their approval does not count"
         )
+    if version.renewal and approval.receipt.index <= version.renewal.requested_index:
+        raise NotApproved(f"{predicate.reviewer} approved {version.name} before its renewal was asked for")
     if (predicate.concept, predicate.number) != (version.bundle.concept, version.bundle.number):
         raise VerificationError(f"the approval by {predicate.reviewer} is not of {version.name}")
     if predicate.terms != terms_of(version.bundle):
         raise VerificationError(
             f"{predicate.reviewer} approved {version.name} under other terms; it must be reviewed anew"
         )
-    verify_entry(approval.receipt, trust, AuditEventType.APPROVAL_SIGNED, version.name, approval.envelope.digest)
+    logged_as = AuditEventType.RENEWAL_SIGNED if version.renewal else AuditEventType.APPROVAL_SIGNED
+    verify_entry(approval.receipt, trust, logged_as, version.name, approval.envelope.digest)
     return predicate.reviewer, approval.receipt.index
 
 

@@ -3,6 +3,8 @@
 tables     reviews and revocations
 service    review, revoke, reinstate
 break_glass  opening a version for a while before its approval
+renewal    verdicts on other terms for a version
 query      a version with all its proofs
 routes     reviews, revocations, break-glass, bundles, /v1/resolve
+renewal_routes  renewals
 """

@@ -63,7 +63,7 @@ def open_version(
         NotFound, Conflict, SignatureInvalid, VerificationError, InputError, FormatError: a check other than policy fails.
     """
     version = versions.load(session, caller.tenant, concept, number)
-    consent.hold(session, version.manifest.consents)
+    consent.hold(session, version.every_consent)
     (version,) = versions.claim(session, [version])
     terms = versions.terms_of(session, version, runtime.clock())
     if row := opening_of(session, version):  # 1

@@ -64,19 +64,19 @@ def review(
         NotFound, Conflict, SignatureInvalid, VerificationError, FormatError: a check other than policy fails.
     """
     version = versions.load(session, caller.tenant, concept, number)  # 1
-    verdict = _verdict(envelope)
+    verdict = verdict_of(envelope)
     if _recorded(session, version, caller, envelope):
         return Outcome(decision=None, view=_view(session, runtime, version))
-    consent.hold(session, version.manifest.consents)
+    consent.hold(session, version.every_consent)
     terms = versions.terms_of(session, version, runtime.clock())
     decision = _decide(session, runtime, caller, version, terms, verdict.value)  # 2
     if not decision.permitted:
         return Outcome(decision=decision, view=None)
     if verdict is Verdict.APPROVE:
-        _require_terms(version, terms, _verify(runtime, caller, version, envelope, ApprovalPredicate))
+        _require_terms(version, terms, verify_statement(runtime, caller, version, envelope, ApprovalPredicate))
         _approve(session, runtime, caller, version, terms, envelope)
     else:
-        _verify(runtime, caller, version, envelope, RejectionPredicate)
+        verify_statement(runtime, caller, version, envelope, RejectionPredicate)
         _reject(session, runtime, caller, version, envelope)
     return Outcome(decision=decision, view=_view(session, runtime, version))
 
@@ -93,7 +93,7 @@ def revoke(
     decision = _decide(session, runtime, caller, version, terms, "revoke")  # 2
     if not decision.permitted:
         return Outcome(decision=decision, view=None)
-    _verify(runtime, caller, version, envelope, RevocationPredicate)
+    verify_statement(runtime, caller, version, envelope, RevocationPredicate)
     _revoke(session, runtime, caller, version, envelope)
     return Outcome(decision=decision, view=_view(session, runtime, version))
 
@@ -135,7 +135,7 @@ def context_of(who: PolicyPrincipal, version: Version, terms: Terms, action: str
     )
 
 
-def _verdict(envelope: Envelope) -> Verdict:
+def verdict_of(envelope: Envelope) -> Verdict:
     """What the statement claims to be; nothing is believed of it yet."""
     claimed = parse_statement(envelope.payload, envelope.payload_type).predicate_type
     if claimed not in _VERDICT_OF:
@@ -178,9 +178,10 @@ def log_refusal(session: Session, runtime: Runtime, caller: Caller, version: Ver
     )
 
 
-def _verify(
+def verify_statement(
     runtime: Runtime, caller: Caller, version: Version, envelope: Envelope, cls: type[_AnyVerdict]
 ) -> _AnyVerdict:
+    """What the caller signed with a key trusted for approvals, about this version (checks 3 and 4)."""
     statement, predicate = read_statement(
         envelope, cls, trust=runtime.trust_root, role=TrustRole.APPROVAL, signer=caller.principal
     )  # 3

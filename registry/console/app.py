@@ -7,14 +7,26 @@ from typing import Final
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 
-from registry.console import accounts, concepts, consents, generations, log, origins, reminders, review, sign_in, work
+from registry.console import (
+    accounts,
+    concepts,
+    consents,
+    generations,
+    log,
+    origins,
+    reminders,
+    renewals,
+    review,
+    sign_in,
+    work,
+)
 from registry.console.pages import HERE, guarded
 from registry.console.view import BASE, AnyViewDep, navigation, page
 from registry.errors import install_error_handlers
 from registry.runtime import Runtime
 from sdk.errors import AuthenticationRequired, ImprimaturError, PolicyDenied
 
-PARTS: Final = (sign_in, work, review, concepts, consents, reminders, generations, origins, accounts, log)
+PARTS: Final = (sign_in, work, review, renewals, concepts, consents, reminders, generations, origins, accounts, log)
 
 
 def create_console(runtime: Runtime) -> FastAPI:

@@ -16,6 +16,10 @@ CONSENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "consents.empty": ("There are no consents.", "同意はありません。"),
     "consents.subject": ("About", "対象"),
     "consents.until": ("Until", "期限"),
+    "consent.renew-about": (
+        "If the person gives another consent in its place, versions can be renewed under it: record it, then ask on the version's page.",
+        "本人が代わりの同意を示した場合は、その同意を記録し、バージョンのページで更新を申請できます。再学習は不要です。",
+    ),
     "consent.story": ("What happened", "経過"),
     "consent.by-clock": ("by the clock", "日付の到来による"),
     "consent.receipt": ("Download the receipt", "控えをダウンロード"),

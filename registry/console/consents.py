@@ -29,6 +29,7 @@ from sdk.spec.terms import ConsentEvidence, ConsentStatus, Expression
 
 FormText = Annotated[str, Form(max_length=2000)]
 _ENDED = (ConsentStatus.WITHDRAWN, ConsentStatus.REFUSED)
+_MAY_BE_FOLLOWED = (ConsentStatus.RECONFIRMATION_DUE, ConsentStatus.EXPIRED, ConsentStatus.WITHDRAWN)
 
 router = APIRouter()
 
@@ -57,6 +58,7 @@ def show_consent(consent: RecordId, view: AnyViewDep) -> Response:
         may_withdraw=bool(may) and held.status not in _ENDED,
         capacities=sorted(capacities) if held.status is ConsentStatus.RECONFIRMATION_DUE else (),
         may_reinstate=_may_reinstate(view, held),
+        may_be_followed=held.status in _MAY_BE_FOLLOWED and Role.OWNER in view.caller.roles,
     )
 
 

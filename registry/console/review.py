@@ -17,6 +17,7 @@ from registry.blobs import READERS
 from registry.concepts import service as concepts
 from registry.console.changes import changes_between
 from registry.console.pages import FILE_CSP, REPORT_CSP, guarded
+from registry.console.renewals import may_ask, renewals_of
 from registry.console.view import BASE, ViewDep
 from registry.console.work import may_assign, may_comment
 from registry.reviews import query as work
@@ -51,6 +52,7 @@ def show_version(tenant: str, name: str, number: Number, view: ViewDep) -> Respo
         glass = break_glass.of_version(session, version, terms)
         task = work.task_of(session, runtime, version) if version.review_requested_by else None
         comments = threaded(work.comments_of(session, caller, version))
+        proposed, renewals = renewals_of(view, session, version, terms)
     waiting = version.stored_status in WAITING
     foreseen = approvals.foresee(runtime, caller, version, terms) if Role.REVIEWER in caller.roles else None
     return view.page(
@@ -62,6 +64,9 @@ def show_version(tenant: str, name: str, number: Number, view: ViewDep) -> Respo
         terms=terms,
         acts=acts,
         glass=glass,
+        proposed=proposed,
+        renewals=renewals,
+        renews=may_ask(view, version),
         task=task,
         comments=comments,
         here=f"{BASE}/concepts/{version.concept}/versions/{version.number}",

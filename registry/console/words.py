@@ -13,10 +13,12 @@ from typing import Final
 from registry.console.consent_words import CONSENT_WORDS
 from registry.console.language import Language
 from registry.console.origin_words import ORIGIN_WORDS
+from registry.console.renewal_words import RENEWAL_WORDS
 
 WORDS: Final[Mapping[str, tuple[str, str]]] = {
     **CONSENT_WORDS,
     **ORIGIN_WORDS,
+    **RENEWAL_WORDS,
     # the frame
     "product": ("Imprimatur", "Imprimatur"),
     "skip": ("Skip to content", "本文へ移動"),

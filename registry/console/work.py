@@ -15,9 +15,11 @@ from registry.console.pages import guarded
 from registry.console.sessions import require_form_token
 from registry.console.view import BASE, View, ViewDep
 from registry.reviews import query, service
+from registry.versions import renewal_reading
 from sdk.errors import FormatError, InputError
 from sdk.spec.canonical import validate_wire
 from sdk.spec.ids import ConceptId, PrincipalId
+from sdk.spec.paging import Cursor, PageQuery
 from sdk.spec.review import Assignment, NewComment, ReviewQuery, ReviewRequest
 
 Number = Annotated[int, Path(ge=1, lt=2**31)]
@@ -28,12 +30,17 @@ router = APIRouter()
 
 
 @router.get("/queue")
-def show_queue(view: ViewDep, show: Annotated[str, Query(max_length=10)] = "") -> Response:
-    """What waits for reviewers: all of it, or what is overdue, or what the caller is to review."""
-    asked = ReviewQuery(reviewer=view.caller.principal if show == "mine" else None, overdue=show == "overdue")
+def show_queue(
+    view: ViewDep, show: Annotated[str, Query(max_length=10)] = "", cursor: Annotated[Cursor | None, Query()] = None
+) -> Response:
+    """A page of what waits for reviewers: of all, or of what is overdue, or of what the caller is to review."""
+    mine = view.caller.principal if show == "mine" else None
+    asked = ReviewQuery(reviewer=mine, overdue=show == "overdue", cursor=cursor)
     with view.runtime.transaction(view.caller.tenant) as session:
-        tasks = query.queue(session, view.runtime, view.caller, asked)
-    return view.page("queue.html", tasks=tasks, show=show, now=view.runtime.clock())
+        queue = query.queue(session, view.runtime, view.caller, asked)
+        waiting = renewal_reading.waiting(session, view.runtime, view.caller.tenant, PageQuery())
+    renewals = () if show or cursor else waiting.renewals  # nobody is assigned to one, and it has no date
+    return view.page("queue.html", queue=queue, renewals=renewals, show=show, now=view.runtime.clock())
 
 
 @router.post(f"{VERSION}/review-request")

@@ -19,11 +19,13 @@ from registry.policies import PolicyBundleRow
 from registry.recalls.tables import NoticeAcknowledgementRow, NoticeSentRow
 from registry.reminders.tables import ReminderRow
 from registry.reviews.tables import AssignmentRow, CommentRow
+from registry.versions.renewal_tables import RenewalReviewRow, RenewalRow, RenewedTermsRow
 from registry.versions.tables import AliasRow, BreakGlassRow, ReviewRequestRow, VersionRow
 from registry.webhooks.tables import WebhookRow
 from sdk.spec.digest import Digest
 from sdk.spec.log_entry import AuditEventType as Event
 from sdk.spec.recorded import STATEMENT
+from sdk.spec.renewal import facts_of
 
 CONSENT_EVENTS: Final = (
     *(Event.CONSENT_GIVEN, Event.CONSENT_REFUSED, Event.CONSENT_ASKED),
@@ -145,6 +147,37 @@ EVIDENCE: Final[Sequence[Evidence]] = (
             "expires_at": row.expires_at.astimezone(UTC).isoformat(),
         },
         inside=inside.break_glass,
+    ),
+    Evidence(
+        table=RenewalRow,
+        events=(Event.RENEWAL_REQUESTED,),
+        subject=version_of,
+        actor="requested_by",
+        at="requested_at",
+        digests=lambda row: {"terms": row.terms},
+        facts=lambda row: (
+            facts_of(row.round, row.consents, row.licences) | {"approvals_required": str(row.approvals_required)}
+        ),
+        inside=inside.renewal,
+    ),
+    Evidence(
+        table=RenewalReviewRow,
+        events=(Event.RENEWAL_SIGNED, Event.RENEWAL_REJECTED),
+        subject=version_of,
+        actor="reviewer",
+        at="reviewed_at",
+        digests=lambda row: {"envelope": envelope(row.envelope).digest},
+        facts=lambda row: {"round": str(row.round)},
+        inside=inside.renewal_review,
+    ),
+    Evidence(
+        table=RenewedTermsRow,
+        events=(Event.VERSION_RENEWED,),
+        subject=version_of,
+        actor="renewed_by",
+        at="renewed_at",
+        facts=lambda row: {"round": str(row.round), "since": row.since.isoformat()},
+        inside=inside.renewed_terms,
     ),
     Evidence(
         table=RevocationRow,

@@ -25,6 +25,8 @@ from registry.policies import PolicyBundleRow
 from registry.reminders.tables import ReminderRow
 from registry.reviews.tables import CommentRow
 from registry.vault import vault_name
+from registry.versions.history import renewals_of
+from registry.versions.renewal_tables import RenewalReviewRow, RenewalRow, RenewedTermsRow
 from registry.versions.tables import BreakGlassRow, ReviewRequestRow, VersionConsentRow, VersionRow
 from registry.webhooks.tables import WebhookRow
 from sdk.spec.api import GenerationIntent, GenerationResult
@@ -34,11 +36,12 @@ from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope, encode_envelope, parse_envelope
 from sdk.spec.erasure import ErasurePredicate
 from sdk.spec.ids import RecordId
+from sdk.spec.ledger import licences_fact
 from sdk.spec.log_entry import AuditEventType, LogEntry
 from sdk.spec.manifest import parse_manifest
 from sdk.spec.policy import Decision, Effect, PolicyContext
 from sdk.spec.reminders import ReminderKind
-from sdk.spec.statements import ApprovalPredicate, parse_predicate, parse_statement
+from sdk.spec.statements import ApprovalPredicate, parse_predicate, parse_statement, terms_digest
 from sdk.spec.terms import ConsentRecord, LicenceGrant
 from sdk.spec.webhooks import WebhookEventType
 
@@ -91,11 +94,39 @@ def version(session: Session, row: VersionRow, entry: LogEntry) -> Iterator[str]
     if row.tenant != row.concept_id.tenant:
         yield "its tenant is not its concept's"
     same = (VersionConsentRow.concept_id == row.concept_id, VersionConsentRow.number == row.number)
-    if set(session.scalars(select(VersionConsentRow.consent_id).where(*same))) != set(manifest.consents):
-        yield "the consents that it rests on are not those of its manifest"
+    renewed = [renewal.consents for renewal in renewals_of(session, row.concept_id, row.number)]
+    if set(session.scalars(select(VersionConsentRow.consent_id).where(*same))) != set(manifest.consents).union(
+        *renewed
+    ):
+        yield "the consents that it rests on are not those of its manifest and renewals"
 
 
-def review(session: Session, row: ReviewRow, entry: LogEntry) -> Iterator[str]:
+def renewal(session: Session, row: RenewalRow, entry: LogEntry) -> Iterator[str]:
+    """Its terms are those of the records that it names."""
+    consents = [session.get(ConsentRow, RecordId(record)) for record in row.consents]
+    licences = [session.get(LicenceRow, RecordId(record)) for record in row.licences]
+    if terms_digest(tuple(held.digest for held in (*consents, *licences) if held)) != row.terms:
+        yield "its terms are not those of the records that it names"
+
+
+def renewal_review(session: Session, row: RenewalReviewRow, entry: LogEntry) -> Iterator[str]:
+    """Like a review, and it is logged as its verdict."""
+    yield from review(session, row, entry)
+    asked = session.get(RenewalRow, (row.concept_id, row.number, row.round))
+    if asked is None or asked.requested_by != row.requested_by:
+        yield "somebody else asked for the renewal"
+    if (entry.event is AuditEventType.RENEWAL_SIGNED) is not (Verdict(row.verdict) is Verdict.APPROVE):
+        yield f"its entry of the log does not say {row.verdict}"
+
+
+def renewed_terms(session: Session, row: RenewedTermsRow, entry: LogEntry) -> Iterator[str]:
+    """They are those that were asked for."""
+    asked = session.get(RenewalRow, (row.concept_id, row.number, row.round))
+    if asked is None or entry.evidence.get("terms") != asked.terms:
+        yield "its terms are not those that were asked for"
+
+
+def review(session: Session, row: ReviewRow | RenewalReviewRow, entry: LogEntry) -> Iterator[str]:
     """Its version's owner and trainer are those it was signed against, and its envelope says its verdict."""
     version = session.get(VersionRow, (row.concept_id, row.number))
     if version is None or (version.owner, version.trainer_of_record) != (row.owner, row.trainer_of_record):
@@ -156,18 +187,35 @@ def generation(session: Session, row: GenerationRow, entry: LogEntry) -> Iterato
     places = select(GenerationVersionRow.position).where(GenerationVersionRow.generation_id == row.id)
     if sorted(session.scalars(places)) != list(range(len(intent.manifests))):
         yield "its versions are not in the order of its intent"
+    yield from _faults_of_renewals(session, row, entry)
     counted = select(LicenceUseRow.licence_id, LicenceUseRow.images).where(LicenceUseRow.generation_id == row.id)
-    limited = _limited(session, intent) if decision.permitted else ()
+    limited = _limited(session, row) if decision.permitted else ()
     if sorted(map(tuple, session.execute(counted))) != [(licence, intent.count) for licence in limited]:
         yield "it counts under other licences, or another number of images, than its versions and its intent say"
 
 
-def _limited(session: Session, intent: GenerationIntent) -> list[RecordId]:
-    """The licences of the intent's versions that limit how many images are made, in the order of their ids."""
-    manifests = session.scalars(select(VersionRow.manifest).where(VersionRow.manifest_digest.in_(intent.manifests)))
-    named = {licence for manifest in manifests for licence in parse_manifest(manifest).licences}
+def _limited(session: Session, row: GenerationRow) -> list[RecordId]:
+    """The licences under which the generation was decided that limit how many images are made, in the order of their ids."""
+    named: set[RecordId] = set()
+    for used in session.scalars(select(GenerationVersionRow).where(GenerationVersionRow.generation_id == row.id)):
+        version = session.get(VersionRow, (used.concept_id, used.number))
+        renewed = session.get(RenewalRow, (used.concept_id, used.number, used.renewal))
+        if renewed:
+            named.update(map(RecordId, renewed.licences))
+        elif version:
+            named.update(parse_manifest(version.manifest).licences)
     grants = session.execute(select(LicenceRow.id, LicenceRow.content).where(LicenceRow.id.in_(named)))
     return sorted(licence for licence, content in grants if parse_wire(LicenceGrant, content, "its licence").max_images)
+
+
+def _faults_of_renewals(session: Session, row: GenerationRow, entry: LogEntry) -> Iterator[str]:
+    """The renewals that it counts under are those whose licences its entry names."""
+    used = session.scalars(select(GenerationVersionRow).where(GenerationVersionRow.generation_id == row.id)).all()
+    for version in used:
+        renewed = session.get(RenewalRow, (version.concept_id, version.number, version.renewal))
+        named = entry.facts.get(licences_fact(f"{version.concept_id}@{version.number}"))
+        if named != (" ".join(renewed.licences) if renewed else None) or bool(version.renewal) is (renewed is None):
+            yield f"it counts {version.concept_id}@{version.number} under renewal {version.renewal}, its entry does not"
 
 
 def result(session: Session, row: GenerationResultRow, entry: LogEntry) -> Iterator[str]:

@@ -31,6 +31,7 @@ _COMES_TO: Final[Mapping[str, VersionStatus]] = {
     AuditEventType.VERSION_SUPERSEDED.value: VersionStatus.SUPERSEDED,
     AuditEventType.VERSION_SUSPENDED.value: VersionStatus.SUSPENDED,
     AuditEventType.VERSION_REINSTATED.value: VersionStatus.APPROVED,
+    AuditEventType.VERSION_RENEWED.value: VersionStatus.APPROVED,
     AuditEventType.VERSION_REVOKED.value: VersionStatus.REVOKED,
 }
 

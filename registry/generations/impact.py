@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, Integer, and_, cast, func, select
+from sqlalchemy import ColumnElement, Integer, and_, cast, func, select, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,7 @@ from registry.generations.tables import (
 from registry.versions.version import Version
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId
+from sdk.spec.paging import PageQuery, encode_cursor, parse_cursor
 from sdk.spec.policy import Effect
 from sdk.spec.recall import OutstandingGrant
 
@@ -94,16 +95,32 @@ def images_of(session: Session, version: Version) -> tuple[Digest, ...]:
     return tuple(session.scalars(statement))
 
 
-def granted_to(session: Session, application: PrincipalId) -> Sequence[tuple[ConceptId, int]]:
-    """The versions that an application was ever permitted to use."""
+def granted_to(
+    session: Session, application: PrincipalId, query: PageQuery
+) -> tuple[Sequence[tuple[ConceptId, int]], str | None]:
+    """A page of the versions that an application was ever permitted to use, by concept and number."""
+    order = (GenerationVersionRow.concept_id, GenerationVersionRow.number)
     statement = (
-        select(GenerationVersionRow.concept_id, GenerationVersionRow.number)
+        select(*order)
         .join(GenerationRow, GenerationRow.id == GenerationVersionRow.generation_id)
         .where(_PERMITTED, GenerationRow.application == application)
         .distinct()
-        .order_by(GenerationVersionRow.concept_id, GenerationVersionRow.number)
     )
-    return [(concept, number) for concept, number in session.execute(statement).all()]
+    if begin := parse_cursor(query.cursor, str, int):
+        statement = statement.where(tuple_(*order) > tuple_(*begin))
+    rows = session.execute(statement.order_by(*order).limit(query.limit + 1)).all()
+    shown = [(concept, number) for concept, number in rows[: query.limit]]
+    return shown, encode_cursor(*shown[-1]) if len(rows) > query.limit else None
+
+
+def was_granted(session: Session, application: PrincipalId, version: Version) -> bool:
+    """Whether an application was ever permitted to use `version`."""
+    permitted = (
+        select(GenerationRow.id)
+        .join(GenerationVersionRow, GenerationRow.id == GenerationVersionRow.generation_id)
+        .where(_PERMITTED, GenerationRow.application == application, _of(version))
+    )
+    return bool(session.scalar(select(permitted.exists())))
 
 
 def _of(version: Version) -> ColumnElement[bool]:

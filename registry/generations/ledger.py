@@ -26,7 +26,7 @@ from registry.versions.version import Version
 from sdk.errors import InputError
 from sdk.spec.api import GenerationResult
 from sdk.spec.canonical import parse_wire
-from sdk.spec.ids import RecordId
+from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.ledger import LedgerEntry, LedgerPage, LedgerQuery, UseReceipt
 from sdk.spec.log_entry import parse_log_entry
 from sdk.spec.policy import Effect
@@ -55,7 +55,7 @@ def page(session: Session, runtime: Runtime, caller: Caller, query: LedgerQuery)
         _receipt(row, result, contents) for row, result in shown if _in_period(contents[_last(row, result)], query)
     ]
     proven = [entry.index for receipt in receipts for entry in (receipt.permit, receipt.result) if entry]
-    used = _versions(session, caller, [row.id for row, _ in shown], licence)
+    used = _used(session, caller, [row.id for row, _ in shown], licence)
     return LedgerPage(
         tenant=caller.tenant,
         licence=query.licence,
@@ -128,21 +128,26 @@ def _receipt(row: GenerationRow, result: GenerationResultRow | None, contents: M
     )
 
 
-def _versions(
+def _used(
     session: Session, caller: Caller, generations: Sequence[RecordId], licence: LicenceEvidence | None
-) -> tuple[Version, ...]:
-    """The versions that these generations used, of the licence's concepts or of all."""
-    named = select(GenerationVersionRow.concept_id, GenerationVersionRow.number).distinct()
-    named = named.where(GenerationVersionRow.generation_id.in_(generations))
+) -> Mapping[Version, Sequence[int]]:
+    """The versions that these generations used, of the licence's concepts or of all; each with the renewals it stood under."""
+    row = GenerationVersionRow
+    named = select(row.concept_id, row.number, row.renewal).distinct().where(row.generation_id.in_(generations))
     if licence:
-        named = named.where(GenerationVersionRow.concept_id.in_(licence.grant.covers))
-    found = session.execute(named.order_by(*named.selected_columns)).all()
-    return tuple(versions.load(session, caller.tenant, concept, number) for concept, number in found)
+        named = named.where(row.concept_id.in_(licence.grant.covers))
+    stood: dict[tuple[ConceptId, int], list[int]] = {}
+    for concept, number, renewal in session.execute(named.order_by(*named.selected_columns)).all():
+        stood.setdefault((concept, number), []).append(renewal)
+    return {versions.load(session, caller.tenant, *name): renewals for name, renewals in stood.items()}
 
 
-def _licences(session: Session, caller: Caller, used: Sequence[Version], *, first: bool) -> tuple[LicenceEvidence, ...]:
-    """The licences that these versions rest on; on the first page also those that earn without any use."""
-    ids = {licence for version in used for licence in version.manifest.licences}
+def _licences(
+    session: Session, caller: Caller, used: Mapping[Version, Sequence[int]], *, first: bool
+) -> tuple[LicenceEvidence, ...]:
+    """The licences that these versions rested on; on the first page also those that earn without any use."""
+    stood = [(version, renewal) for version, renewals in used.items() for renewal in renewals]
+    ids = {licence for version, renewal in stood for licence in version.licences_under(renewal)}
     known = consents.licences(session, caller.tenant) if first else ()
     ids |= {licence.id for licence in known if licence.grant.royalty}
     return consent.licences_of(session, caller.tenant, sorted(ids))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func, literal, select
+from sqlalchemy import ColumnElement, Select, Text, case, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
@@ -35,7 +35,7 @@ class _Counted:
     """Results of one month that used the same versions and stated fees in the same currency."""
 
     month: datetime
-    names: tuple[str, ...]  # tenant/name@number
+    names: tuple[str, ...]  # tenant/name@number, and #2 when its second renewal held
     currency: str | None
     uses: int
     images: int
@@ -95,10 +95,17 @@ def _account(
 
 
 def _resting_on(session: Session, caller: Caller, licence: LicenceEvidence) -> frozenset[str]:
-    """The versions whose manifests name the licence."""
+    """The versions that rest on the licence, each under the terms that say so: `name`, or `name#2` under its second renewal."""
     covered = [concept for concept in dict.fromkeys(licence.grant.covers) if concept.tenant == caller.tenant]
     known = [version for concept in covered for version in versions.versions_of(session, caller.tenant, concept)]
-    return frozenset(version.name for version in known if licence.id in version.manifest.licences)
+    first = {version.name for version in known if licence.id in version.manifest.licences}
+    renewed = {
+        f"{version.name}#{renewal.round}"
+        for version in known
+        for renewal in version.renewals
+        if licence.id in renewal.licences
+    }
+    return frozenset(first | renewed)
 
 
 def _as_counted(each: _Counted, names: tuple[str, ...], licence: LicenceEvidence) -> CountedUse:
@@ -106,7 +113,7 @@ def _as_counted(each: _Counted, names: tuple[str, ...], licence: LicenceEvidence
     stated = royalty is not None and each.currency == royalty.currency
     return CountedUse(
         at=each.month,
-        versions=names,
+        versions=tuple(name.partition("#")[0] for name in names),
         uses=each.uses,
         images=each.images,
         fees=each.fees if stated else Decimal(0),
@@ -118,7 +125,8 @@ def _count(
     session: Session, caller: Caller, covered: Sequence[ConceptId], since: datetime | None, until: datetime
 ) -> tuple[_Counted, ...]:
     recorded, named = GenerationResultRow.recorded_at, GenerationVersionRow
-    name = cast(named.concept_id, Text) + literal("@") + cast(named.number, Text)
+    under = case((named.renewal > 0, literal("#") + cast(named.renewal, Text)), else_="")
+    name = cast(named.concept_id, Text) + literal("@") + cast(named.number, Text) + under
     names = func.array_agg(aggregate_order_by(name, named.position.asc()))
     within = [recorded < until, *([recorded >= since] if since else [])]
     each = (

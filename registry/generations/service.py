@@ -39,6 +39,7 @@ from sdk.spec.canonical import encode_canonical, parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope, encode_envelope, parse_envelope
 from sdk.spec.ids import RecordId
+from sdk.spec.ledger import licences_fact
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.policy import Decision, Effect, PolicyContext, PolicyDomain, Role
 from sdk.spec.statements import GenerationPredicate
@@ -263,6 +264,7 @@ def _record(
             "versions": " ".join(version.name for version in named),
             "rules": " ".join(dict.fromkeys(reason.rule for reason in decision.reasons)),
         }
+        | _renewed_licences(named, context.at)
         | ({"break_glass": " ".join(opened)} if (opened := opened_by_break_glass(context)) else {}),
     )
     row = GenerationRow(
@@ -284,11 +286,21 @@ def _record(
     for position, version in enumerate(named):
         session.add(
             GenerationVersionRow(
-                generation_id=generation, position=position, concept_id=version.concept, number=version.number
+                generation_id=generation,
+                position=position,
+                concept_id=version.concept,
+                number=version.number,
+                renewal=renewed.round if (renewed := version.renewal_at(context.at)) else 0,
             )
         )
     session.flush()
     return _attempt(row)
+
+
+def _renewed_licences(named: tuple[Version, ...], at: datetime) -> dict[str, str]:
+    """Of a renewed version, the licences that it rests on; of others its manifest says so."""
+    renewed = [(version, version.renewal_at(at)) for version in named]
+    return {licences_fact(version.name): " ".join(renewal.licences) for version, renewal in renewed if renewal}
 
 
 def _evidence(

@@ -71,6 +71,7 @@ class GenerationVersionRow(Base):
     position: Mapped[int] = mapped_column(primary_key=True)
     concept_id: Mapped[ConceptId]
     number: Mapped[int]
+    renewal: Mapped[int] = mapped_column(server_default="0")  # whose terms held; 0: those of the manifest
 
 
 class LicenceUseRow(Base):

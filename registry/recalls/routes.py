@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from registry.auth import CallerDep
 from registry.log.service import receipt
+from registry.paging import PageDep
 from registry.recalls import service
 from registry.runtime import RuntimeDep
 from registry.versions import service as versions
@@ -26,10 +27,10 @@ def get_blast_radius(named: VersionPathDep, runtime: RuntimeDep, caller: CallerD
 
 
 @router.get("/notices")
-def list_notices(runtime: RuntimeDep, caller: CallerDep) -> NoticeList:
+def list_notices(runtime: RuntimeDep, caller: CallerDep, page: PageDep) -> NoticeList:
     """The versions that the calling application was granted and that have ended; to reviewers and auditors, break-glass in force."""
     with runtime.transaction(caller.tenant) as session:
-        return service.notices(session, runtime, caller)
+        return service.notices(session, runtime, caller, page)
 
 
 @router.post("/notices/acknowledgements", status_code=201)

@@ -37,6 +37,7 @@ from sdk.spec.bundle import VersionStatus
 from sdk.spec.envelope import Envelope
 from sdk.spec.ids import PrincipalId
 from sdk.spec.log_entry import AuditEventType
+from sdk.spec.paging import PageQuery
 from sdk.spec.policy import Role
 from sdk.spec.recall import (
     AffectedApplication,
@@ -61,11 +62,17 @@ TOLD_OF_TERMS: Final = frozenset({Role.OWNER, Role.REVIEWER})
 _Row = TypeVar("_Row", NoticeSentRow, NoticeAcknowledgementRow)
 
 
-def notices(session: Session, runtime: Runtime, caller: Caller) -> NoticeList:
-    """The notices to the caller, the fetching of new ones about ends logged. Raises `PermissionDenied` for who gets none."""
+def notices(session: Session, runtime: Runtime, caller: Caller, query: PageQuery) -> NoticeList:
+    """A page of the notices to the caller, the fetching of new ones about ends logged; what is in force, or near, is on the first.
+
+    Raises:
+        PermissionDenied: the caller gets none.
+        InputError: the cursor is none of this list.
+    """
     caller.require(Role.APP, *sorted(TOLD_OF_BREAK_GLASS | TOLD_OF_TERMS))
-    ended = []
-    for concept, number in impact.granted_to(session, caller.principal):  # nobody but applications is granted any
+    ended, first = [], query.cursor is None
+    granted, cursor = impact.granted_to(session, caller.principal, query)  # nobody but applications is granted any
+    for concept, number in granted:
         version = versions.load(session, caller.tenant, concept, number)
         if version.stored_status in _END_OF:
             ended.append(version)
@@ -74,8 +81,11 @@ def notices(session: Session, runtime: Runtime, caller: Caller) -> NoticeList:
         _note_sent(session, runtime, caller, version)
     return NoticeList(
         notices=found,
-        break_glasses=break_glass.in_force(session, runtime, caller) if caller.roles & TOLD_OF_BREAK_GLASS else (),
-        reminders=reminders.standing(session, runtime, caller) if caller.roles & TOLD_OF_TERMS else (),
+        break_glasses=break_glass.in_force(session, runtime, caller)
+        if first and caller.roles & TOLD_OF_BREAK_GLASS
+        else (),
+        reminders=reminders.standing(session, runtime, caller) if first and caller.roles & TOLD_OF_TERMS else (),
+        next_cursor=cursor,
     )
 
 
@@ -89,8 +99,7 @@ def acknowledge(session: Session, runtime: Runtime, caller: Caller, answer: Noti
     """
     caller.require(Role.APP)
     version = versions.load(session, caller.tenant, answer.concept, answer.number)
-    granted = (version.concept, version.number) in impact.granted_to(session, caller.principal)
-    if not granted or version.stored_status not in _END_OF:
+    if not impact.was_granted(session, caller.principal, version) or version.stored_status not in _END_OF:
         raise NotFound(f"{caller.principal} has no notice about {version.name}; see GET /v1/notices")
     if earlier := session.get(NoticeAcknowledgementRow, (caller.principal, version.concept, version.number)):
         if earlier.comment != answer.comment:
@@ -181,7 +190,7 @@ def _end(session: Session, version: Version) -> LoggedEntry | None:
 
 
 def _related(session: Session, version: Version) -> tuple[RelatedVersion, ...]:
-    resting: Sequence[Version] = reading.resting_on(session, version.tenant, version.manifest.consents)
+    resting: Sequence[Version] = reading.resting_on(session, version.tenant, version.every_consent)
     others = [other for other in resting if other.name != version.name]
     return tuple(RelatedVersion(name=other.name, status=other.stored_status) for other in others)
 

@@ -160,11 +160,11 @@ def _days_of(session: Session, tenant: TenantName, record: RecordId, at: datetim
 
 
 def _resting(session: Session, runtime: Runtime, tenant: TenantName, day: _Day) -> tuple[str, ...]:
-    """The approved versions whose approval ends with this day."""
+    """The approved versions whose approval ends with this day, unless it is renewed: what is renewed by then does not rest on it."""
     found = []
     for concept in day.covers:
         version = versions.approved_version(session, tenant, concept)
-        if version and day.record in (*version.manifest.consents, *version.manifest.licences):
+        if version and day.record in (*version.consents_at(day.due_at), *version.licences_at(day.due_at)):
             terms = versions.terms_of(session, version, runtime.clock())
             if version.status(terms) is VersionStatus.APPROVED:
                 found.append(version.name)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, Subquery, cast, func, select, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
 from registry.blobs import READERS
 from registry.reviews import service
-from registry.reviews.tables import CommentRow
+from registry.reviews.tables import AssignmentRow, CommentRow
 from registry.runtime import Runtime
 from registry.versions import reading, requests
 from registry.versions import service as versions
@@ -20,23 +20,42 @@ from registry.versions.lifecycle import WAITING
 from registry.versions.version import Version
 from sdk.spec.canonical import parse_wire
 from sdk.spec.ids import PrincipalId
+from sdk.spec.paging import encode_cursor, parse_cursor
 from sdk.spec.policy import Role
-from sdk.spec.review import Comment, CommentQuery, LoggedComment, ReviewQuery, ReviewTask
+from sdk.spec.review import Comment, CommentQuery, LoggedComment, ReviewQuery, ReviewQueue, ReviewTask
 
 QUEUE_READERS: Final = (Role.REVIEWER, Role.OWNER, Role.TRAINER, Role.AUDITOR, Role.ADMIN)
 _FIRST: Final = CommentQuery(limit=500)
-_NO_DATE: Final = datetime.max.replace(tzinfo=UTC)
+_MICROSECONDS: Final = 1_000_000
+_NO_DATE: Final = 2**61  # sorts after every date that there is
 
 
-def queue(session: Session, runtime: Runtime, caller: Caller, query: ReviewQuery) -> tuple[ReviewTask, ...]:
-    """What waits for reviewers in the caller's tenant. Raises `PermissionDenied`."""
+def queue(session: Session, runtime: Runtime, caller: Caller, query: ReviewQuery) -> ReviewQueue:
+    """A page of what waits for reviewers in the caller's tenant. Raises `PermissionDenied`, or `InputError` for the cursor."""
     caller.require(*QUEUE_READERS)
-    tasks = [task_of(session, runtime, version) for version in reading.waiting(session, caller.tenant)]
+    waits, held = reading.waiting(caller.tenant), _newest_assignments()
+    due = func.coalesce(cast(func.extract("epoch", held.c.due_at) * _MICROSECONDS, BigInteger), _NO_DATE)
+    same = (held.c.concept_id == waits.c.concept_id) & (held.c.number == waits.c.number)
+    statement = select(waits.c.concept_id, waits.c.number, due, waits.c.requested).outerjoin(held, same)
     if query.reviewer:
-        tasks = [task for task in tasks if query.reviewer in task.reviewers]
+        statement = statement.where(held.c.reviewers.contains([str(query.reviewer)]))
     if query.overdue:
-        tasks = [task for task in tasks if task.overdue]
-    return tuple(sorted(tasks, key=lambda task: (not task.overdue, task.due_at or _NO_DATE, task.requested_at)))
+        statement = statement.where(held.c.due_at < runtime.clock())
+    if begin := parse_cursor(query.cursor, int, int):
+        statement = statement.where(tuple_(due, waits.c.requested) > tuple_(*begin))
+    rows = session.execute(statement.order_by(due, waits.c.requested).limit(query.limit + 1)).all()
+    shown = [versions.load(session, caller.tenant, concept, number) for concept, number, _, _ in rows[: query.limit]]
+    return ReviewQueue(
+        tasks=tuple(task_of(session, runtime, version) for version in shown),
+        next_cursor=encode_cursor(*rows[query.limit - 1][2:]) if len(rows) > query.limit else None,
+    )
+
+
+def _newest_assignments() -> Subquery:
+    """The assignment of each version that holds."""
+    order = (AssignmentRow.concept_id, AssignmentRow.number, AssignmentRow.place.desc())
+    newest = select(AssignmentRow).ext(distinct_on(AssignmentRow.concept_id, AssignmentRow.number)).order_by(*order)
+    return newest.subquery("held")
 
 
 def task_of(session: Session, runtime: Runtime, version: Version) -> ReviewTask:

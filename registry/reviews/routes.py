@@ -28,9 +28,9 @@ router = APIRouter(prefix="/v1", tags=["reviews"])
 
 @router.get("/reviews")
 def list_reviews(asked: Annotated[ReviewQuery, Query()], runtime: RuntimeDep, caller: CallerDep) -> ReviewQueue:
-    """What waits for reviewers: overdue first, then by due date, then longest."""
+    """What waits for reviewers: by due date, so that what is overdue comes first, then longest."""
     with runtime.transaction(caller.tenant) as session:
-        return ReviewQueue(tasks=query.queue(session, runtime, caller, asked))
+        return query.queue(session, runtime, caller, asked)
 
 
 @router.post(f"{VERSION}/review-request", status_code=201)

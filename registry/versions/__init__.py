@@ -6,6 +6,9 @@ statements    reading signed statements about a version
 submission    what the training service submits, checked and stored
 requests      asking for the review of a draft
 break_glass   what two people opened before its approval: the rows
+renewal       asking for other terms, and letting them hold
+renewal_reading  where renewals stand
+renewal_tables   their rows
 withdrawal    a consent ends, and what rests on it is suspended
 reinstatement its consents hold again, and it is approved again
 aliases       setting aliases, several at once, compare and swap

@@ -14,10 +14,12 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, aliased
 
 from registry.paging import page_of
+from registry.versions.renewal_tables import RenewalRow, RenewedTermsRow
 from registry.versions.tables import AliasRow, VersionRow, VersionStatusRow
+from registry.versions.version import Renewal
 from sdk.spec.api import AliasView
 from sdk.spec.bundle import VersionStatus
-from sdk.spec.ids import AliasName, ConceptId, TenantName
+from sdk.spec.ids import AliasName, ConceptId, RecordId, TenantName
 from sdk.spec.paging import PageQuery
 
 
@@ -89,6 +91,28 @@ def status_row_at(session: Session, concept: ConceptId, number: int, at: datetim
     """The status that a version had come to by the moment `at`; none before it was submitted."""
     statement = _latest_statuses(at).where(VersionStatusRow.concept_id == concept, VersionStatusRow.number == number)
     return session.scalar(statement)
+
+
+def renewals_of(session: Session, concept: ConceptId, number: int) -> tuple[Renewal, ...]:
+    """The renewals of a version that were approved, by round; one may begin later."""
+    same = (RenewedTermsRow.concept_id == RenewalRow.concept_id) & (RenewedTermsRow.number == RenewalRow.number)
+    statement = (
+        select(RenewalRow, RenewedTermsRow)
+        .join(RenewedTermsRow, same & (RenewedTermsRow.round == RenewalRow.round))
+        .where(RenewalRow.concept_id == concept, RenewalRow.number == number)
+        .order_by(RenewalRow.round)
+    )
+    return tuple(
+        Renewal(
+            round=asked.round,
+            consents=tuple(map(RecordId, asked.consents)),
+            licences=tuple(map(RecordId, asked.licences)),
+            since=held.since,
+            requested_entry=asked.log_index,
+            log_index=held.log_index,
+        )
+        for asked, held in session.execute(statement)
+    )
 
 
 def view_of(row: AliasRow) -> AliasView:

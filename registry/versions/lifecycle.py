@@ -9,7 +9,8 @@
 `expired` is no transition: an approved version whose term is over is expired by the clock (`status_at`), so that no
 job has to run for it to be true. It is never stored. Suspended by the clock is a version whose consent falls due on a day
 that is known before, when a minor comes of age; what is done about it then is stored. A version that waits for reviewers may be
-opened by break-glass for a while: the clock opens and shuts it, its stored status stays.
+opened by break-glass for a while: the clock opens and shuts it, its stored status stays. Renewal gives an approved version other
+terms, and it stays approved; one that is suspended is reinstated by it.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ TRANSITIONS: Final[Mapping[tuple[VersionStatus, VersionEvent], VersionStatus]] =
 BY_CLOCK: Final = (VersionStatus.EXPIRED, VersionStatus.BREAK_GLASS)
 STORED: Final = tuple(status for status in VersionStatus if status not in BY_CLOCK)
 WAITING: Final = (VersionStatus.SUBMITTED, VersionStatus.IN_REVIEW)
+RENEWABLE: Final = (VersionStatus.APPROVED, VersionStatus.SUSPENDED)
 USABLE: Final = (VersionStatus.APPROVED, VersionStatus.BREAK_GLASS)
 FINAL: Final = tuple(status for status in STORED if not any(status is start for start, _ in TRANSITIONS))
 

@@ -32,7 +32,7 @@ def version_at(session: Session, runtime: Runtime, tenant: TenantName, ref: Vers
     if stood is None:
         raise NotFound(f"{version.name} was not submitted yet at {at.isoformat()}")
     terms = service.terms_of(session, version, at)
-    consents = statuses_at(session, tenant, version.manifest.consents, at)
+    consents = statuses_at(session, tenant, version.consents_at(at), at)
     due = ConsentStatus.RECONFIRMATION_DUE in consents.values()
     given = all(status is ConsentStatus.GIVEN for status in consents.values()) and not terms.are_over
     named, _ = history.aliases_at(session, tenant, at, version.concept)
@@ -52,6 +52,7 @@ def version_at(session: Session, runtime: Runtime, tenant: TenantName, ref: Vers
         aliases=tuple(view.alias for view in named if view.number == version.number),
         policies=digest_at(session, at),
         consents=dict(consents),
+        licences=version.licences_at(at),
     )
 
 
@@ -65,7 +66,7 @@ def approved_numbers(
 
 
 def _stood(session: Session, version: Version, at: datetime) -> bool:
-    statuses = statuses_at(session, version.tenant, version.manifest.consents, at)
+    statuses = statuses_at(session, version.tenant, version.consents_at(at), at)
     due = ConsentStatus.RECONFIRMATION_DUE in statuses.values()
     return not due and not service.terms_of(session, version, at).are_over
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import ColumnElement, Select, select, update
 from sqlalchemy.exc import IntegrityError
@@ -22,6 +23,7 @@ from registry.paging import page_of
 from registry.runtime import Runtime
 from registry.versions import history
 from registry.versions.lifecycle import VersionEvent, advance
+from registry.versions.renewal_tables import RenewedTermsRow
 from registry.versions.tables import BreakGlassRow, ReviewRequestRow, VersionRow, VersionStateRow
 from registry.versions.version import BreakGlass, Terms, Version
 from sdk.errors import Conflict, NotApproved, NotFound
@@ -34,7 +36,7 @@ from sdk.spec.paging import PageQuery
 
 ONE_APPROVED = "uq_version_states_one_approved"
 
-_Versions = Select[VersionRow, VersionStateRow, PrincipalId | None, BreakGlassRow | None]
+_Versions = Select[VersionRow, VersionStateRow, PrincipalId | None, BreakGlassRow | None, bool]
 
 
 def load(session: Session, tenant: TenantName, concept: ConceptId, number: int) -> Version:
@@ -61,7 +63,7 @@ def find_by_digest(session: Session, tenant: TenantName, manifest: Digest) -> Ve
 def versions_of(session: Session, tenant: TenantName, concept: ConceptId) -> Sequence[Version]:
     """The versions of a concept, oldest first."""
     statement = _query(tenant).where(VersionRow.concept_id == concept).order_by(VersionRow.number)
-    return [_version(*found) for found in session.execute(statement)]
+    return [_version(session, *found) for found in session.execute(statement).all()]
 
 
 def approved_version(session: Session, tenant: TenantName, concept: ConceptId) -> Version | None:
@@ -103,23 +105,31 @@ def resolve(session: Session, tenant: TenantName, ref: VersionRef) -> Version:
 
 def terms_of(session: Session, version: Version, at: datetime) -> Terms:
     """The consents and licences of `version` at the moment `at`; consents that were erased are no more among them."""
-    consents = consent.not_erased(session, version.manifest.consents)
+    consents = consent.not_erased(session, version.consents_at(at))
     return Terms(
         consents=consent.consents_of(session, version.tenant, consents, at),
-        licences=consent.licences_of(session, version.tenant, version.manifest.licences),
+        licences=consent.licences_of(session, version.tenant, version.licences_at(at)),
         at=at,
     )
 
 
 def hold(session: Session, versions: Sequence[Version]) -> tuple[Version, ...]:
-    """Keep these versions and their consents as they are until the transaction ends; returns them as they are now."""
-    consent.hold(session, {record for version in versions for record in version.manifest.consents})
+    """Keep these versions and their consents as they are until the transaction ends; returns them as they are now.
+
+    Raises:
+        Conflict: one was renewed at the same moment, so that a consent of it is not held.
+    """
+    held = {record for version in versions for record in version.every_consent}
+    consent.hold(session, held)
     for concept, number in sorted((version.concept, version.number) for version in versions):
         statement = select(VersionStateRow.status).where(
             VersionStateRow.concept_id == concept, VersionStateRow.number == number
         )
         session.execute(statement.with_for_update(read=True)).one()
-    return tuple(load(session, version.tenant, version.concept, version.number) for version in versions)
+    now = tuple(load(session, version.tenant, version.concept, version.number) for version in versions)
+    if renewed := [version.name for version in now if not version.every_consent <= held]:
+        raise Conflict(f"{', '.join(renewed)} was renewed at the same moment; look again")
+    return now
 
 
 def claim(session: Session, versions: Sequence[Version]) -> tuple[Version, ...]:
@@ -171,7 +181,7 @@ def views_of(
     numbers = select(VersionRow.number).where(VersionRow.concept_id == concept.id, VersionRow.tenant == tenant)
     shown, cursor = page_of(session, numbers, query, by=[VersionRow.number], key=lambda number: (number,), kinds=[int])
     wanted = _query(tenant).where(VersionRow.concept_id == concept.id, VersionRow.number.in_(shown))
-    found = [_version(*held) for held in session.execute(wanted.order_by(VersionRow.number))]
+    found = [_version(session, *held) for held in session.execute(wanted.order_by(VersionRow.number)).all()]
     return tuple(version.view(terms_of(session, version, now)) for version in found), cursor
 
 
@@ -184,16 +194,19 @@ def concept_view(session: Session, runtime: Runtime, concept: Concept) -> Concep
 
 
 def same_version(
-    row: type[VersionStateRow] | type[ReviewRequestRow] | type[BreakGlassRow],
+    row: type[VersionStateRow] | type[ReviewRequestRow] | type[BreakGlassRow] | type[RenewedTermsRow],
 ) -> ColumnElement[bool]:
     """The condition that a row beside a version is of that version."""
     return (row.concept_id == VersionRow.concept_id) & (row.number == VersionRow.number)
 
 
+_RENEWED: Final = select(RenewedTermsRow.round).where(same_version(RenewedTermsRow)).correlate(VersionRow).exists()
+
+
 def _query(tenant: TenantName) -> _Versions:
     # A state that was loaded before may have moved since: it is read again, never taken from the session.
     return (
-        select(VersionRow, VersionStateRow, ReviewRequestRow.requested_by, BreakGlassRow)
+        select(VersionRow, VersionStateRow, ReviewRequestRow.requested_by, BreakGlassRow, _RENEWED)
         .join(VersionStateRow, same_version(VersionStateRow))
         .outerjoin(ReviewRequestRow, same_version(ReviewRequestRow))
         .outerjoin(BreakGlassRow, same_version(BreakGlassRow))
@@ -204,11 +217,16 @@ def _query(tenant: TenantName) -> _Versions:
 
 def _one(session: Session, statement: _Versions) -> Version | None:
     found = session.execute(statement).one_or_none()
-    return _version(*found) if found else None
+    return _version(session, *found) if found else None
 
 
 def _version(
-    row: VersionRow, state: VersionStateRow, requested_by: PrincipalId | None, glass: BreakGlassRow | None
+    session: Session,
+    row: VersionRow,
+    state: VersionStateRow,
+    requested_by: PrincipalId | None,
+    glass: BreakGlassRow | None,
+    renewed: bool,
 ) -> Version:
     return Version(
         concept=row.concept_id,
@@ -227,6 +245,7 @@ def _version(
         stored_status=VersionStatus(state.status),
         approvals=state.approvals,
         break_glass=_break_glass(glass) if glass else None,
+        renewals=history.renewals_of(session, row.concept_id, row.number) if renewed else (),
     )
 
 

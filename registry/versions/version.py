@@ -72,6 +72,18 @@ class BreakGlass:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Renewal:
+    """Records that a version rests on from `since` on, in place of those before."""
+
+    round: int
+    consents: tuple[RecordId, ...]
+    licences: tuple[RecordId, ...]
+    since: datetime
+    requested_entry: int
+    log_index: int  # of the entry that says that it holds
+
+
+@dataclass(frozen=True, kw_only=True)
 class Version:
     """A version as it was stored, with the state that was loaded with it."""
 
@@ -91,6 +103,7 @@ class Version:
     stored_status: VersionStatus
     approvals: int
     break_glass: BreakGlass | None
+    renewals: tuple[Renewal, ...] = ()  # approved, by round
 
     @property
     def name(self) -> str:
@@ -107,6 +120,28 @@ class Version:
     @cached_property
     def manifest(self) -> ConceptManifest:
         return parse_manifest(self.content)
+
+    def renewal_at(self, at: datetime) -> Renewal | None:
+        """The renewal whose terms held at the moment `at`: the newest that had begun. None: those of the manifest did."""
+        return next((renewal for renewal in reversed(self.renewals) if renewal.since <= at), None)
+
+    def consents_at(self, at: datetime) -> tuple[RecordId, ...]:
+        """The consents that it rested on at the moment `at`."""
+        return (self.renewal_at(at) or self.manifest).consents
+
+    def licences_at(self, at: datetime) -> tuple[RecordId, ...]:
+        """The licences that it rested on at the moment `at`."""
+        return (self.renewal_at(at) or self.manifest).licences
+
+    @property
+    def every_consent(self) -> frozenset[RecordId]:
+        """The consents that it rests on, ever rested on, or will rest on when a renewal begins."""
+        return frozenset(self.manifest.consents).union(*(renewal.consents for renewal in self.renewals))
+
+    def licences_under(self, number: int) -> tuple[RecordId, ...]:
+        """The licences of its renewal of this number; of its manifest, for 0."""
+        renewed = {renewal.round: renewal.licences for renewal in self.renewals}
+        return renewed.get(number, self.manifest.licences)
 
     def status(self, terms: Terms) -> VersionStatus:
         """The status that holds under `terms`."""

@@ -1,5 +1,8 @@
 """A consent ends or falls due, and every approved version that rests on it is suspended: one act, one transaction.
 
+A withdrawal also suspends what rested on the consent before it was renewed: the person said no. Anything else that happens to
+such a consent changes nothing any more.
+
 Rows are held before the log is: consents in the order of their ids, then versions; whoever appends waits for no row.
 """
 
@@ -50,7 +53,7 @@ def report_life_event(
     if report.happened_on > runtime.clock().date():
         raise InputError(f"happened_on is {report.happened_on}, which has not come; report it when it has")
     due = answers.claim_standing(session, runtime, caller, report.pseudonym)
-    resting = _hold_approved(session, due)
+    resting = _standing(session, runtime, caller, _hold_approved(session, due))
     asked = {record: answers.ask_anew(session, runtime, caller, record, report) for record in due}
     suspended = _suspend(session, runtime, caller, resting, asked)
     released = subjects.release_after(session, runtime, caller, report.pseudonym, SPEAKS_NO_MORE[report.event])
@@ -64,7 +67,7 @@ def answer_consent(
     consent.claim(session, caller, record)
     [before] = consent.consents_of(session, caller.tenant, [record], runtime.clock())
     due = before.status is ConsentStatus.RECONFIRMATION_DUE
-    resting = _hold_approved(session, [record]) if due else {}
+    resting = _standing(session, runtime, caller, _hold_approved(session, [record])) if due else {}
     answered = answers.answer(session, runtime, caller, record, given)
     _suspend(session, runtime, caller, resting, {record: answered})
     return answered
@@ -107,3 +110,17 @@ def _hold_approved(session: Session, records: Sequence[RecordId]) -> dict[tuple[
         .with_for_update(of=VersionStateRow, key_share=True)
     )
     return {(concept, number): record for concept, number, record in session.execute(statement).all()}
+
+
+def _standing(
+    session: Session, runtime: Runtime, caller: Caller, resting: dict[tuple[ConceptId, int], RecordId]
+) -> dict[tuple[ConceptId, int], RecordId]:
+    """Those of these versions that rest on the consent now, or will when a renewal begins."""
+    now = runtime.clock()
+    found = {}
+    for (concept, number), record in resting.items():
+        version = service.load(session, caller.tenant, concept, number)
+        coming = [renewal for renewal in version.renewals if renewal.since > now]
+        if record in version.consents_at(now) or any(record in renewal.consents for renewal in coming):
+            found[concept, number] = record
+    return found

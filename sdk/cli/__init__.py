@@ -10,6 +10,7 @@ subject       subject bind, release, list, event
 train         train
 review        show, approve, reject, revoke
 reviews       review queue, request, assign, comment, comments
+renewal       renewal ask, list, show, approve, reject
 break_glass   break-glass sign, open, list
 version_text  how a version reads
 alias         alias set, list, history, remove

@@ -29,15 +29,7 @@ from sdk.spec.ids import RecordId
 from sdk.spec.terms import Capacity, ConsentEvidence, ConsentRecord, ConsentStatus, Evidence, Expression
 
 Consent = Annotated[str, typer.Argument(help="The consent's id.", metavar="ID")]
-By = Annotated[str, typer.Option("--by", help="Who answers, by a pseudonym.")]
-AsCapacity = Annotated[Capacity, typer.Option("--as", help="As the person, or how they speak for the person.")]
-On = Annotated[str | None, typer.Option("--on", help="The day of the answer. [default: today]", metavar="YYYY-MM-DD")]
-Through = Annotated[Expression, typer.Option("--through", help="How it was answered.")]
-EvidenceFile = Annotated[
-    Path | None, typer.Option("--evidence", help="Where it is written, as JSON: document, page, clause.")
-]
-
-Out = Annotated[Path | None, typer.Option("--out", help="Write to this file. [default: print]")]
+Out = Annotated[Path | None, typer.Option("--out", help="Write to this file. \\[default: print]")]
 
 commands = typer.Typer()
 _consent = typer.Typer(no_args_is_help=True, help="Record, read and withdraw consent.")
@@ -116,32 +108,42 @@ def export(consent: Consent, out: Out = None, profile: ProfileOption = None) -> 
     write_json(receipt_to_dpv(received), out)
 
 
-@_consent.command("confirm")
-def confirm(
-    consent: Consent,
-    by: By,
-    capacity: AsCapacity,
-    on: On = None,
-    through: Through = Expression.CREDENTIAL,
-    evidence: EvidenceFile = None,
-    profile: ProfileOption = None,
-) -> None:
-    """Confirm a consent anew after a life event. Versions return when a reviewer reinstates them."""
-    _answer(ConsentEvent.RECONFIRM, consent, by, capacity, on, through, evidence, profile)
+def _answering(name: str, event: ConsentEvent, done: str, about: str) -> None:
+    """The command `name`, which records an answer; `done` says what that did."""
+
+    @_consent.command(name, help=about)
+    def answer(
+        consent: Consent,
+        by: Annotated[str, typer.Option("--by", help="Who answers, by a pseudonym.")],
+        capacity: Annotated[Capacity, typer.Option("--as", help="As the person, or how they speak for the person.")],
+        on: Annotated[str | None, typer.Option(help="The day of the answer. \\[default: today]", metavar="DAY")] = None,
+        through: Annotated[Expression, typer.Option(help="How it was answered.")] = Expression.CREDENTIAL,
+        evidence: Annotated[
+            Path | None, typer.Option(help="Where it is written, as JSON: document, page, clause.")
+        ] = None,
+        profile: ProfileOption = None,
+    ) -> None:
+        members = {
+            "answer": event,
+            "expressed_by": by,
+            "expressed_as": capacity,
+            "expressed_on": on or f"{now():%Y-%m-%d}",
+            "expressed_through": through,
+            "evidence": read_document(evidence, Evidence, "evidence") if evidence else None,
+        }
+        given = validate_wire(ConsentAnswer, members, "answer")
+        with connected(profile) as (_, client):
+            accepted = client.answer_consent(named(RecordId, consent), given)
+            say(f"consent {accepted.id} is {done}, log entry {accepted.receipt.index}")
 
 
-@_consent.command("refuse")
-def refuse(
-    consent: Consent,
-    by: By,
-    capacity: AsCapacity,
-    on: On = None,
-    through: Through = Expression.CREDENTIAL,
-    evidence: EvidenceFile = None,
-    profile: ProfileOption = None,
-) -> None:
-    """Refuse to confirm a consent anew. This is final."""
-    _answer(ConsentEvent.REFUSE, consent, by, capacity, on, through, evidence, profile)
+_answering(
+    "confirm",
+    ConsentEvent.RECONFIRM,
+    "confirmed anew",
+    "Confirm a consent anew after a life event. Versions return when a reviewer reinstates them.",
+)
+_answering("refuse", ConsentEvent.REFUSE, "refused", "Refuse to confirm a consent anew. This is final.")
 
 
 @_consent.command("reinstate")
@@ -150,31 +152,6 @@ def reinstate(consent: Consent, profile: ProfileOption = None) -> None:
     with connected(profile) as (_, client):
         for version in client.reinstate(named(RecordId, consent)).versions:
             say(f"{version.concept}@{version.number} is {version.status.value} again")
-
-
-def _answer(
-    event: ConsentEvent,
-    consent: str,
-    by: str,
-    capacity: Capacity,
-    on: str | None,
-    through: Expression,
-    evidence: Path | None,
-    profile: Path | None,
-) -> None:
-    members = {
-        "answer": event,
-        "expressed_by": by,
-        "expressed_as": capacity,
-        "expressed_on": on or f"{now():%Y-%m-%d}",
-        "expressed_through": through,
-        "evidence": read_document(evidence, Evidence, "evidence") if evidence else None,
-    }
-    answer = validate_wire(ConsentAnswer, members, "answer")
-    with connected(profile) as (_, client):
-        accepted = client.answer_consent(named(RecordId, consent), answer)
-        done = "confirmed anew" if event is ConsentEvent.RECONFIRM else "refused"
-        say(f"consent {accepted.id} is {done}, log entry {accepted.receipt.index}")
 
 
 def _row(held: ConsentEvidence) -> tuple[str, ...]:

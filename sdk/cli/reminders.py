@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.cli.connection import ProfileOption, connected, show_table
+from sdk.cli.connection import ProfileOption, connected, say, show_table
 from sdk.spec.reminders import Reminder
 
 commands = typer.Typer()
@@ -22,6 +22,8 @@ def reminders(
     with connected(profile) as (_, client):
         found = client.list_reminders().reminders
     show_reminders([one for one in found if everything or not one.over])
+    if any(one.versions for one in found if not one.over):
+        say("a version is renewed under other records, without training it again, by: imprimatur renewal ask")
 
 
 def show_reminders(found: Sequence[Reminder]) -> None:

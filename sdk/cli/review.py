@@ -146,8 +146,12 @@ def _sign(
 
 def verified(profile: Profile, client: Client, reference: str) -> VerifiedVersion:
     """The version, with everything verified but its approval, and the log held to what was seen before."""
+    return held_to_log(profile, client, _fetch(client, named(parse_version_ref, reference)), reference)
+
+
+def held_to_log(profile: Profile, client: Client, bundle: VersionBundle, reference: str) -> VerifiedVersion:
+    """The version in `bundle`, verified so, and the log held to what was seen before."""
     ref = named(parse_version_ref, reference)
-    bundle = _fetch(client, ref)
     trust = current_trust_root(client, profile, now=now())
     version = verify_submission(bundle, ref=ref, trust=trust, now=now())
     watch = watch_log(client, trust, log_memory(profile))

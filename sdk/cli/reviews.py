@@ -38,8 +38,11 @@ def show_queue(
     with connected(profile) as (chosen, client):
         query = ReviewQuery(reviewer=chosen.principal if mine else None, overdue=overdue)
         tasks = client.list_reviews(query).tasks
+        renewals = client.list_waiting_renewals().renewals
     columns = ("version", "risk", "status", "approvals", "due", "assigned to", "may review", "asked by", "comments")
     show_table("Waiting for review", columns, [_row(task) for task in tasks])
+    if renewals and not (mine or overdue):  # nobody is assigned to those
+        say(f"{len(renewals)} renewals wait as well: imprimatur renewal list")
 
 
 @_review.command("request")
@@ -47,7 +50,7 @@ def request_review(
     reference: Reference, reviewer: Reviewers = None, due: Due = None, profile: ProfileOption = None
 ) -> None:
     """Put a draft up for review. Whoever asks cannot approve."""
-    concept, number = _version(reference)
+    concept, number = version_named(reference)
     moment = parse_moment(due) if due else None
     request = ReviewRequest(reviewers=_principals(reviewer), due_at=moment)
     with connected(profile) as (_, client):
@@ -65,7 +68,7 @@ def assign_review(
     profile: ProfileOption = None,
 ) -> None:
     """Say who is to review a version and until when, in place of what was planned before."""
-    concept, number = _version(reference)
+    concept, number = version_named(reference)
     moment = parse_moment(due) if due else None
     wanted = Assignment(reviewers=_principals(reviewer), due_at=moment, expected=expect)
     with connected(profile) as (_, client):
@@ -80,7 +83,7 @@ def comment(
     profile: ProfileOption = None,
 ) -> None:
     """Comment on a version. Comments stay on record."""
-    concept, number = _version(reference)
+    concept, number = version_named(reference)
     with connected(profile) as (_, client):
         said = client.comment(concept, number, NewComment(text=text, reply_to=reply_to))
     say(f"comment {said.comment.comment} on {concept}@{number}, log entry {said.log_index}")
@@ -89,7 +92,7 @@ def comment(
 @_review.command("comments")
 def show_comments(reference: Reference, profile: ProfileOption = None) -> None:
     """Show what was said about a version, replies below what they reply to."""
-    concept, number = _version(reference)
+    concept, number = version_named(reference)
     with connected(profile) as (_, client):
         part = client.list_comments(concept, number)
         said = list(part.comments)
@@ -129,7 +132,8 @@ def _say_task(task: ReviewTask) -> None:
     say(f"it needs {task.approvals_required} approvals, of {', '.join(task.may_review) or 'people who are not there'}")
 
 
-def _version(text: str) -> tuple[ConceptId, int]:
+def version_named(text: str) -> tuple[ConceptId, int]:
+    """A version by its number. Raises `InputError`."""
     ref = named(parse_version_ref, text)
     if ref.number is None:
         raise InputError(f"expected a version by its number, such as demo/fox@1, found {text!r}")

@@ -84,4 +84,6 @@ def life_event(
         recorded = client.report_life_event(validate_wire(LifeEventReport, members, "life event"))
     say(f"to be confirmed anew: {', '.join(recorded.consents)}")
     say(f"suspended: {', '.join(recorded.suspended) or 'nothing'}")
+    if recorded.suspended:
+        say("they return by 'consent confirm' and 'consent reinstate', or under another consent by 'renewal ask'")
     say(f"no longer bound: {', '.join(recorded.released) or 'nobody'}")

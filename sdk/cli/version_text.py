@@ -25,6 +25,9 @@ def show_version(version: VerifiedVersion) -> None:
             "approvals": f"{len(bundle.approvals)} of {bundle.approvals_required}",
         }
     )
+    if renewal := version.renewal:
+        held = f"log entry {renewal.renewed_index}" if renewal.renewed_index else "wait for reviewers"
+        say(f"renewed: these terms are not those of the manifest; asked for by {renewal.requester}, {held}")
     for consent in bundle.consents:
         _show_consent(consent)
     for licence in bundle.licences:

@@ -21,7 +21,7 @@ class RecallCalls:
 
     def list_notices(self) -> NoticeList:
         """GET /v1/notices: which versions that the caller was granted have ended; to reviewers, what is open by break-glass."""
-        return self._registry.get("/v1/notices", NoticeList)
+        return self._registry.get_pages("/v1/notices", NoticeList, of="notices")
 
     def list_reminders(self) -> ReminderPage:
         """GET /v1/reminders: terms that end soon, and minors who come of age soon."""

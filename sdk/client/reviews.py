@@ -1,11 +1,13 @@
-"""Calls about review as work: the queue, putting a draft up, assigning, commenting; break-glass. Verdicts are in `versions`."""
+"""Calls about review as work: the queue, putting a draft up, assigning, commenting; break-glass; renewals. Verdicts are in `versions`."""
 
 from __future__ import annotations
 
 from sdk.client.transport import Service
 from sdk.spec.break_glass import BreakGlassPage, BreakGlassView
+from sdk.spec.bundle import VersionBundle
 from sdk.spec.envelope import Envelope
 from sdk.spec.ids import ConceptId
+from sdk.spec.renewal import RenewalPage, RenewalRequest, RenewalView
 from sdk.spec.review import (
     Assignment,
     CommentList,
@@ -24,9 +26,9 @@ class ReviewCalls:
     _registry: Service
 
     def list_reviews(self, query: ReviewQuery | None = None) -> ReviewQueue:
-        """GET /v1/reviews: what waits, overdue first, then by due date, then longest."""
+        """GET /v1/reviews: what waits, by due date, then longest; every page."""
         asked = (query or ReviewQuery()).model_dump(mode="json", exclude_defaults=True)
-        return self._registry.get("/v1/reviews", ReviewQueue, {name: str(value) for name, value in asked.items()})
+        return self._registry.get_pages("/v1/reviews", ReviewQueue, {name: str(value) for name, value in asked.items()})
 
     def request_review(self, concept: ConceptId, number: int, request: ReviewRequest) -> ReviewTask:
         """POST .../review-request: put a draft up for review. Raises `Conflict` when it is none any more."""
@@ -44,6 +46,26 @@ class ReviewCalls:
     def list_break_glasses(self) -> BreakGlassPage:
         """GET /v1/break-glasses: every version that was opened before its approval, oldest first."""
         return self._registry.get_pages("/v1/break-glasses", BreakGlassPage)
+
+    def request_renewal(self, concept: ConceptId, number: int, request: RenewalRequest) -> RenewalView:
+        """POST .../renewals: put a version up for review under other records. Raises `Conflict` when it has ended."""
+        return self._registry.post(f"/v1/concepts/{concept}/versions/{number}/renewals", request, RenewalView)
+
+    def list_renewals(self, concept: ConceptId, number: int) -> RenewalPage:
+        """GET .../renewals: those of a version, oldest first."""
+        return self._registry.get_pages(f"/v1/concepts/{concept}/versions/{number}/renewals", RenewalPage)
+
+    def get_renewal(self, concept: ConceptId, number: int) -> VersionBundle:
+        """GET .../renewal: a version under the terms that wait for reviewers. Raises `NotFound` when none do."""
+        return self._registry.get(f"/v1/concepts/{concept}/versions/{number}/renewal", VersionBundle)
+
+    def review_renewal(self, concept: ConceptId, number: int, envelope: Envelope) -> RenewalView:
+        """POST .../renewal/reviews: a signed approval or rejection of those terms."""
+        return self._registry.post(f"/v1/concepts/{concept}/versions/{number}/renewal/reviews", envelope, RenewalView)
+
+    def list_waiting_renewals(self) -> RenewalPage:
+        """GET /v1/renewals: those that wait for reviewers, oldest first."""
+        return self._registry.get_pages("/v1/renewals", RenewalPage)
 
     def comment(self, concept: ConceptId, number: int, comment: NewComment) -> LoggedComment:
         """POST .../comments."""

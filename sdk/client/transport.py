@@ -88,10 +88,16 @@ class Service:
         """GET a JSON answer."""
         return self._parse(cls, path, self._send("GET", path, params=params, limit=MAX_ANSWER_BYTES))
 
-    def get_pages(self, path: str, cls: type[_Page], params: Params | None = None) -> _Page:
-        """GET a list page after page, as one answer. Raises `FormatError` for a list without an end."""
-        page = self.get(path, cls, params)
-        (member,) = cls.model_fields.keys() - {"next_cursor"}
+    def get_pages(self, path: str, cls: type[_Page], params: Params | None = None, of: str | None = None) -> _Page:
+        """GET a list page after page, as one answer; what else there is, is that of the first page.
+
+        `of` is the member that the pages are of, where there are others.
+
+        Raises:
+            FormatError: the list has no end.
+        """
+        first = page = self.get(path, cls, params)
+        (member,) = [of] if of else cls.model_fields.keys() - {"next_cursor"}
         things, cursors = list(getattr(page, member)), set[str]()
         while (cursor := page.next_cursor) is not None:
             if cursor in cursors:
@@ -99,7 +105,7 @@ class Service:
             cursors.add(cursor)
             page = self.get(path, cls, {**(params or {}), "cursor": cursor})
             things += getattr(page, member)
-        return page.model_copy(update={member: tuple(things)})
+        return first.model_copy(update={member: tuple(things), "next_cursor": None})
 
     def get_bytes(self, path: str) -> bytes:
         """GET bytes as they are."""

@@ -39,6 +39,7 @@ from sdk.generate.scene import Scene
 from sdk.generate.tokens import LearnedToken, parse_token
 from sdk.policy.engine import enforce
 from sdk.resolve import StatusLists
+from sdk.signing.receipts import verify_receipt
 from sdk.signing.signer import sign_envelope
 from sdk.signing.trust import TrustRoot
 from sdk.spec.api import GeneratedImage, GenerationGrant, GenerationIntent, GenerationResult
@@ -52,7 +53,7 @@ from sdk.spec.money import Money
 from sdk.spec.policy import Use
 from sdk.spec.sampling import Sampling
 from sdk.spec.statements import GenerationPredicate, encode_statement
-from sdk.verify import VerifiedVersion, verify_artefact, verify_live, verify_receipt
+from sdk.verify import VerifiedVersion, verify_artefact, verify_live
 
 if TYPE_CHECKING:
     from PIL.Image import Image

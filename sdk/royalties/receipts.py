@@ -8,15 +8,15 @@ A receipt on it:
 3. Its permit is an entry `generation:permitted` by an application of the tenant, about exactly this intent.
 4. Its result is the entry `generation:recorded` of the same generation by the same application, and names the digest of
    the application's statement, which is signed by it and about as many images as the entry says, not more than permitted.
-5. Every version it names has its manifest on the page, with the digest in the permit, and so have the licences the
-   manifest rests on. In a ledger of one licence: every version of a concept that the licence covers.
+5. Every version it names has its manifest on the page, with the digest in the permit, and so have the licences it rests on:
+   those of the manifest, or of a renewal, which the permit names. In a ledger of one licence: every version of a concept that the licence covers.
 6. Its time is in the ledger's period.
 Steps 1 and 2 fail a page, the others one receipt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,7 +26,7 @@ from sdk.spec.api import GenerationIntent
 from sdk.spec.canonical import encode_canonical, parse_wire
 from sdk.spec.digest import Digest, verify_digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId, parse_version_ref
-from sdk.spec.ledger import LedgerEntry, LedgerPage, UseReceipt
+from sdk.spec.ledger import LedgerEntry, LedgerPage, UseReceipt, licences_fact
 from sdk.spec.log_checkpoint import LogCheckpoint
 from sdk.spec.log_entry import AuditEventType, LogEntry, parse_log_entry
 from sdk.spec.manifest import ConceptManifest, parse_manifest
@@ -158,12 +158,19 @@ def _licensed(permit: LogEntry, verified: VerifiedPage) -> Mapping[RecordId, tup
         concept = parse_version_ref(name).concept
         if only and concept not in verified.licences[only].covers:
             continue
-        for licence in _manifest(name, concept, permit, verified).licences:
+        for licence in _licences(name, concept, permit, verified):
             if only in (None, licence):
                 rests.setdefault(licence, []).append(name)
     if missing := rests.keys() - verified.licences.keys():
         raise VerificationError(f"licence {min(missing)}, which its versions rest on, is missing")
     return {licence: tuple(names) for licence, names in rests.items()}
+
+
+def _licences(name: str, concept: ConceptId, permit: LogEntry, verified: VerifiedPage) -> Iterable[RecordId]:
+    """Those of the renewal whose terms held, if one's did; else those of the manifest."""
+    manifest = _manifest(name, concept, permit, verified)
+    renewed = permit.facts.get(licences_fact(name))
+    return manifest.licences if renewed is None else [RecordId(licence) for licence in renewed.split()]
 
 
 def _manifest(name: str, concept: ConceptId, permit: LogEntry, verified: VerifiedPage) -> ConceptManifest:

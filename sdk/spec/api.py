@@ -44,13 +44,18 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     POST  /v1/aliases                                        AliasChanges -> AliasesSet
     GET   /v1/aliases?concept=tenant/name&as_of=             AliasList
     GET   /v1/concepts/{tenant}/{name}/aliases/{alias}       AliasList (every meaning it had, oldest first)
-    GET   /v1/reviews?reviewer=&overdue=                     ReviewQueue (of sdk.spec.review, as the next four)
+    GET   /v1/reviews?reviewer=&overdue=&cursor=&limit=      ReviewQueue (of sdk.spec.review, as the next four)
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/review-request  ReviewRequest -> ReviewTask
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/assignment   Assignment -> ReviewTask
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/comments     NewComment -> LoggedComment
     GET   /v1/concepts/{tenant}/{name}/versions/{number}/comments?after=&limit=   CommentList
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/reviews      Envelope -> VersionView
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/revocation   Envelope -> VersionView
+    GET   /v1/renewals                                       RenewalPage (of sdk.spec.renewal, as the next four)
+    POST  /v1/concepts/{tenant}/{name}/versions/{number}/renewals     RenewalRequest -> RenewalView
+    GET   /v1/concepts/{tenant}/{name}/versions/{number}/renewals     RenewalPage
+    GET   /v1/concepts/{tenant}/{name}/versions/{number}/renewal      VersionBundle (under the terms that wait)
+    POST  /v1/concepts/{tenant}/{name}/versions/{number}/renewal/reviews   Envelope -> RenewalView
     POST  /v1/generations                                    GenerationIntent -> GenerationGrant
     GET   /v1/generations?concept=tenant/name                GenerationList
     GET   /v1/generations/decisions?since=&after=&limit=     DecisionPage
@@ -63,7 +68,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/royalties?licence=&since=&until=               RoyaltyReport (of sdk.spec.royalty_report)
     GET   /v1/royalties/ledger?licence=&since=&until=&size=&after=    LedgerPage (of sdk.spec.ledger)
     GET   /v1/concepts/{tenant}/{name}/versions/{number}/blast-radius   Envelope (of a BlastRadiusPredicate of sdk.spec.recall)
-    GET   /v1/notices                                        NoticeList (of sdk.spec.recall; to applications)
+    GET   /v1/notices?cursor=&limit=                         NoticeList (of sdk.spec.recall; to applications)
     POST  /v1/notices/acknowledgements                       NoticeAcknowledgement -> LogReceipt
     GET   /v1/denials?concept=&since=&until=&cursor=&limit=  DenialPage (of sdk.spec.denials; a subject: about theirs)
     POST  /v1/trainings/denied                               WantedTraining -> TrainingDenied (of sdk.spec.denials)
@@ -203,7 +208,8 @@ class VersionAt(WireModel):
     status: VersionStatus
     since: AwareDatetime  # when it came to that status, or was last changed
     aliases: tuple[AliasName, ...]  # that named it then
-    consents: dict[RecordId, ConsentStatus]  # that it rests on, as they stood then
+    consents: dict[RecordId, ConsentStatus]  # that it rested on, as they stood then
+    licences: tuple[RecordId, ...]  # that it rested on then
     policies: Digest | None = None  # the bundle in force then; none: not recorded that early
 
 

@@ -27,7 +27,7 @@ class VersionStatus(StrEnum):
     SUSPENDED = "suspended"  # a consent does not hold; until it is confirmed anew, or another version takes its place
     SUPERSEDED = "superseded"  # terminal: a later version was approved
     REVOKED = "revoked"  # terminal
-    EXPIRED = "expired"  # approved, but the term of a consent or licence is over; told by the clock, never stored
+    EXPIRED = "expired"  # approved, but a term is over until it is renewed; told by the clock, never stored
     BREAK_GLASS = (
         "break-glass"  # waits for reviewers, and two people opened it for a while; told by the clock, never stored
     )
@@ -47,6 +47,13 @@ class BreakGlassEvidence(WireModel):
     receipt: LogReceipt
 
 
+class RenewalEvidence(WireModel):
+    """The version stands under other records than its manifest names: who asked for that, and that it holds (`sdk.spec.renewal`)."""
+
+    request: LogReceipt
+    renewed: LogReceipt | None = None  # none: it waits for reviewers
+
+
 class VersionBundle(WireModel):
     """One version with its proofs."""
 
@@ -62,7 +69,14 @@ class VersionBundle(WireModel):
     request_receipt: LogReceipt | None = None  # of a version that was a draft: who asked for its review
     approvals: tuple[ApprovalEvidence, ...]
     break_glass: BreakGlassEvidence | None = None  # whether it still holds is told by the clock
+    renewal: RenewalEvidence | None = None  # none: the records are those of the manifest
     consents: tuple[ConsentEvidence, ...]
     licences: tuple[LicenceEvidence, ...]
     erased: tuple[RecordId, ...] | None = None  # consents that the manifest names and nobody can read any more
     checkpoint: str = Field(max_length=16_384)  # the newest signed checkpoint note
+
+    @property
+    def standing_entry(self) -> int:
+        """The entry of the log by which it stands as it does, and by which status lists know it: its renewal's, or its submission's."""
+        renewed = self.renewal.renewed if self.renewal else None
+        return (renewed or self.submission_receipt).index

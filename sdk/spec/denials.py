@@ -28,6 +28,8 @@ class DeniedAct(StrEnum):
     REINSTATE = "reinstate"
     REVOKE = "revoke"
     BREAK_GLASS = "break_glass"
+    RENEW = "renew"
+    REJECT_RENEWAL = "reject_renewal"
 
 
 class DenialAbout(StrEnum):

@@ -5,6 +5,7 @@ application's signed statement about the images; then the manifests of the versi
 One multiproof (`sdk.spec.merkle`) proves all its log entries to be under its checkpoint. A ledger file is the canonical
 pages, one a line, in their order and under one checkpoint. Nothing in it is believed: `sdk.royalties` verifies it.
 
+Of a version that stands under a renewal the permit names the licences (`licences_fact`); of others its manifest does.
 A receipt has the time of its result; one without a result has the time of its permit.
 """
 
@@ -71,3 +72,8 @@ class LedgerPage(WireModel):
     licences: tuple[LicenceEvidence, ...] = ()  # that those rest on, or earn without use
     proof: tuple[Base64Bytes, ...]  # of all log entries here at once
     checkpoint: str = Field(max_length=16_384)  # the signed note
+
+
+def licences_fact(version: str) -> str:
+    """Under which name a permit's entry names the licences of a renewed version; without it, those of its manifest hold."""
+    return f"licences/{version}"

@@ -52,6 +52,10 @@ class AuditEventType(StrEnum):
     APPROVAL_SIGNED = "approval:signed"  # one reviewer's approval, before or at the threshold
     APPROVAL_REFUSED = "approval:refused"  # an attempt that policy denied
     VERSION_APPROVED = "version:approved"  # the threshold is reached
+    RENEWAL_REQUESTED = "renewal:requested"  # other terms for a version are put up for review
+    RENEWAL_SIGNED = "renewal:signed"  # one reviewer's approval of it, before or at the threshold
+    RENEWAL_REJECTED = "renewal:rejected"  # the terms that hold go on to hold
+    VERSION_RENEWED = "version:renewed"  # the threshold is reached under other terms, which hold from `since` on
     VERSION_BREAK_GLASS = "version:break_glass"  # two people opened it for a while, before its approval
     VERSION_REJECTED = "version:rejected"
     VERSION_SUPERSEDED = "version:superseded"

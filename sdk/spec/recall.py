@@ -16,6 +16,7 @@ from sdk.spec.bundle import VersionStatus
 from sdk.spec.canonical import WireModel, encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
+from sdk.spec.paging import Page
 from sdk.spec.reminders import Reminder
 from sdk.spec.statements import PREFIX, Predicate
 
@@ -77,10 +78,12 @@ class Notice(WireModel):
     acknowledged_at: AwareDatetime | None = None
 
 
-class NoticeList(WireModel):
+class NoticeList(Page):
+    """A page: of the versions that the caller was granted, by name, those that have ended, which may be none of this page."""
+
     notices: tuple[Notice, ...]
-    break_glasses: tuple[BreakGlassView, ...] = ()  # in force now; to reviewers and auditors
-    reminders: tuple[Reminder, ...] = ()  # whose day is ahead; to owners and reviewers
+    break_glasses: tuple[BreakGlassView, ...] = ()  # in force now; to reviewers and auditors, on the first page
+    reminders: tuple[Reminder, ...] = ()  # whose day is ahead; to owners and reviewers, on the first page
 
 
 class NoticeAcknowledgement(WireModel):

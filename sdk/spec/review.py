@@ -18,6 +18,7 @@ from sdk.spec.digest import Digest
 from sdk.spec.envelope import Base64Bytes
 from sdk.spec.ids import ConceptId, PrincipalId
 from sdk.spec.manifest import ConceptKind
+from sdk.spec.paging import Page, PageQuery
 
 Assignees = Annotated[tuple[PrincipalId, ...], Field(max_length=16)]
 
@@ -64,14 +65,14 @@ class ReviewTask(WireModel):
         return f"{self.concept}@{self.number}"
 
 
-class ReviewQueue(WireModel):
-    """What waits: overdue first, then by due date, then longest."""
+class ReviewQueue(Page):
+    """What waits: by due date, so that what is overdue comes first; then what has no date; longest first."""
 
     tasks: tuple[ReviewTask, ...]
 
 
-class ReviewQuery(WireModel):
-    """The filters of GET /v1/reviews."""
+class ReviewQuery(PageQuery):
+    """The filters of GET /v1/reviews, and which page of it."""
 
     reviewer: PrincipalId | None = None  # assigned to them
     overdue: bool = False  # these only

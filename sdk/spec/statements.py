@@ -55,6 +55,7 @@ class RejectionPredicate(Predicate):
     number: int = Field(ge=1)
     reviewer: PrincipalId
     reason: str = Field(min_length=1, max_length=2000)
+    terms: Digest | None = None  # of a renewal, which terms are rejected; the version itself is not
     signed_at: AwareDatetime
 
 

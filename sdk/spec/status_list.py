@@ -2,9 +2,10 @@
 
 A log proves that something is in it, never that something is not; so what has not ended is told by a short-lived list.
 Rules, which make it unnecessary to hand out any index:
-1. A list is of one tenant and of the versions whose submissions are the log's entries from `number * ENTRIES_PER_LIST` on.
-2. A version has four bits, in the order of `StatusPurpose`, from `4 * (entry of its submission % ENTRIES_PER_LIST)` on. The
-   inclusion proof of its submission proves the place.
+1. A list is of one tenant and of the versions that stand in the log's entries from `number * ENTRIES_PER_LIST` on: where they
+   were submitted, or renewed (`VersionBundle.standing_entry`).
+2. A version has four bits, in the order of `StatusPurpose`, from `4 * (that entry % ENTRIES_PER_LIST)` on. The inclusion proof of
+   the entry proves the place. When a renewal begins, REFRESH is 1 in the entry before: what stood there stands elsewhere.
 3. All four are 0 exactly for an approved version. Where no approved version is, MESSAGE is 1: what a list does not know
    is not approved.
 4. SUSPENSION and MESSAGE are 1 together for a version that was never approved and is in use under a break-glass. Whoever does
@@ -41,7 +42,7 @@ class StatusPurpose(StrEnum):
 
     REVOCATION = "revocation"  # revoked, for ever
     SUSPENSION = "suspension"  # a consent it rests on was withdrawn
-    REFRESH = "refresh"  # superseded: a later version is approved
+    REFRESH = "refresh"  # superseded: a later version is approved, or this one under other terms
     MESSAGE = "message"  # never approved: waits for reviewers, was rejected, or is not there
 
 
@@ -68,7 +69,7 @@ class StatusListName:
     @classmethod
     def of(cls, bundle: VersionBundle, *, log_origin: str) -> StatusListName:
         """The list that the version of a bundle stands in."""
-        number = list_number(bundle.submission_receipt.index)
+        number = list_number(bundle.standing_entry)
         return cls(log_origin=log_origin, tenant=bundle.concept.tenant, number=number)
 
     @property
@@ -117,7 +118,7 @@ class StatusList:
     bits: bytes
 
     def raised(self, entry: int) -> tuple[StatusPurpose, ...]:
-        """What it says against the version that was submitted in entry `entry` of the log; nothing for an approved one."""
+        """What it says against the version that stands in entry `entry` of the log; nothing for an approved one."""
         first = len(PURPOSES) * (entry % ENTRIES_PER_LIST)
         return tuple(purpose for place, purpose in enumerate(PURPOSES, first) if self._is_set(place))
 
@@ -126,12 +127,12 @@ class StatusList:
 
 
 def list_number(entry: int) -> int:
-    """The number of the list that the version submitted in entry `entry` of the log stands in."""
+    """The number of the list of entry `entry` of the log."""
     return entry // ENTRIES_PER_LIST
 
 
 def make_bits(statuses: Mapping[int, VersionStatus]) -> bytes:
-    """The bits of one list from the statuses in it, by the log entry of the submission."""
+    """The bits of one list from the statuses in it, by the log entry in which a version stands."""
     bits = bytearray(_NOTHING_APPROVED * (LIST_BITS // 8))
     for entry, status in statuses.items():
         place = entry % ENTRIES_PER_LIST

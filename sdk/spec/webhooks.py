@@ -40,6 +40,7 @@ class WebhookEventType(StrEnum):
     TERM_ENDING = "term.ending"
     VERSION_SUBMITTED = "version.submitted"
     VERSION_APPROVED = "version.approved"
+    VERSION_RENEWED = "version.renewed"
     VERSION_BREAK_GLASS = "version.break_glass"
     VERSION_REJECTED = "version.rejected"
     VERSION_SUSPENDED = "version.suspended"

@@ -36,11 +36,11 @@ from sdk.client import Client
 from sdk.errors import Conflict, ImprimaturError, ServiceError
 from sdk.profile import load_profile
 from sdk.resolve import load_trust_root
+from sdk.signing.receipts import verify_receipt
 from sdk.spec.api import NewConcept, RecordAccepted
 from sdk.spec.ids import ConceptId, TenantName
 from sdk.spec.log_entry import AuditEventType, parse_log_entry
 from sdk.spec.manifest import ConceptKind
-from sdk.verify import verify_receipt
 
 pytestmark = pytest.mark.long
 KILLS = int(os.environ.get("CRASH_KILLS", "4"))

@@ -28,6 +28,7 @@ from sdk.spec.identify import IdentifyQuery
 from sdk.spec.ids import AliasName, ConceptId
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.recall import NoticeAcknowledgement
+from sdk.spec.renewal import RenewalRequest
 from sdk.spec.subjects import SubjectRelease
 
 
@@ -98,6 +99,11 @@ def _approval(demo: Lives) -> bytes:
 
 def _opening(demo: Lives) -> bytes:
     return encode_canonical(opening(demo.registry, demo.version, "reviewer", "second-reviewer"))
+
+
+def _renewal(demo: Lives) -> bytes:
+    records = {kind: getattr(demo.version.manifest, kind) for kind in ("consents", "licences")}
+    return encode_canonical(RenewalRequest(**records))
 
 
 def _revocation(demo: Lives) -> bytes:
@@ -252,6 +258,19 @@ CASES: Final[dict[tuple[str, str], Callable[[Lives, str], None]]] = {
     ("POST", "/v1/concepts/{tenant}/{name}/versions/{number}/break-glass"): hidden(
         lambda demo: f"{demo.version.path}/break-glass", _opening, "other-reviewer"
     ),
+    ("POST", "/v1/concepts/{tenant}/{name}/versions/{number}/renewals"): hidden(
+        lambda demo: f"{demo.version.path}/renewals", _renewal
+    ),
+    ("GET", "/v1/concepts/{tenant}/{name}/versions/{number}/renewals"): hidden(
+        lambda demo: f"{demo.version.path}/renewals", name="other-reviewer"
+    ),
+    ("GET", "/v1/concepts/{tenant}/{name}/versions/{number}/renewal"): hidden(
+        lambda demo: f"{demo.version.path}/renewal", name="other-reviewer"
+    ),
+    ("POST", "/v1/concepts/{tenant}/{name}/versions/{number}/renewal/reviews"): hidden(
+        lambda demo: f"{demo.version.path}/renewal/reviews", _approval, "other-reviewer"
+    ),
+    ("GET", "/v1/renewals"): of_its_own("/v1/renewals", "other-reviewer"),
     ("GET", "/v1/reminders"): of_its_own("/v1/reminders", "other-owner"),
     ("GET", "/v1/break-glasses"): of_its_own("/v1/break-glasses", "other-reviewer"),
     ("GET", "/v1/concepts/{tenant}/{name}/versions/{number}/files/{digest}"): hidden(

@@ -20,13 +20,13 @@ from sdk.credentials.read import verify_credentials
 from sdk.errors import (
     FormatError,
 )
+from sdk.signing.receipts import verify_receipt
 from sdk.signing.trust import TrustRole, verify_role
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.money import Money
 from sdk.spec.statements import GenerationPredicate, parse_predicate, parse_statement
-from sdk.verify import verify_receipt
 
 CALL_TWICE = """
 for _ in range(2):

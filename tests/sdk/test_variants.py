@@ -16,8 +16,8 @@ from sdk.compose import Campaign, Outcome, VariantRow, variants
 from sdk.compose.rows import MANIFEST_FILE, read_manifest
 from sdk.credentials.read import verify_credentials
 from sdk.errors import ConfigurationError, FormatError, InputError, NotApproved, SceneError, ServiceUnavailable
+from sdk.signing.receipts import verify_receipt
 from sdk.spec.digest import Digest
-from sdk.verify import verify_receipt
 
 SCENES = ("a photo of {subject}", "{subject} in the rain")
 

@@ -18,11 +18,11 @@ from sdk.errors import (
     ProofInvalid,
     SignatureInvalid,
 )
+from sdk.signing.receipts import verify_receipt
 from sdk.signing.trust import TrustRoot
 from sdk.spec.ids import PrincipalId
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.statements import TrainingPredicate
-from sdk.verify import verify_receipt
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from datetime import timedelta
 
 import httpx
 from PIL import Image
+from support.governed import learned_embedding
 from support.registry import BASE_URL, RegistryUnderTest
 from support.versions import FOX, Steps, accepted
 
@@ -152,8 +153,8 @@ def shown_artefacts(steps: Steps) -> tuple[ArtefactDescriptor, ...]:
             "learned_embeds.safetensors",
             ArtefactRole.EMBEDDING,
             "application/vnd.safetensors",
-            png("#090"),
-        ),  # would show
+            learned_embedding(b"p", PERSON),
+        ),
         ("pictures/1.png", ArtefactRole.TRAINING_PICTURE, "image/png", png("#c60")),
         ("masks/1.png", ArtefactRole.MASK, "image/png", png("#fff")),
         ("samples/1.png", ArtefactRole.SAMPLE, "image/png", png("#06c")),

@@ -13,6 +13,7 @@ from typing import Final
 from support.break_glass import open_version, opening
 from support.governed import EVIDENCE, SALT, fixed_signer
 from support.registry import START, RegistryUnderTest
+from support.renewal import asked, renewed
 from support.versions import FOX, Steps, accepted
 
 from registry.log.service import checkpoint_note
@@ -62,6 +63,9 @@ def fill(registry: RegistryUnderTest) -> None:
             AliasChanges(changes=(AliasChange(concept=FOX, alias=AliasName("stable"), number=1),)),
         )
     )
+    renewed(steps, fox)
+    accepted(steps.review_renewal(fox, asked(steps, fox, expressed_by="later")["terms"], reject=True))
+    accepted(steps.compose(fox, key="r" * 16))
     owl = steps.submitted(ConceptId("demo/owl"), embedding=b"owl")
     accepted(steps.comment(owl))
     accepted(open_version(registry, owl, opening(registry, owl, "reviewer", "second-reviewer"), "reviewer"))

@@ -13,6 +13,7 @@ from support.break_glass import open_version, opening
 from support.governed import EVIDENCE, SALT
 from support.prepared import After
 from support.registry import START, RegistryUnderTest
+from support.renewal import renewed
 from support.versions import FOX, Steps, Submitted, accepted
 
 from registry.reminders.service import remind_all
@@ -84,6 +85,7 @@ def live(registry: RegistryUnderTest) -> Lives:
     artefact = version.manifest.artefacts[0].digest
     registry.client("app").get(f"/v1/generations/{grant['id']}/artefacts/{artefact}").raise_for_status()
     accepted(steps.post("app", f"/v1/generations/{grant['id']}/result", steps.result(grant["id"], version)))
+    renewed(steps, version)
     withdrawal = f"/v1/consents/{version.consent}/withdrawal"
     headers = {"Content-Type": "application/json", "Idempotency-Key": "k" * 16}
     accepted(registry.client("owner").post(withdrawal, content=b'{"reason": "asked to"}', headers=headers))

@@ -23,7 +23,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
-from support.governed import SALT, consent_record, licence_grant, make_manifest, use_terms
+from support.governed import SALT, consent_record, learned_embedding, licence_grant, make_manifest, use_terms
 from support.registry import ROLES, RegistryUnderTest
 
 from registry.auth import Caller
@@ -37,6 +37,7 @@ from sdk.spec.fingerprint import Fingerprint
 from sdk.spec.ids import ConceptId, RecordId, TenantName
 from sdk.spec.manifest import ArtefactDescriptor, ArtefactRole, ConceptKind, ConceptManifest, encode_manifest
 from sdk.spec.policy import Use
+from sdk.spec.renewal import RenewalRequest
 from sdk.spec.review import Assignment, NewComment, ReviewRequest
 from sdk.spec.statements import (
     ApprovalPredicate,
@@ -124,14 +125,15 @@ class Steps:
     ) -> ConceptManifest:
         """A manifest whose artefacts are uploaded and whose records are on file; `files` come after the embedding."""
         self.concept(concept, kind)
-        for content in (embedding, *(files or {}).values()):
+        learned = learned_embedding(embedding, concept)
+        for content in (learned, *(files or {}).values()):
             self.upload(content)
         described = {"intended_uses": (INTENDED_USE,)} if kind is ConceptKind.PERSON else {}
         records = {
             "consents": (RecordId(self.consent(concept)["id"]),),
             "licences": (RecordId(self.licence(concept, **described)["id"]),),
         }
-        made = make_manifest(embedding, **{"concept": concept, "kind": kind} | records | changes)
+        made = make_manifest(learned, **{"concept": concept, "kind": kind} | records | changes)
         more = tuple(_described(role, content) for role, content in (files or {}).items())
         return made.model_copy(update={"artefacts": made.artefacts + more})
 
@@ -173,7 +175,7 @@ class Steps:
             manifest=manifest,
             consent=manifest.consents[0],
             terms=terms_digest(tuple(map(Digest, records))),
-            embedding=changes.get("embedding", b"e"),
+            embedding=learned_embedding(changes.get("embedding", b"e"), concept),
         )
 
     def approval(
@@ -206,16 +208,21 @@ class Steps:
     def review(self, version: Submitted, name: str = "reviewer", **changes: Any) -> httpx.Response:
         return self.post(name, f"{version.path}/reviews", self.approval(version, name, **changes))
 
-    def reject(self, version: Submitted, name: str = "reviewer") -> httpx.Response:
+    def rejection(self, version: Submitted, name: str = "reviewer", **changes: Any) -> Envelope:
         predicate = RejectionPredicate(
-            concept=version.concept,
-            number=version.number,
-            reviewer=self.registry.principals[name],
-            reason="not recognisable",
-            signed_at=self.registry.clock.now,
+            **{
+                "concept": version.concept,
+                "number": version.number,
+                "reviewer": self.registry.principals[name],
+                "reason": "not recognisable",
+                "signed_at": self.registry.clock.now,
+            }
+            | changes
         )
-        envelope = self.sign(predicate, name, {str(version.concept): version.manifest.digest})
-        return self.post(name, f"{version.path}/reviews", envelope)
+        return self.sign(predicate, name, {str(version.concept): version.manifest.digest})
+
+    def reject(self, version: Submitted, name: str = "reviewer") -> httpx.Response:
+        return self.post(name, f"{version.path}/reviews", self.rejection(version, name))
 
     def revocation(self, version: Submitted, name: str, reason: str = "harm found", **changes: Any) -> Envelope:
         predicate = RevocationPredicate(
@@ -238,6 +245,20 @@ class Steps:
         if accepted(self.review(version))["status"] == "in-review":  # a person, or a minor
             accepted(self.review(version, "second-reviewer"))
         return version
+
+    def renewal(self, version: Submitted, name: str = "owner", **records: tuple[str, ...]) -> httpx.Response:
+        """Ask that it stand under these consents and licences; those of its manifest where none are named."""
+        named = {kind: records.get(kind, getattr(version.manifest, kind)) for kind in ("consents", "licences")}
+        return self.post(name, f"{version.path}/renewals", RenewalRequest(**named))
+
+    def review_renewal(
+        self, version: Submitted, terms: str, name: str = "reviewer", *, reject: bool = False, **changes: Any
+    ) -> httpx.Response:
+        """An approval of the renewal that waits, or a rejection."""
+        envelope = self.approval(version, name, terms=Digest(terms), **changes)
+        if reject:
+            envelope = self.rejection(version, name, terms=Digest(terms))
+        return self.post(name, f"{version.path}/renewal/reviews", envelope)
 
     def withdraw(self, version: Submitted, name: str = "owner") -> httpx.Response:
         return self.post(name, f"/v1/consents/{version.consent}/withdrawal", Withdrawal(reason="asked to"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.governed import EVIDENCE, FOX, NOW, World, consent_record, record_id
 
-from sdk.spec import access, api, break_glass, rendering, review, training, webhooks
+from sdk.spec import access, api, break_glass, rendering, renewal, review, training, webhooks
 from sdk.spec.consent_events import ConsentAnswer, ConsentEventView, ConsentReceipt, LifeEventReport
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope
@@ -132,6 +132,22 @@ AT = api.VersionAt(
     since=NOW,
     aliases=("stable",),
     consents={record_id("con"): "given"},
+    licences=(record_id("lic"),),
+)
+RENEWAL = renewal.RenewalView(
+    concept=FOX,
+    number=1,
+    round=1,
+    status="waiting",
+    consents=(record_id("con"),),
+    licences=(record_id("lic"),),
+    terms=Digest.of(b"terms"),
+    requested_by="demo/owner",
+    requested_at=NOW,
+    approvals=0,
+    approvals_required=1,
+    may_review=("demo/reviewer",),
+    log_index=9,
 )
 TASK = review.ReviewTask(
     concept=FOX,

@@ -7,6 +7,7 @@ from support.governed import SALT, consent_record, licence_grant
 from support.registry import RegistryUnderTest
 from support.versions import FOX, Steps, accepted, assert_insert_only, refused, rules_of
 
+from sdk.signing.receipts import verify_receipt
 from sdk.signing.trust import verify_checkpoint
 from sdk.spec.api import RecordAccepted, Withdrawal
 from sdk.spec.canonical import encode_canonical
@@ -16,7 +17,6 @@ from sdk.spec.dpv import receipt_to_dpv
 from sdk.spec.ids import ConceptId, TenantName
 from sdk.spec.odrl import licence_to_odrl
 from sdk.spec.terms import ConsentEvidence, LicenceEvidence
-from sdk.verify import verify_receipt
 
 SHRINE = ConceptId("demo/shrine")
 

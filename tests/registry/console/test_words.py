@@ -22,6 +22,7 @@ from sdk.spec.denials import DeniedAct
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.policy import Effect
 from sdk.spec.reminders import ReminderKind
+from sdk.spec.renewal import RenewalStatus
 from sdk.spec.royalty import RoyaltyPeriod
 from sdk.spec.terms import (
     AgeClass,
@@ -55,6 +56,7 @@ CLOSED: dict[str, type[StrEnum]] = {
     "language": Language,
     "act": Verdict,
     "denied-act": DeniedAct,
+    "renewal-status": RenewalStatus,
     "likeness": Recognised,
     "belief": CredentialState,
 }

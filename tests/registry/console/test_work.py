@@ -12,6 +12,7 @@ from support.break_glass import open_version, opening
 from support.console import HOSTILE, Browser
 from support.governed import make_manifest
 from support.registry import RegistryUnderTest
+from support.renewal import new_records
 from support.versions import Steps, Submitted, accepted
 
 from sdk.spec.ids import ConceptId, PrincipalId
@@ -178,3 +179,37 @@ class TestForms:
             accepted(steps.comment(version, f"answer {number}", reply_to=number or None))
         text = Page(registry, "auditor").text
         assert re.findall(r"comment depth-(\d)", text) == [str(min(number, 4)) for number in range(12)]
+
+
+class TestRenewal:
+    def test_is_asked_for_read_and_named_with_the_command_that_signs(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        version = steps.approved()
+        licence = new_records(steps, version)["licences"][0]
+        owner = Page(registry, "owner")
+        assert "Ask for other terms" in owner.text
+        assert owner.done("renewals", consents=version.consent, licences=f"  {licence} ") == "renewal"
+        shown = unescape(Page(registry, "reviewer").text)
+        terms = steps.get("reviewer", "/v1/renewals")["renewals"][0]["terms"]
+        assert f"imprimatur renewal approve demo/fox@1 --terms {terms}" in shown
+        assert "Ask for other terms" not in shown
+        assert "別の条件が審査待ちです" in Page(registry, "reviewer", "ja").text
+        queue = Browser(registry).signed_in("second-reviewer").get("/queue").text
+        assert "Renewals that wait for reviewers" in queue
+        accepted(steps.review_renewal(version, terms, comment=f"prolonged {HOSTILE}"))
+        done = owner.text
+        assert "Renewals" in done
+        assert HOSTILE not in done
+        assert "imprimatur renewal approve" not in done
+        assert owner.send("renewals", consents=version.consent, licences=licence).status_code == 409
+
+    def test_of_what_policy_would_refuse_says_why_and_names_no_command(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        version = steps.approved()
+        asked = accepted(steps.renewal(version, **new_records(steps, version, expressed_by="another")))
+        version_of_it = asked["consents"][0]
+        registry.client("owner").post(f"/v1/consents/{version_of_it}/withdrawal", json={"reason": "no"})
+        shown = Page(registry, "reviewer").text
+        assert "approval.consent" in shown
+        assert "imprimatur renewal approve" not in shown
+        assert "imprimatur renewal reject" in shown

@@ -29,6 +29,7 @@ from sdk.audit import find_faults, verify_log
 from sdk.client import Client
 from sdk.errors import Erased, SignatureInvalid
 from sdk.receipt import verify_erasure
+from sdk.signing.receipts import verify_receipt
 from sdk.signing.signer import sign_envelope
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.digest import Digest
@@ -36,7 +37,6 @@ from sdk.spec.erasure import ErasureAccepted, ErasureList, ErasureRequest, Erasu
 from sdk.spec.ids import ConceptId, RecordId, TenantName
 from sdk.spec.manifest import ArtefactRole
 from sdk.spec.terms import Evidence
-from sdk.verify import verify_receipt
 
 AIKO, OWL = "subject-aiko", ConceptId("demo/owl")
 DOCUMENT = b"%PDF the agreement that Aiko signed"

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+from support.governed import learned_embedding
 from support.registry import RegistryUnderTest
 from support.versions import (
+    FOX,
     Steps,
     Submitted,
     accepted,
@@ -23,14 +25,16 @@ from registry.approvals import service as approvals
 from registry.generations import service
 from registry.versions.withdrawal import withdraw_consent
 from sdk.signing.grants import verify_grant
+from sdk.signing.receipts import verify_receipt
 from sdk.spec.api import GenerationGrant, GenerationList
 from sdk.spec.canonical import encode_canonical, parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.policy import PolicyContext, Use
-from sdk.verify import verify_receipt
 
 SHRINE = ConceptId("demo/shrine")
+
+LEARNED = learned_embedding(b"e", FOX)
 
 
 def denied(steps: Steps, *versions: Submitted, **changes: Any) -> list[str]:
@@ -243,9 +247,9 @@ class TestGrant:
     ) -> None:
         steps = Steps(registry)
         generation = accepted(steps.compose(steps.approved(), executor=PrincipalId("demo/renderer")))["id"]
-        path = f"/v1/generations/{generation}/artefacts/{Digest.of(b'e')}"
+        path = f"/v1/generations/{generation}/artefacts/{Digest.of(LEARNED)}"
         refused(registry.client("app").get(path), 404, "resource.not_found", "draws")
-        assert registry.client("renderer").get(path).content == b"e"
+        assert registry.client("renderer").get(path).content == LEARNED
         assert steps.events(generation)[-1][0] == "artefact:released"
 
     def test_the_executor_records_no_result_and_reads_no_generation(self, registry: RegistryUnderTest) -> None:
@@ -260,5 +264,5 @@ class TestGrant:
     def test_a_renderer_is_handed_nothing_that_was_granted_to_an_application(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)
         generation = accepted(steps.compose(steps.approved()))["id"]
-        path = f"/v1/generations/{generation}/artefacts/{Digest.of(b'e')}"
+        path = f"/v1/generations/{generation}/artefacts/{Digest.of(LEARNED)}"
         refused(registry.client("renderer").get(path), 404, "resource.not_found")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.governed import learned_embedding
 from support.registry import RegistryUnderTest
 from support.versions import (
+    FOX,
     Steps,
     Submitted,
     accepted,
@@ -14,13 +16,14 @@ from support.versions import (
     rules_of,
 )
 
+from sdk.signing.receipts import verify_receipt
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId
 from sdk.spec.log_entry import LogReceipt
 from sdk.spec.manifest import ArtefactRole
-from sdk.verify import verify_receipt
 
 SHRINE = ConceptId("demo/shrine")
+LEARNED = learned_embedding(b"e", FOX)
 
 
 def denied(steps: Steps, *versions: Submitted, **changes: Any) -> list[str]:
@@ -28,7 +31,7 @@ def denied(steps: Steps, *versions: Submitted, **changes: Any) -> list[str]:
 
 
 class TestArtefacts:
-    def fetch(self, registry: RegistryUnderTest, generation: str, content: bytes = b"e", name: str = "app") -> Any:
+    def fetch(self, registry: RegistryUnderTest, generation: str, content: bytes = LEARNED, name: str = "app") -> Any:
         return registry.client(name).get(f"/v1/generations/{generation}/artefacts/{Digest.of(content)}")
 
     def test_go_to_the_application_and_are_logged_once(self, registry: RegistryUnderTest) -> None:
@@ -36,7 +39,7 @@ class TestArtefacts:
         generation = accepted(steps.compose(steps.approved()))["id"]
         for _ in range(2):
             answer = self.fetch(registry, generation)
-            assert (answer.status_code, answer.content) == (200, b"e")
+            assert (answer.status_code, answer.content) == (200, LEARNED)
         assert [event for event, _ in steps.events(generation)] == ["generation:permitted", "artefact:released"]
 
     def test_go_to_nobody_else(self, registry: RegistryUnderTest) -> None:

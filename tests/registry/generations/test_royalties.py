@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.prepared import After
 from support.registry import BASE_URL, RegistryUnderTest
+from support.renewal import renewed
 from support.versions import FOX, Steps, Submitted, accepted, refused, rules_of
 
 from sdk.client import Client
@@ -20,7 +21,7 @@ from sdk.spec.money import Money
 from sdk.spec.royalty import RoyaltyTerms
 from sdk.spec.royalty_report import RoyaltyQuery, RoyaltyReport
 
-SHRINE = ConceptId("demo/shrine")
+SHRINE, GATE = ConceptId("demo/shrine"), ConceptId("demo/gate")
 BY_IMAGE = RoyaltyTerms(currency="EUR", per_image="0.125", minimum_guarantee="1.00", period="month")
 BY_FEE = RoyaltyTerms(currency="JPY", percent_of_fee="7.5", period="quarter")
 
@@ -70,6 +71,26 @@ def licence_of(registry: RegistryUnderTest, concept: ConceptId) -> str:
     bundle = Steps(registry).get("reviewer", f"/v1/resolve?ref={concept}")
     licence: str = bundle["licences"][0]["id"]
     return licence
+
+
+class TestRenewed:
+    def test_each_use_counts_under_the_licence_that_held(self, used: RegistryUnderTest) -> None:
+        steps = Steps(used)
+        first = steps.licence(steps.concept(GATE), royalty=BY_IMAGE)["id"]
+        gate = steps.approved(GATE, embedding=b"g", licences=(first,))
+        compose(steps, gate, key="f" * 16)
+        second = renewed(steps, gate, royalty=BY_IMAGE)["licences"][0]
+        compose(steps, gate, key="g" * 16)
+        compose(steps, gate, key="h" * 16)
+        used.clock.advance(seconds=1)
+        for held, images in ((first, 2), (second, 4)):
+            claimed = report(used, licence=held)
+            (account,) = claimed.accounts
+            assert sum(period.images for period in account.periods) == images
+            assert {line.versions for period in account.periods for line in period.lines} == {("demo/gate@1",)}
+            assert claimed == recomputed(used, claimed, licence=held)
+        claimed = report(used)
+        assert list(differences(claimed, recomputed(used, claimed))) == []
 
 
 class TestReport:

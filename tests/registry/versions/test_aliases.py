@@ -10,12 +10,12 @@ from support.versions import FOX, Steps, accepted, assert_insert_only, caller, o
 
 from registry.versions.aliases import set_aliases
 from sdk.errors import Conflict
+from sdk.signing.receipts import verify_receipt
 from sdk.signing.trust import verify_checkpoint
 from sdk.spec.api import AliasChange, AliasChanges
 from sdk.spec.canonical import validate_wire
 from sdk.spec.ids import AliasName, ConceptId
 from sdk.spec.log_entry import LogReceipt, parse_log_entry
-from sdk.verify import verify_receipt
 
 DEN = ConceptId("demo/den")
 STABLE = AliasName("stable")

@@ -30,6 +30,7 @@ from support.wire_values import (
     RAW,
     RECEIPT,
     RENDER,
+    RENEWAL,
     REQUEST,
     RESULT,
     SAID,
@@ -42,7 +43,7 @@ from support.wire_values import (
 )
 
 from sdk.client import Client
-from sdk.spec import access, api, break_glass, recall, reminders, rendering, review, training, webhooks
+from sdk.spec import access, api, break_glass, recall, reminders, rendering, renewal, review, training, webhooks
 from sdk.spec.consent_events import LifeEventRecorded
 from sdk.spec.denials import DenialPage, DenialQuery, TrainingDenied, WantedConcept, WantedTraining
 from sdk.spec.erasure import ErasureList, ErasureView, TrainingErased
@@ -240,6 +241,29 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         lambda c: c.break_glass(FOX, 1, WORLD.attestation),
         OPENED,
     ),
+    (
+        "POST /v1/concepts/{tenant}/{name}/versions/{number}/renewals",
+        lambda c: c.request_renewal(
+            FOX, 1, renewal.RenewalRequest(consents=(record_id("con"),), licences=(record_id("lic"),))
+        ),
+        RENEWAL,
+    ),
+    (
+        "GET /v1/concepts/{tenant}/{name}/versions/{number}/renewals",
+        lambda c: c.list_renewals(FOX, 1),
+        renewal.RenewalPage(renewals=(RENEWAL,)),
+    ),
+    (
+        "GET /v1/concepts/{tenant}/{name}/versions/{number}/renewal",
+        lambda c: c.get_renewal(FOX, 1),
+        WORLD.bundle(),
+    ),
+    (
+        "POST /v1/concepts/{tenant}/{name}/versions/{number}/renewal/reviews",
+        lambda c: c.review_renewal(FOX, 1, WORLD.attestation),
+        RENEWAL,
+    ),
+    ("GET /v1/renewals", lambda c: c.list_waiting_renewals(), renewal.RenewalPage(renewals=(RENEWAL,))),
     ("GET /v1/break-glasses", lambda c: c.list_break_glasses(), break_glass.BreakGlassPage(break_glasses=(OPENED,))),
     (
         "POST /v1/concepts/{tenant}/{name}/versions/{number}/revocation",

@@ -14,6 +14,7 @@ from support.governed import NOW, ORIGIN, fixed_signer
 
 from sdk.errors import FormatError, SignatureInvalid
 from sdk.receipt import require_about, verify_erasure, verify_log_proof
+from sdk.signing.receipts import verify_receipt
 from sdk.signing.signer import require_signer
 from sdk.signing.trust import TrustRole, verify_checkpoint, verify_role, verify_trust_root
 from sdk.spec.bundle import VersionBundle
@@ -28,7 +29,7 @@ from sdk.spec.manifest import parse_manifest
 from sdk.spec.merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
 from sdk.spec.recorded import ConsentPredicate, SubmissionPredicate
 from sdk.spec.statements import Predicate, parse_predicate, parse_statement
-from sdk.verify import verify_receipt, verify_version
+from sdk.verify import verify_version
 from sdk.witness import Witness
 
 FOLDER = Path(__file__).resolve().parents[2] / "vectors"
