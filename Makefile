@@ -67,8 +67,8 @@ bench-concepts: setup ## concept learning against its peers: one table with plot
 bench-log: setup ## the log beside the same PostgreSQL's bare insert, and its cost as it grows (BENCH="--sizes 1000 10000000")
 	$(BIN)/python -W ignore -m benchmarks.log $(BENCH)
 
-bit-flips: setup ## flip 10,000 bits of rows, blobs, vault and tiles; each is told or shown not to matter (an hour or two)
-	BIT_FLIPS=$${BIT_FLIPS:-10000} $(BIN)/python -m pytest -s -p no:randomly tests/registry/test_fsck.py
+bit-flips: setup ## flip 10,000 bits of rows, and more of blobs, vault, tiles and bundles; each is told or shown not to matter
+	BIT_FLIPS=$${BIT_FLIPS:-10000} $(BIN)/python -m pytest -s -p no:randomly tests/registry/test_fsck.py tests/sdk/test_bit_flips.py
 
 bench-compose: setup ## what governance costs a compose call, beside bare diffusers calls in one run (BENCH="--calls 5")
 	$(BIN)/python -W ignore -m benchmarks.compose $(BENCH)
