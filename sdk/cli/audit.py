@@ -9,11 +9,13 @@ import typer
 
 from sdk.audit import GenerationAccount, VerifiedLog, account_for, find_faults, sign_report, verify_log
 from sdk.cli.accounting import LicenceOption, SinceOption, UntilOption, royalty_query
-from sdk.cli.connection import ProfileOption, connected, console, named, now, say, show_table
+from sdk.cli.connection import ProfileOption, connected, console, named, now, read_file, say, show_table
+from sdk.cli.outside import Asked, say_verified, show_acts, verify_from_outside
+from sdk.cli.receipt import EventOption, SubjectOption, TrustRootOption
 from sdk.client import Client
-from sdk.errors import VerificationError
+from sdk.errors import InputError, VerificationError
 from sdk.profile import Profile
-from sdk.resolve import current_trust_root, log_memory, require_witnessed, watch_log, witness_policy
+from sdk.resolve import current_trust_root, load_trust_root, log_memory, require_witnessed, watch_log, witness_policy
 from sdk.royalties.ledger import encode_page, missing_receipts, verify_ledger
 from sdk.royalties.report import differences, report_of
 from sdk.signing.signer import load_key_file
@@ -72,21 +74,47 @@ def show_generations(
 @audit.command("verify")
 def verify(
     out: Annotated[Path | None, typer.Option(help="Write the signed audit report here.", show_default=False)] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            help="Read this log, by its address or a folder of tiles, without a profile or credential.",
+            metavar="PREFIX",
+            show_default=False,
+        ),
+    ] = None,
+    trust_root: TrustRootOption = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="With --log: a checkpoint that you keep; the log must extend it.", show_default=False),
+    ] = None,
+    event: EventOption = None,
+    subject: SubjectOption = None,
+    evidence: Annotated[
+        Path | None, typer.Option(help="The log must name this document, signed as it says.", show_default=False)
+    ] = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Verify the whole log: signatures, inclusion of every entry, and that nothing seen before was rewritten."""
+    """Verify the whole log: signatures, inclusion of every entry, and that nothing seen before was rewritten; and an act in it."""
+    about = Asked(event=event, subject=subject, document=read_file(evidence, "evidence") if evidence else None)
+    if log is not None:
+        if trust_root is None or out is not None:
+            raise InputError("--log needs --trust-root, the public keys, and signs no report: --out is for a profile")
+        verify_from_outside(log, load_trust_root(trust_root, now=now()), checkpoint, about)
+        return
+    if trust_root is not None or checkpoint is not None:
+        raise InputError("--trust-root and --checkpoint go with --log; a profile names its own")
     with connected(profile) as (chosen, client), console().status("reading the log"):
-        log = _verified_log(chosen, client)
+        verified = _verified_log(chosen, client)
         listed = client.list_generations().generations
-        faults = find_faults(log, listed, tenant=chosen.principal.tenant)
+        faults = find_faults(verified, listed, tenant=chosen.principal.tenant)
         trust = current_trust_root(client, chosen, now=now())
         watch = watch_log(client, trust, log_memory(chosen))
-        watch.see(log.note)
+        watch.see(verified.note)
         require_witnessed(client, watch, trust, witness_policy(chosen), ())
-    say(f"log {log.checkpoint.origin}: {log.checkpoint.tree_size} entries, root {log.checkpoint.root_hash.hex()}")
-    say("the checkpoint's signature holds; every entry is included; nothing seen before was rewritten")
+    say_verified(verified, "every entry is included; nothing seen before was rewritten")
+    show_acts(verified, about, trust)
     if out:
-        _write_report(out, chosen, log, faults)
+        _write_report(out, chosen, verified, faults)
     for fault in faults:
         say(f"finding: {fault}")
     if faults:

@@ -11,6 +11,7 @@ generations   intent, artefacts, result
 accounting    the ledger of use that royalties are computed from
 recalls       blast-radius reports, notices that a version has ended, reminders of terms that end
 log           checkpoints, tiles, entries, receipts, consistency
+mirror        a log's tiles alone, from an address or a folder, without a credential
 training      the trainer: pictures, jobs, files
 rendering     the rendering service: who draws, renders, their images
 

@@ -58,7 +58,7 @@ class Service:
         self,
         name: str,
         base_url: str,
-        credential: str,
+        credential: str | None,
         *,
         transport: httpx.BaseTransport | None,
         timeout: float | httpx.Timeout,
@@ -71,7 +71,8 @@ class Service:
         self._sleep = sleep
         self._http = _HttpClient(
             base_url=self.base_url,
-            headers={"Authorization": f"Bearer {credential}", "User-Agent": "imprimatur-sdk"},
+            headers=({"Authorization": f"Bearer {credential}"} if credential else {})
+            | {"User-Agent": "imprimatur-sdk"},
             transport=transport,
             timeout=timeout,
             proxy=proxy,

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -34,6 +35,7 @@ from support.tiny_backbone import make_backbone_dir
 from registry.runtime import Runtime
 from sdk.cli.application import run
 from sdk.client import Client
+from sdk.client.mirror import open_mirror
 from sdk.credentials.authority import create_authority
 from sdk.generate.base_model import base_model_digest
 from sdk.generate.tokens import placeholder_token
@@ -101,11 +103,13 @@ class StudioInProcess:
         return self._connect(self.profile(role))
 
     def command(self, *words: str, role: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command in process."""
+        """Run a command in process; the log that it reads by an address is the registry's."""
         out, err = io.StringIO(), io.StringIO()
+        mirror = partial(open_mirror, transport=self.registry.transport)
         arguments = [*words, *(("--profile", str(self.profile(role).path)) if role else ())]
         with redirect_stdout(out), redirect_stderr(err), patch("sdk.cli.connection.connect", self._connect):
-            status = run(arguments)
+            with patch("sdk.cli.outside.open_mirror", mirror):
+                status = run(arguments)
         return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
     def submit(
