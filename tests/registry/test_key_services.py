@@ -62,8 +62,8 @@ class TestVault:
         with make_test_registry(database_url, change=through_vault) as registry:
             version = Steps(registry).approved(embedding=b"learned")
             grant = accepted(Steps(registry).compose(version))
-            artefact = f"/v1/generations/{grant['id']}/artefacts/{Digest.of(b'learned')}"
-            assert registry.client("app").get(artefact).content == b"learned"
+            artefact = f"/v1/generations/{grant['id']}/artefacts/{Digest.of(version.embedding)}"
+            assert registry.client("app").get(artefact).content == version.embedding
             vault.sealing.clear()
             refused(registry.client("app").get(artefact), 503, "service.unavailable")
 

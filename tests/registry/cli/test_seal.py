@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from support.asgi import AsgiTransport
 from support.database import DatabaseServer
-from support.governed import consent_record
+from support.governed import FOX, consent_record, learned_embedding
 from support.registry import KEY_ENCRYPTION_KEY, RegistryUnderTest, make_test_registry
 from support.versions import SALT, Steps, Submitted, accepted, assert_insert_only, refused
 
@@ -31,6 +31,7 @@ from sdk.spec.digest import Digest
 from sdk.spec.erasure import ErasureRequest
 from sdk.spec.ids import TenantName
 
+LEARNED = learned_embedding(b"learned", FOX)
 AGREEMENT = b"the agreement with the fox"
 
 
@@ -53,7 +54,7 @@ def old(registry: RegistryUnderTest) -> Submitted:
         connection.execute(text("ALTER TABLE sealed_artefacts DISABLE TRIGGER insert_only"))
         for table in ("version_keys", "sealed_artefacts", "blob_uploads"):
             connection.execute(text(f"DELETE FROM {table}"))
-    for content in (b"learned", AGREEMENT):
+    for content in (LEARNED, AGREEMENT):
         registry.runtime.blobs.put(content)
     return version
 
@@ -62,10 +63,10 @@ class TestWhatLiesOpen:
     def test_is_sealed_and_used_as_before(self, registry: RegistryUnderTest, old: Submitted) -> None:
         assert seal_what_lies_open(registry.runtime) == 1
         grant = accepted(Steps(registry).compose(old))
-        path = f"/v1/generations/{grant['id']}/artefacts/{Digest.of(b'learned')}"
-        assert registry.client("app").get(path).content == b"learned"
+        path = f"/v1/generations/{grant['id']}/artefacts/{Digest.of(LEARNED)}"
+        assert registry.client("app").get(path).content == LEARNED
         assert registry.client("reviewer").get(f"/v1/blobs/{Digest.of(AGREEMENT)}").content == AGREEMENT
-        for content in (b"learned", AGREEMENT):
+        for content in (LEARNED, AGREEMENT):
             assert not registry.runtime.blobs.has(Digest.of(content))
 
     def test_is_sealed_once(self, registry: RegistryUnderTest, old: Submitted) -> None:
@@ -73,7 +74,7 @@ class TestWhatLiesOpen:
         assert registry.client("reviewer").get(f"/v1/blobs/{Digest.of(AGREEMENT)}").content == AGREEMENT
 
     def test_stays_as_it_is_when_a_file_is_missing(self, registry: RegistryUnderTest, old: Submitted) -> None:
-        registry.runtime.blobs.remove(Digest.of(b"learned"))
+        registry.runtime.blobs.remove(Digest.of(LEARNED))
         with pytest.raises(NotFound, match="restore it from a backup"):
             seal_what_lies_open(registry.runtime)
         assert registry.runtime.blobs.get(Digest.of(AGREEMENT)) == AGREEMENT
@@ -131,7 +132,7 @@ class TestBeforeTheVault:
             assert_insert_only(made, "consents")
             now = replace(made, runtime=runtime, transport=AsgiTransport(create_app(runtime)), _clients={})
             grant = accepted(Steps(now).compose(version))["id"]
-            path = f"/v1/generations/{grant}/artefacts/{Digest.of(b'learned')}"
-            assert now.client("app").get(path).content == b"learned"
+            path = f"/v1/generations/{grant}/artefacts/{Digest.of(LEARNED)}"
+            assert now.client("app").get(path).content == LEARNED
             accepted(Steps(now).post("owner", "/v1/erasures", erasure))
             refused(now.client("owner").get(f"/v1/consents/{version.consent}"), 410, "resource.erased")

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import sessionmaker
 from support.asgi import AsgiTransport
 from support.database import DatabaseServer
+from support.governed import learned_embedding
 from support.registry import BASE_URL, KEY_ENCRYPTION_KEY, RegistryUnderTest, make_test_registry
 from support.versions import FOX, Steps, Submitted, accepted, refused, rules_of
 
@@ -41,7 +42,7 @@ from sdk.spec.terms import Evidence
 AIKO, OWL = "subject-aiko", ConceptId("demo/owl")
 DOCUMENT = b"%PDF the agreement that Aiko signed"
 CONTRACT = b"%PDF a contract that others rest on too"
-FACE = b"what was learned of Aiko's face"
+FACE = learned_embedding(b"what was learned of Aiko's face", FOX)
 PICTURE = {ArtefactRole.TRAINING_PICTURE: b"\x89PNG Aiko"}
 SECRETS = (b"Aiko's own hand", DOCUMENT, FACE, *PICTURE.values())
 

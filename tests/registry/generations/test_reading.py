@@ -68,7 +68,9 @@ class TestEvidence:
         steps = Steps(registry)
         fox = steps.approved()
         generation = accepted(steps.compose(fox))["id"]
-        registry.client("app").get(f"/v1/generations/{generation}/artefacts/{Digest.of(b'e')}").raise_for_status()
+        registry.client("app").get(
+            f"/v1/generations/{generation}/artefacts/{Digest.of(fox.embedding)}"
+        ).raise_for_status()
         accepted(steps.post("app", f"/v1/generations/{generation}/result", steps.result(generation, fox)))
         for table in ("generation_versions", "generation_results", "artefact_releases", "generations"):
             assert_insert_only(registry, table)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from support.registry import RegistryUnderTest
+from support.registry import BASE_URL, RegistryUnderTest
 from support.versions import FOX, Steps, Submitted, accepted, assert_insert_only, refused
 
 from sdk.audit import verify_blast_radius
+from sdk.client import Client
 from sdk.errors import SignatureInvalid, VerificationError
 from sdk.signing.signer import sign_envelope
 from sdk.spec.digest import Digest
@@ -131,6 +132,22 @@ class TestNotices:
         assert (notice.concept, notice.number, notice.status.value) == (FOX, 1, "revoked")
         assert (notice.reason, notice.ended_at) == ("harm found", registry.clock.now)
         assert notice.manifest == used.manifest.digest
+
+    def test_come_in_pages(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        for number, name in enumerate(("a", "b", "c")):
+            version = steps.approved(ConceptId(f"demo/{name}"), embedding=name.encode())
+            accepted(steps.compose(version, key=f"{number}" * 16))
+            if name != "b":
+                accepted(steps.revoke(version))
+        first = accepted(registry.client("app").get("/v1/notices?limit=2"))
+        assert [notice["concept"] for notice in first["notices"]] == [
+            "demo/a"
+        ]  # demo/b, on the same page, has not ended
+        second = accepted(registry.client("app").get(f"/v1/notices?limit=2&cursor={first['next_cursor']}"))
+        assert ([notice["concept"] for notice in second["notices"]], second["next_cursor"]) == (["demo/c"], None)
+        with Client(BASE_URL, registry.credentials["app"], transport=registry.transport) as client:
+            assert [notice.concept for notice in client.list_notices().notices] == ["demo/a", "demo/c"]
 
     def test_are_logged_when_they_are_first_fetched(self, registry: RegistryUnderTest, used: Submitted) -> None:
         steps = Steps(registry)

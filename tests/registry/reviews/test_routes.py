@@ -133,6 +133,30 @@ class TestQueue:
         accepted(steps.reject(steps.submitted(embedding=b"2")))
         assert queue(registry) == []
 
+    def test_comes_in_pages_that_neither_repeat_nor_skip(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        for name, due in (("plain", None), ("later", 40), ("also-plain", None), ("sooner", 20), ("also-sooner", 20)):
+            version = steps.submitted(ConceptId(f"demo/{name}"), embedding=name.encode())
+            if due:
+                accepted(steps.assign(version, "reviewer", due_at=hours(registry, due)))
+        found: list[str] = []
+        asked: dict[str, str] = {"limit": "2"}
+        while True:
+            page = accepted(registry.client("reviewer").get("/v1/reviews", params=asked))
+            found += [task["concept"] for task in page["tasks"]]
+            assert len(page["tasks"]) <= 2
+            if len(found) == 2:  # what comes meanwhile is on a later page
+                steps.submitted(ConceptId("demo/new"), embedding=b"new")
+            if page["next_cursor"] is None:
+                break
+            asked["cursor"] = page["next_cursor"]
+        names = ("sooner", "also-sooner", "later", "plain", "also-plain", "new")
+        assert found == [f"demo/{name}" for name in names]
+        mine = accepted(registry.client("reviewer").get("/v1/reviews?reviewer=demo/reviewer&limit=2"))
+        assert mine["next_cursor"]
+        bad = registry.client("reviewer").get("/v1/reviews?cursor=bm9uZQ")
+        refused(bad, 422, "input.invalid", "none of this list")
+
     def test_puts_what_is_overdue_first_then_what_is_due(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)
         made: dict[str, Submitted] = {}
