@@ -9,6 +9,7 @@
     |-- FormatError                      format.invalid             bytes are not what they claim to be
     |-- VerificationError                verification.failed        bytes parse, but do not prove what they must
     |   |-- CredentialsMissing           verification.no_credentials   a picture without Content Credentials
+    |   |   `-- CredentialsElsewhere     verification.credentials_elsewhere   the picture names an address of them
     |   |-- DigestMismatch               verification.digest
     |   |-- SignatureInvalid             verification.signature
     |   |-- ThresholdNotMet              verification.threshold
@@ -96,6 +97,16 @@ class CredentialsMissing(VerificationError):
     """A picture that carries no Content Credentials."""
 
     code = "verification.no_credentials"
+
+
+class CredentialsElsewhere(CredentialsMissing):
+    """A picture whose Content Credentials are at an address, which nobody asks."""
+
+    code = "verification.credentials_elsewhere"
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"the image's Content Credentials are not in it but at {address}, which is not asked")
+        self.address = address
 
 
 class DigestMismatch(VerificationError):

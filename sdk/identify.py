@@ -3,7 +3,7 @@
 1. Content Credentials, where the file still carries them, say it themselves, and can be verified without a registry.
 2. The file's digest finds the very file that was recorded.
 3. Its watermark, and its fingerprints, find images that it may be a copy of: leads to look at, and no proof.
-   First the picture itself is asked about, with what is inside its borders; if that finds nothing, crops of it.
+   First the picture itself is asked about, with the pictures that may be in it; if that finds nothing, crops of them.
 
 The picture never leaves the caller. Approvals are read from the versions' own proofs in the log.
 """
@@ -17,12 +17,17 @@ from typing import Final
 from sdk.client import Client
 from sdk.credentials.lookup import query_of, query_of_crops
 from sdk.credentials.picture import read_picture
-from sdk.credentials.read import UNTRUSTED, ContentCredentials, CredentialState, read_credentials
-from sdk.errors import CredentialsMissing, FormatError, VerificationError
+from sdk.credentials.read import (
+    UNTRUSTED,
+    ContentCredentials,
+    CredentialState,
+    FileCredentials,
+    look_for_credentials,
+)
 from sdk.signing.trust import TrustRoot
 from sdk.spec.digest import Digest
 from sdk.spec.explanation import TracedVersion
-from sdk.spec.identify import Likeness
+from sdk.spec.identify import Confidence, Likeness
 from sdk.trace import trace
 
 
@@ -39,9 +44,8 @@ class Identification:
     """What a picture says of itself, and what the registry knows of it; nearest first."""
 
     digest: Digest
-    credentials: ContentCredentials | None
+    said: FileCredentials
     matches: tuple[Match, ...]
-    fault: str | None = None  # why the credentials that are there cannot be read
 
 
 def identify(content: bytes, client: Client, trust: TrustRoot) -> Identification:
@@ -56,12 +60,11 @@ def identify(content: bytes, client: Client, trust: TrustRoot) -> Identification
     matches = client.identify(query).matches
     if not matches:
         matches = client.identify(query_of_crops(query, picture)).matches
-    credentials, fault = _credentials(content, trust)
+    said = look_for_credentials(content, trust.credential_authorities, trust.time_stamp_authorities or ())
     traced = {name: trace(client, name, trust) for match in matches for name in match.generation.versions}
     return Identification(
         digest=query.digest,
-        credentials=credentials,
-        fault=fault,
+        said=said,
         matches=tuple(
             Match(likeness=match, versions=tuple(traced[name] for name in match.generation.versions))
             for match in matches
@@ -69,25 +72,17 @@ def identify(content: bytes, client: Client, trust: TrustRoot) -> Identification
     )
 
 
-def _credentials(content: bytes, trust: TrustRoot) -> tuple[ContentCredentials | None, str | None]:
-    """What the file says of itself, or why that cannot be read; neither when it says nothing."""
-    try:
-        return read_credentials(content, trust.credential_authorities, trust.time_stamp_authorities or ()), None
-    except CredentialsMissing:
-        return None, None
-    except (VerificationError, FormatError) as exc:
-        return None, exc.message
-
-
 def describe(found: Identification) -> Iterator[str]:
     """The finding in lines of text."""
-    said = found.credentials
-    if found.fault:
-        yield f"Content Credentials: broken or forged, do not believe them: {found.fault}"
-    elif said is None:
-        yield "the file carries no Content Credentials that can be read"
+    said = found.said
+    if said.credentials:
+        yield from _describe_credentials(said.credentials)
+    elif said.fault:
+        yield f"Content Credentials: broken or forged, do not believe them: {said.fault}"
+    elif said.elsewhere:
+        yield f"the file carries no Content Credentials; it says that they are at {said.elsewhere}, which was not asked"
     else:
-        yield from _describe_credentials(said)
+        yield "the file carries no Content Credentials"
     if not found.matches:
         yield "the registry knows no image like it"
     for match in found.matches:
@@ -116,10 +111,12 @@ def _describe_credentials(said: ContentCredentials) -> Iterator[str]:
 
 
 def _likeness(found: Likeness) -> str:
-    seen = "" if found.distance is None else f"looks like it, {found.distance} of 256 bits differ"
-    if found.watermark:
-        seen = f"the same watermark {found.watermark}{', ' if seen else ''}{seen}"
-    return f"{seen}; a lead, not a proof: compare the pictures" if seen else "the very file that was recorded"
+    if found.confidence is Confidence.CERTAIN:
+        return "the very file that was recorded"
+    seen = [f"the same watermark {found.watermark}"] if found.watermark else []
+    if found.distance is not None:
+        seen.append(f"looks like it, {found.distance} of 256 bits differ")
+    return f"{', '.join(seen)}; confidence {found.confidence.value}: a lead, not a proof: compare the pictures"
 
 
 def _describe_match(match: Match) -> Iterator[str]:
@@ -137,5 +134,5 @@ def _describe_match(match: Match) -> Iterator[str]:
             yield f"    approved by {approval.reviewer} (entry {approval.log_index})"
         for consent in version.consents:
             yield f"    consent     {consent.id}"
-    entries = " and ".join(str(index) for index in (view.intent_index, view.result_index) if index is not None)
-    yield f"  log          entries {entries}"
+    entries = [str(index) for index in (view.intent_index, view.result_index) if index is not None]
+    yield f"  log          entries {' and '.join(entries)}; proof: imprimatur receipt get {entries[-1]} --out {entries[-1]}.tlog-proof"

@@ -10,9 +10,11 @@ from pathlib import Path
 from benchmarks.credentials.attention import measure_attention
 from benchmarks.credentials.looking_up import measure_looking_up
 from benchmarks.credentials.marking import measure_marking
+from benchmarks.credentials.surviving import SIDES, measure_surviving
 from benchmarks.credentials.telling_apart import measure_telling_apart
 
 ROOT = Path(__file__).resolve().parents[2]
+MEASURES = ("marking", "looking_up", "surviving", "telling_apart", "attention")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,11 +22,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--fingerprints", type=int, default=1_000_000, help="on record")
     parser.add_argument("--repeat", type=int, default=15, help="runs of each measurement")
     parser.add_argument("--copies", type=int, default=12, help="of each picture that are told apart")
-    parser.add_argument("--only", choices=("marking", "looking_up", "telling_apart", "attention"), help="one of them")
+    parser.add_argument(
+        "--sides", type=int, nargs="+", default=SIDES, help="pixels of the pictures that are to survive"
+    )
+    parser.add_argument("--only", choices=MEASURES, help="one of them")
     options = parser.parse_args(arguments)
     measures = {
         "marking": lambda: measure_marking(ROOT / "examples/pictures/1.png", options.repeat),
         "looking_up": lambda: measure_looking_up(options.fingerprints, options.repeat),
+        "surviving": lambda: measure_surviving(options.sides),
         "telling_apart": lambda: measure_telling_apart(options.copies),
         "attention": lambda: measure_attention(ROOT / "trainer/mini/weights/base", options.repeat),
     }

@@ -18,6 +18,10 @@ ORIGIN_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "origins.asked": ("The picture you sent", "送信した画像"),
     "origins.credentials": ("What the file says of itself", "ファイル自身の記載（Content Credentials）"),
     "origins.none": ("It carries no Content Credentials.", "Content Credentials は付いていません。"),
+    "origins.elsewhere": (
+        "It says that they are at this address, which was not asked:",
+        "次の場所にあると記載されていますが、照会していません。",
+    ),
     "origins.broken": (
         "Its Content Credentials are broken or forged; do not believe them.",
         "Content Credentials が壊れているか偽造されています。信用しないでください。",
@@ -44,6 +48,10 @@ ORIGIN_WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "閲覧できる記録の中に、この画像や似た画像はありません。",
     ),
     "origins.distance": ("{bits} of 256 bits differ.", "256 ビット中 {bits} ビットが異なります。"),
+    "confidence.certain": ("Certain.", "確実。"),
+    "confidence.strong": ("Confidence: strong.", "確度：高。"),
+    "confidence.fair": ("Confidence: fair.", "確度：中。"),
+    "confidence.weak": ("Confidence: weak.", "確度：低。"),
     "origins.lead": (
         "A lead, not a proof: compare the pictures.",
         "手がかりであって証明ではありません。画像を見比べてください。",

@@ -19,13 +19,13 @@ from registry.console.contracts import contracts_of
 from registry.console.heat import Heat, heat_of
 from registry.console.pages import UPLOADS_CSP
 from registry.console.sessions import require_form_token
-from registry.console.view import View, ViewDep, may_read_versions
+from registry.console.view import ViewDep, may_read_versions
 from registry.generations import query as reading
 from registry.generations.identify import identify
 from sdk.credentials.lookup import query_of, query_of_crops
 from sdk.credentials.picture import read_picture
-from sdk.credentials.read import ContentCredentials, read_credentials
-from sdk.errors import CredentialsMissing, FormatError, InputError, VerificationError
+from sdk.credentials.read import look_for_credentials
+from sdk.errors import InputError
 from sdk.spec.canonical import parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.explanation import GenerationAttention
@@ -76,7 +76,8 @@ def find(view: ViewDep, form_token: FormToken, picture: Upload = None) -> Respon
             matches = identify(session, view.runtime, view.caller, query_of_crops(query, shown)).matches
         names = [name for match in matches for name in match.generation.versions]
         contracts = contracts_of(session, view.runtime, view.caller, names)
-    credentials, fault = _credentials(view, content)
+    trust = view.runtime.trust_root
+    said = look_for_credentials(content, trust.credential_authorities, trust.time_stamp_authorities or ())
     return view.page(
         "origins.html",
         csp=UPLOADS_CSP,
@@ -84,8 +85,7 @@ def find(view: ViewDep, form_token: FormToken, picture: Upload = None) -> Respon
         recognised={match.image: _recognised(match).value for match in matches},
         digest=query.digest,
         picture=_data_uri(content),
-        credentials=credentials,
-        fault=fault,
+        said=said,
         contracts=contracts,
         linked=may_read_versions(view.caller),
     )
@@ -134,17 +134,6 @@ def _content(upload: UploadFile | None) -> bytes:
     if not content:
         raise InputError("no file was chosen; choose one and send the form again")
     return content
-
-
-def _credentials(view: View, content: bytes) -> tuple[ContentCredentials | None, str | None]:
-    """What the file says of itself, or why that cannot be read; neither when it says nothing."""
-    trust = view.runtime.trust_root
-    try:
-        return read_credentials(content, trust.credential_authorities, trust.time_stamp_authorities or ()), None
-    except CredentialsMissing:
-        return None, None
-    except (VerificationError, FormatError) as exc:
-        return None, exc.message
 
 
 def _recognised(match: Likeness) -> Recognised:

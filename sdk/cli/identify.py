@@ -20,6 +20,7 @@ def identify_picture(
     profile: ProfileOption = None,
 ) -> None:
     """Say where a picture comes from: by its Content Credentials, its file, or what it looks like."""
+    from sdk.credentials.read import FileCredentials
     from sdk.identify import describe, identify
 
     try:
@@ -32,5 +33,5 @@ def identify_picture(
     say(f"{image}: {found.digest}")
     for line in describe(found):
         say(line)
-    if not found.matches and found.credentials is None:
+    if not found.matches and found.said == FileCredentials():
         raise NotFound(f"nothing is known of {image}")

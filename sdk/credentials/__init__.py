@@ -7,7 +7,7 @@ manifest_store  putting a signed manifest into a PNG, with its ingredients
 mark          encode a picture as PNG and sign it; `sample`, the same for a picture drawn in training
 fingerprint   256 bits that a recompressed, resized or cropped copy of a picture keeps
 watermark     a random id in the picture itself; `bch`, the code that mends it
-framing       a screenshot without what surrounds the picture in it
+framing       the pictures in a screenshot
 lookup        what the registry is asked about a picture that was found
 read          read an image's credentials back and say how far they can be trusted
 

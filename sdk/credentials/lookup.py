@@ -1,7 +1,7 @@
 """What the registry is asked about a picture that was found: its digest, and what can be read out of its pixels.
 
-First about the picture itself, its mirror image, and what is left when borders are cut off; if that finds nothing, about
-crops of each.
+First about the picture itself, its mirror image, and the pictures that may be in it, as in a screenshot; if that finds
+nothing, about crops of each.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sdk.credentials.fingerprint import fingerprints_of_crops, fingerprints_of_query
-from sdk.credentials.framing import without_borders
+from sdk.credentials.framing import pictures_in
 from sdk.credentials.watermark import extract
 from sdk.spec.digest import Digest
-from sdk.spec.identify import MAX_CROPS, IdentifyQuery
+from sdk.spec.identify import MAX_CROPS, MAX_WATERMARKS, IdentifyQuery
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,7 +28,7 @@ def query_of(content: bytes, picture: Image) -> IdentifyQuery:
     return IdentifyQuery(
         digest=Digest.of(content),
         fingerprints=tuple(dict.fromkeys(held for each in shown for held in fingerprints_of_query(each))),
-        watermarks=tuple(dict.fromkeys(mark for mark in marks if mark)),
+        watermarks=tuple(dict.fromkeys(mark for mark in marks if mark))[:MAX_WATERMARKS],
     )
 
 
@@ -40,4 +40,4 @@ def query_of_crops(query: IdentifyQuery, picture: Image) -> IdentifyQuery:
 
 def _candidates(picture: Image) -> Iterator[Image]:
     yield picture
-    yield from without_borders(picture)
+    yield from pictures_in(picture)

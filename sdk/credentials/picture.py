@@ -1,7 +1,7 @@
 """Reading a picture that came from anywhere: one still RGB picture, or a clear answer why not. Nothing is fetched or run.
 
 Every size is bounded before pixels are decoded. Metadata is not interpreted, but for the orientation that viewers obey.
-Of an animation the first picture counts; 16-bit, palette, CMYK and transparent pictures become RGB over white.
+Of an animation the first picture counts; 16-bit, 32-bit, palette, CMYK and transparent pictures become RGB over white.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def read_picture(content: bytes) -> Image:
         InputError: it is too large, or no picture that can be read.
     """
     from PIL import Image as Pillow
+    from PIL import UnidentifiedImageError
 
     if len(content) > MAX_BYTES:
         raise InputError(f"the file has {len(content)} bytes; at most {MAX_BYTES} are read: scale the picture down")
@@ -58,6 +59,8 @@ def read_picture(content: bytes) -> Image:
                 return _as_rgb(opened)
     except Pillow.DecompressionBombError as exc:
         raise InputError(f"the picture is too large: {exc}; scale it down, what it shows is enough") from exc
+    except UnidentifiedImageError as exc:
+        raise InputError("this is no picture that can be read; give a PNG, JPEG or WebP file") from exc
     except _FAULTS as exc:
         raise InputError(f"this is no picture that can be read: {exc}; give a PNG, JPEG or WebP file") from exc
 
@@ -86,9 +89,11 @@ def _as_rgb(opened: Any) -> Image:
 
 
 def _to_eight_bits(image: Any) -> Any:
-    """A grey picture of 16 or 32 bits as one of 8: whole numbers up to 65535, as PNG and TIFF mean them."""
+    """A grey picture of 16 or 32 bits as one of 8: up to 65535 as PNG and TIFF mean it; floats also up to 255 or 1."""
     import numpy as np
     from PIL import Image as Pillow
 
     levels = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    return Pillow.fromarray((levels / 257).clip(0, 255).round().astype(np.uint8))
+    brightest = levels.max(initial=0)
+    white = next((white for white in (1, 255) if image.mode == "F" and brightest <= white), 65535)
+    return Pillow.fromarray((levels * (255 / white)).clip(0, 255).round().astype(np.uint8))

@@ -1,6 +1,6 @@
 """Reading Content Credentials back: what they say, and how far they can be trusted. No network.
 
-`read_credentials` reports; `verify_credentials` raises. Trust comes from the authorities that the caller names,
+`read_credentials` reports; `verify_credentials` raises; `look_for_credentials` tells what there is of a file from anywhere. Trust comes from the authorities that the caller names,
 usually `TrustRoot.credential_authorities`; none named means that nothing is trusted. `TrustRoot.time_stamp_authorities`
 may say when something was signed and nothing else: C2PA has one list for both, so the signer is looked at once more
 without them.
@@ -20,11 +20,13 @@ import c2pa
 from sdk.credentials.concept_use import ASSERTION_LABEL, ConceptUse
 from sdk.credentials.mark import COMPOSITE_SOURCE_TYPE, DIGITAL_SOURCE_TYPE
 from sdk.credentials.picture import media_type
-from sdk.errors import CredentialsMissing, VerificationError
+from sdk.errors import CredentialsElsewhere, CredentialsMissing, FormatError, VerificationError
 from sdk.spec.canonical import validate_wire
 
 UNTRUSTED: Final = "signingCredential.untrusted"
 """C2PA's code for a signer whom no authority at hand vouches for."""
+_ELSEWHERE: Final = "must fetch remote manifests from url "  # how c2pa says that it was not let to
+_LONGEST: Final = 300  # characters of a text that a stranger wrote
 
 
 class CredentialState(StrEnum):
@@ -66,13 +68,36 @@ class ContentCredentials:
     failures: tuple[str, ...]  # C2PA status codes
 
 
+@dataclass(frozen=True, kw_only=True)
+class FileCredentials:
+    """What a file says of itself, at most one of these; none when it says nothing."""
+
+    credentials: ContentCredentials | None = None
+    elsewhere: str | None = None  # the address where it says that its credentials are
+    fault: str | None = None  # why those that are there cannot be read
+
+
+def look_for_credentials(
+    content: bytes, authorities: Sequence[str], time_stamp_authorities: Sequence[str] = ()
+) -> FileCredentials:
+    """What the file of a picture says of itself, whatever it is. Raises nothing."""
+    try:
+        return FileCredentials(credentials=read_credentials(content, authorities, time_stamp_authorities))
+    except CredentialsElsewhere as exc:
+        return FileCredentials(elsewhere=exc.address)
+    except CredentialsMissing:
+        return FileCredentials()
+    except (VerificationError, FormatError) as exc:
+        return FileCredentials(fault=exc.message)
+
+
 def read_credentials(
     content: bytes, authorities: Sequence[str], time_stamp_authorities: Sequence[str] = ()
 ) -> ContentCredentials:
     """Read the credentials in the file of a picture; authorities are PEM certificates.
 
     Raises:
-        CredentialsMissing: the image carries none.
+        CredentialsMissing: the image carries none, or (`CredentialsElsewhere`) names an address of them.
         VerificationError: they cannot be read.
         FormatError: the concept-use assertion is malformed.
     """
@@ -103,7 +128,10 @@ def _report(content: bytes, kind: str, anchors: Sequence[str], *, stamps_trusted
     except c2pa.C2paError.ManifestNotFound as exc:
         raise CredentialsMissing("the image carries no Content Credentials") from exc
     except c2pa.C2paError as exc:
-        raise VerificationError(f"the image carries no readable Content Credentials: {exc}") from exc
+        reason, _, address = str(exc).partition(_ELSEWHERE)
+        if address:
+            raise CredentialsElsewhere(_shown(address)) from exc
+        raise VerificationError(f"the image carries no readable Content Credentials: {_shown(reason)}") from exc
 
 
 def _held_to_signers(report: dict[str, Any], by_signers: dict[str, Any]) -> dict[str, Any]:
@@ -139,12 +167,14 @@ def _credentials(report: dict[str, Any]) -> ContentCredentials:
     failures = report.get("validation_results", {}).get("activeManifest", {}).get("failure", [])
     return ContentCredentials(
         state=CredentialState(report["validation_state"]),
-        issuer=signature.get("issuer", ""),
-        signer=signature.get("common_name", ""),
-        actions=tuple(action["action"] for action in actions),
+        issuer=_shown(signature.get("issuer")),
+        signer=_shown(signature.get("common_name")),
+        actions=tuple(_shown(action["action"]) for action in actions),
         source_type=drawn[0].get("digitalSourceType") if drawn else None,
-        ingredients=tuple(i["title"] for i in active.get("ingredients", []) if i["relationship"] == "inputTo"),
-        parent=next((i["title"] for i in active.get("ingredients", []) if i["relationship"] == "parentOf"), None),
+        ingredients=tuple(_shown(i["title"]) for i in active.get("ingredients", []) if i["relationship"] == "inputTo"),
+        parent=next(
+            (_shown(i["title"]) for i in active.get("ingredients", []) if i["relationship"] == "parentOf"), None
+        ),
         carried=tuple(
             _carried(report["manifests"], i) for i in active.get("ingredients", []) if "active_manifest" in i
         ),
@@ -158,9 +188,14 @@ def _carried(manifests: dict[str, Any], ingredient: dict[str, Any]) -> CarriedCr
     signature = manifests.get(ingredient["active_manifest"], {}).get("signature_info", {})
     failures = ingredient.get("validation_results", {}).get("activeManifest", {}).get("failure", [])
     return CarriedCredentials(
-        title=ingredient.get("title", ""),
+        title=_shown(ingredient.get("title")),
         relationship=ingredient["relationship"],
-        issuer=signature.get("issuer", ""),
-        signer=signature.get("common_name", ""),
+        issuer=_shown(signature.get("issuer")),
+        signer=_shown(signature.get("common_name")),
         failures=tuple(failure["code"] for failure in failures),
     )
+
+
+def _shown(text: str | None) -> str:
+    """A text that a stranger may have written, fit for a terminal: one line, not endless, no control characters."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in (text or "")[:_LONGEST])

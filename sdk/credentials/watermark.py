@@ -5,6 +5,7 @@ A blind mark in the DCT domain with informed embedding (Malvar and Florencio, "I
 2. Each of the 127 bits of a BCH(127, 64) code word owns coefficients of low frequency, scattered over the frame's
    8 x 8 blocks. A bit reads as the sign of their mean, each turned over or not by a fixed key.
 3. Embedding moves each mean to a margin on the right side, and no further than it must; textured blocks carry more.
+4. Reading takes the code word that the means speak for, if they agree with it better than noise does.
 A cropped picture is another frame, and its mark is lost. The places and signs are public: whoever knows them can remove
 a mark or copy it into another picture. It is a lead, as a fingerprint is.
 """
@@ -35,8 +36,9 @@ _SHARES: Final = (0.1, 3.0)  # the least and the most that a block takes of a bi
 _TEXTURED: Final = 10.0  # grey levels of deviation that let a block take one share more
 _LIMIT: Final = 24.0  # coefficients count no more than this, or their mean size: edges would drown the mark
 _SILENCE: Final = 0.2  # of the means' size; a flat picture says nothing
+_BELIEVED: Final = 0.9  # the least agreement with a code word; of noise, one in 300 has it
+_EMBEDDED: Final = 0.97  # the least agreement in a picture that is said to carry a mark
 _PASSES: Final = 3
-_FORMAT_BITS: Final = bch.MESSAGE - WATERMARK_BITS  # zero in this format
 _KEY: Final = b"imprimatur watermark 1"
 
 
@@ -53,29 +55,32 @@ def embed(image: Image, mark: WatermarkId) -> Image | None:
         return None
     pixels = np.asarray(image.convert("RGB"), dtype=np.int16)
     wanted = _signs_of(bch.encode(mark.number))
-    before = frame = _frame(image, _FINE if min(image.size) >= _FINE else _COARSE)
+    side = _FINE if min(image.size) >= _FINE else _COARSE
+    before = frame = _frame(image, side)
     for _ in range(_PASSES):
         frame = frame + _correction(frame, wanted)
     marked = _added(pixels, frame - before)
-    return marked if extract(marked) == mark else None
+    agreement, read = _read(_means(_frame(marked, side)))
+    return marked if read == mark and agreement >= _EMBEDDED else None
 
 
 def extract(image: Image) -> WatermarkId | None:
     """The mark in a picture that is whole, at any scale; none when there is none that can be read."""
-    found = (_decoded(_means(_frame(image, side))) for side in (_FINE, _COARSE))
-    return next((mark for mark in found if mark), None)
+    readings = (_read(_means(_frame(image, side))) for side in (_FINE, _COARSE))
+    agreement, mark = max(readings, key=lambda reading: reading[0])
+    return mark if agreement >= _BELIEVED else None
 
 
-def _decoded(means: Floats) -> WatermarkId | None:
+def _read(means: Floats) -> tuple[float, WatermarkId | None]:
+    """How far the means agree with the likeliest code word, and the mark that it is; 0 and none when it is none."""
     import numpy as np
 
     if np.abs(means).mean() < _SILENCE:
-        return None
-    word = int("".join("1" if mean > 0 else "0" for mean in means), 2)
-    message = bch.decode(word)
+        return 0, None
+    message, agreement = bch.decode(means)
     if not message or message >> WATERMARK_BITS:
-        return None
-    return WatermarkId(f"wm61:{message:016x}")
+        return 0, None
+    return agreement, WatermarkId(f"wm61:{message:016x}")
 
 
 def _frame(image: Image, side: int) -> Floats:
@@ -157,7 +162,7 @@ def _limited(frame: Floats) -> tuple[Any, Any, Any]:
 def _signs_of(word: int) -> Any:
     import numpy as np
 
-    return np.array([1 if bit == "1" else -1 for bit in format(word, f"0{bch.LENGTH}b")], dtype=np.float32)
+    return np.where(bch.bits(word), np.float32(1), np.float32(-1))
 
 
 def _correction(frame: Floats, wanted: Any) -> Any:

@@ -43,9 +43,9 @@ def write_page(explanation: Explanation, images: Mapping[Digest, bytes]) -> str:
 def _decision(explanation: Explanation) -> Iterator[str]:
     decision, use = explanation.decision, explanation.use
     yield f"<p><b>{decision.effect.value}</b> for {escape(explanation.application)}, asked for "
-    yield escape(f"{use.purpose} in {use.territory} on {use.channel}, {explanation.decided_at:%Y-%m-%d %H:%M:%S} UTC")
+    asked = f"{use.purpose} in {use.territory} on {use.channel}, {explanation.decided_at:%Y-%m-%d %H:%M:%S} UTC"
     recorded = [at for at in (explanation.intent_index, explanation.result_index) if at is not None]
-    yield f". Log entries {' and '.join(map(str, recorded))}.</p>"
+    yield f"{escape(asked)}. Log entries {' and '.join(map(str, recorded))}.</p>"
     yield "<h2>Rules that decided</h2><table><tr><th>rule<th>about<th>why"
     for reason in decision.reasons:
         yield f"<tr><td><code>{escape(reason.rule)}</code><td>{escape(reason.about)}<td>{escape(reason.message)}"

@@ -7,6 +7,7 @@ into another picture, and pictures that look alike have fingerprints that are ne
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 from pydantic import Field
@@ -18,15 +19,18 @@ from sdk.spec.fingerprint import FINGERPRINT_BITS, Fingerprint
 from sdk.spec.watermark import WatermarkId
 
 NEAR: Final = 31  # bits of 256, PDQ's published threshold
+RECOMPRESSED: Final = 12  # bits; most copies that were resized or recompressed are this near
+CROPPED: Final = 26  # bits; most crops are this near
 MAX_MATCHES: Final = 10
 MAX_FINGERPRINTS: Final = 96  # of one query
-MAX_CROPS: Final = 400  # a picture and three borders inside one another, 80 each
+MAX_CROPS: Final = 400  # a picture and the four largest that are in it, 80 each
+MAX_WATERMARKS: Final = 8
 
 
 class IdentifyQuery(WireModel):
     """The digest of the file as it was found, and what was read out of the picture in it; a flat one says nothing.
 
-    `fingerprints` are of the picture, its mirror image, and what is left of it when borders are cut off; each that is near
+    `fingerprints` are of the picture, its mirror image, and of the pictures that may be in it, as in a screenshot; each that is near
     is found. `crops` are of what is left when edges are cut off. They are many, and neighbours of one another, so each is only
     compared with those that have one of their sixteen parts in common: whatever differs in at most 15 bits, and most of the rest.
     """
@@ -34,7 +38,16 @@ class IdentifyQuery(WireModel):
     digest: Digest
     fingerprints: tuple[Fingerprint, ...] = Field(default=(), max_length=MAX_FINGERPRINTS)
     crops: tuple[Fingerprint, ...] = Field(default=(), max_length=MAX_CROPS)
-    watermarks: tuple[WatermarkId, ...] = Field(default=(), max_length=8)
+    watermarks: tuple[WatermarkId, ...] = Field(default=(), max_length=MAX_WATERMARKS)
+
+
+class Confidence(StrEnum):
+    """How much a likeness says, by how near copies of measured pictures were (docs/credentials.md). Only a file is proof."""
+
+    CERTAIN = "certain"  # it is the very file
+    STRONG = "strong"  # the same watermark, or as near as most copies that were resized or recompressed
+    FAIR = "fair"  # as near as most crops
+    WEAK = "weak"  # further off than most copies are
 
 
 class Likeness(WireModel):
@@ -44,6 +57,17 @@ class Likeness(WireModel):
     image: Digest
     watermark: WatermarkId | None = None
     distance: int | None = Field(default=None, ge=0, le=FINGERPRINT_BITS)
+
+    @property
+    def confidence(self) -> Confidence:
+        """How far to believe it."""
+        if self.watermark:
+            return Confidence.STRONG
+        if self.distance is None:
+            return Confidence.CERTAIN
+        if self.distance <= RECOMPRESSED:
+            return Confidence.STRONG
+        return Confidence.FAIR if self.distance <= CROPPED else Confidence.WEAK
 
 
 class IdentifyAnswer(WireModel):

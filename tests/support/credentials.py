@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from support.governed import ORIGIN, record_id
 
 from sdk.credentials.concept_use import ConceptUse, CountedApproval, UsedVersion
@@ -61,3 +63,15 @@ def changed_chunk(png: bytes, kind: bytes, change: Callable[[bytes], bytes]) -> 
     data = change(png[place + 4 : place + 4 + length])
     check = struct.pack(">I", zlib.crc32(kind + data))
     return png[: place - 4] + struct.pack(">I", len(data)) + kind + data + check + png[place + 8 + length :]
+
+
+def credentials_at(address: str, picture: Image.Image, kind: str) -> bytes:
+    """A PNG or JPEG whose XMP says that its Content Credentials are at `address`."""
+    packet = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+        f'rdf:about="" xmlns:dcterms="http://purl.org/dc/terms/" dcterms:provenance="{address}"/></rdf:RDF></x:xmpmeta>'
+    )
+    content, info = io.BytesIO(), PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", packet)
+    picture.save(content, kind, **({"pnginfo": info} if kind == "PNG" else {"xmp": packet.encode()}))
+    return content.getvalue()

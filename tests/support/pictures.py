@@ -24,9 +24,17 @@ def drawings() -> list[Image.Image]:
 
 
 def jpeg(quality: int) -> Change:
+    return _saved_as("JPEG", quality)
+
+
+def webp(quality: int) -> Change:
+    return _saved_as("WEBP", quality)
+
+
+def _saved_as(kind: str, quality: int) -> Change:
     def change(picture: Image.Image) -> Image.Image:
         content = io.BytesIO()
-        picture.save(content, "JPEG", quality=quality)
+        picture.save(content, kind, quality=quality)
         return Image.open(content).convert("RGB")
 
     return change

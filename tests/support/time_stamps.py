@@ -3,27 +3,31 @@
 with time_stamp_authority() as stamps:
     stamps.url              # what a signer is given
     stamps.root             # PEM, what a reader is given
-    stamps.answer = ...     # what is answered instead
+    stamps.answer = ...     # what is answered instead; `openssl_answers` is another implementation
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import pytest
 from asn1crypto import cms, core, tsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sdk.credentials import authority
@@ -98,6 +102,53 @@ class TimeStamps:
                 "signer_infos": [signer],
             }
         )
+
+
+_OPENSSL = """[tsa]
+serial = serial
+signer_cert = stamps.pem
+certs = root.pem
+signer_key = key.pem
+signer_digest = sha256
+default_policy = {policy}
+digests = sha256, sha384, sha512
+ess_cert_id_alg = sha256
+"""
+
+
+def openssl_answers(stamps: TimeStamps, folder: Path) -> Callable[[bytes], bytes]:
+    """What `openssl ts` answers in the authority's place, with its key and certificates."""
+    if not (openssl := shutil.which("openssl")):
+        pytest.skip("there is no openssl on this machine")
+    secret = stamps.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    files = {
+        "root.pem": stamps.root.encode(),
+        "stamps.pem": stamps.certificate.public_bytes(Encoding.PEM),
+        "key.pem": secret,
+        "serial": b"01\n",
+        "ts.conf": _OPENSSL.format(policy=POLICY).encode(),
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+    def answer(request: bytes) -> bytes:
+        (folder / "request.tsq").write_bytes(request)
+        reply = [
+            "ts",
+            "-reply",
+            "-config",
+            "ts.conf",
+            "-section",
+            "tsa",
+            "-queryfile",
+            "request.tsq",
+            "-out",
+            "reply.tsr",
+        ]
+        subprocess.run([openssl, *reply], cwd=folder, check=True, capture_output=True)
+        return (folder / "reply.tsr").read_bytes()
+
+    return answer
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from html import unescape
 import pytest
 from PIL import Image
 from support.console import Browser
-from support.credentials import PICTURE, changed_chunk
+from support.credentials import PICTURE, changed_chunk, credentials_at
 from support.pictures import drawings, jpeg
 from support.registry import RegistryUnderTest
 from support.versions import FOX, Steps, accepted
@@ -72,7 +72,9 @@ class TestOrigins:
         assert re.search(r"Consent con_\w+", page)
         assert "It carries no Content Credentials." in page
 
-    @pytest.mark.parametrize(("language", "words"), [("en", "a lead, not a proof"), ("ja", "手がかり")])
+    @pytest.mark.parametrize(
+        ("language", "words"), [("en", "confidence: strong. a lead, not a proof"), ("ja", "高。 手がかり")]
+    )
     def test_a_copy_is_a_lead_and_says_how_far_it_is(
         self, generated: tuple[RegistryUnderTest, str], language: str, words: str
     ) -> None:
@@ -115,6 +117,11 @@ class TestOrigins:
         broken = PNG[:33] + b"\x00\x00\x00\x00caBX\x00\x00\x00\x00" + PNG[33:]
         broken = changed_chunk(broken, b"caBX", lambda _: b"\x00" * 50)
         assert "broken or forged" in ask(Browser(registry).signed_in("auditor"), broken)
+
+    def test_credentials_at_an_address_are_told_and_not_fetched(self, registry: RegistryUnderTest) -> None:
+        found = credentials_at("http://192.0.2.1/c2pa", DRAWN, "JPEG")
+        told = ask(Browser(registry).signed_in("auditor"), found)
+        assert "at this address, which was not asked: <code>http://192.0.2.1/c2pa</code>" in told
 
     def test_is_for_who_may_read_generations_and_needs_the_form(self, registry: RegistryUnderTest) -> None:
         reviewer = Browser(registry).signed_in("reviewer")

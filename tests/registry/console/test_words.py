@@ -19,6 +19,7 @@ from sdk.credentials.read import CredentialState
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.consent_events import ConsentEvent, LifeEvent
 from sdk.spec.denials import DeniedAct
+from sdk.spec.identify import Confidence
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.policy import Effect
 from sdk.spec.reminders import ReminderKind
@@ -59,6 +60,7 @@ CLOSED: dict[str, type[StrEnum]] = {
     "renewal-status": RenewalStatus,
     "likeness": Recognised,
     "belief": CredentialState,
+    "confidence": Confidence,
 }
 SOURCES = [*sorted((HERE / "templates").glob("*.html")), HERE / "view.py", HERE / "changes.py"]
 ASKED = {key for path in SOURCES for key in re.findall(r'["\']([a-z]+(?:[.-][a-z-]+)*)["\']', path.read_text())}

@@ -20,7 +20,7 @@ from sdk.credentials.mark import (
     mark_image,
     require_readable_parent,
 )
-from sdk.credentials.read import read_credentials, verify_credentials
+from sdk.credentials.read import look_for_credentials, read_credentials, verify_credentials
 from sdk.credentials.sample import SampleOrigin, mark_sample
 from sdk.credentials.signer import CredentialSigner
 from sdk.errors import InputError, VerificationError
@@ -133,7 +133,7 @@ class TestTold:
     """What `imprimatur identify` says of credentials that came with others."""
 
     def told(self, image: bytes, authority: str) -> str:
-        found = Identification(digest=Digest.of(image), credentials=read_credentials(image, [authority]), matches=())
+        found = Identification(digest=Digest.of(image), said=look_for_credentials(image, [authority]), matches=())
         return "\n".join(describe(found))
 
     def test_names_whose_they_were(self, ours: tuple[CredentialSigner, str], foreign: bytes) -> None:

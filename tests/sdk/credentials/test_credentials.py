@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import c2pa
 import pytest
 from PIL import Image
-from support.credentials import PICTURE, changed_pixels, concept_use, signer_of
+from support.credentials import PICTURE, changed_pixels, concept_use, credentials_at, signer_of
 from support.governed import fixed_signer
 
 from sdk.credentials import mark
 from sdk.credentials.authority import create_authority
 from sdk.credentials.mark import DIGITAL_SOURCE_TYPE, encode_png, mark_image
-from sdk.credentials.read import CredentialState, read_credentials, verify_credentials
+from sdk.credentials.read import (
+    CredentialState,
+    FileCredentials,
+    look_for_credentials,
+    read_credentials,
+    verify_credentials,
+)
 from sdk.credentials.signer import CredentialSigner, load_credential_signer
-from sdk.errors import ConfigurationError, VerificationError
+from sdk.errors import ConfigurationError, CredentialsElsewhere, VerificationError
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +96,23 @@ class TestReading:
     def test_changed_pixels_are_invalid(self, marked: bytes, authority: str) -> None:
         with pytest.raises(VerificationError, match=r"dataHash\.mismatch"):
             verify_credentials(changed_pixels(marked), [authority])
+
+    @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+    def test_credentials_at_an_address_are_told_and_not_fetched(self, kind: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.setblocking(False)
+            address = f"http://127.0.0.1:{server.getsockname()[1]}/manifest.c2pa"
+            image = credentials_at(address, PICTURE, kind)
+            assert look_for_credentials(image, []) == FileCredentials(elsewhere=address)
+            with pytest.raises(CredentialsElsewhere, match="which is not asked"):
+                read_credentials(image, [])
+            with pytest.raises(BlockingIOError):
+                server.accept()
+
+    def test_what_a_stranger_calls_itself_does_nothing_to_a_terminal(self, tmp_path: Path) -> None:
+        create_authority(tmp_path, organization="\x1b]0;owned\x07Studio", now=datetime.now(UTC))
+        found = read_credentials(mark_image(encode_png(PICTURE), concept_use(), signer_of(tmp_path)), [])
+        assert found.issuer == "\ufffd]0;owned\ufffdStudio"
 
     def test_an_image_without_credentials_is_refused(self, authority: str) -> None:
         with pytest.raises(VerificationError, match="carries no Content Credentials"):

@@ -59,6 +59,10 @@ def sixteen_bits() -> bytes:
     return saved(Image.fromarray(np.asarray(SCENE).astype(np.uint16) * 257), "PNG")
 
 
+def floats(white: float) -> bytes:
+    return saved(Image.fromarray((np.asarray(SCENE) * (white / 255)).astype(np.float32)), "TIFF")
+
+
 def transparent() -> bytes:
     shown = COLOURED.copy()
     shown.putalpha(SCENE)
@@ -101,6 +105,9 @@ READ: dict[str, Callable[[], bytes]] = {
     "cmyk": lambda: saved(COLOURED.convert("CMYK"), "JPEG", quality=95),
     "palette": lambda: saved(COLOURED.convert("P", palette=Image.Palette.ADAPTIVE), "PNG"),
     "16 bits": sixteen_bits,
+    "floats up to 1": lambda: floats(1),
+    "floats up to 255": lambda: floats(255),
+    "floats up to 65535": lambda: floats(65535),
     "animated": animated,
     "transparent": transparent,
     "turned by EXIF": turned,
@@ -145,6 +152,11 @@ class TestReading:
         assert expected
         assert found
         assert expected.distance(found) <= 24
+
+    @pytest.mark.parametrize("name", [name for name in READ if name.startswith(("16 bits", "floats"))])
+    def test_depth_does_not_change_what_is_shown(self, name: str) -> None:
+        apart = np.asarray(read_picture(READ[name]()), dtype=int) - np.asarray(SCENE.convert("RGB"), dtype=int)
+        assert np.abs(apart).max() <= 1
 
     @pytest.mark.parametrize("make", REFUSED.values(), ids=REFUSED)
     def test_is_refused_in_one_sentence(self, make: Callable[[], bytes]) -> None:

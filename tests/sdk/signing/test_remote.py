@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from support.governed import ORIGIN, fixed_signer, make_trust_root
+from support.softhsm import softhsm_token
 from support.vault_transit import Transit, vault_transit
 from typer.testing import CliRunner
 
@@ -30,7 +29,6 @@ from sdk.signing.trust import TrustedKey, TrustRole, sign_checkpoint, verify_che
 from sdk.spec.ids import PrincipalId
 from sdk.spec.log_checkpoint import LogCheckpoint
 
-SOFTHSM = Path("/usr/lib/softhsm/libsofthsm2.so")
 URIS = {
     KeyScheme.AWS: "awskms:alias/reviewer",
     KeyScheme.AZURE: "azurekms://studio.vault.azure.net/keys/reviewer",
@@ -94,26 +92,7 @@ class TestVault:
 
 @pytest.fixture
 def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A SoftHSM token with a P-256 key of id 2."""
-    if not SOFTHSM.exists():
-        pytest.skip("there is no SoftHSM on this machine; it is the Debian package softhsm2")
-    pkcs11 = pytest.importorskip("pkcs11")
-    (tmp_path / "tokens").mkdir()
-    configuration = tmp_path / "softhsm2.conf"
-    configuration.write_text(f"directories.tokendir = {tmp_path / 'tokens'}\n")
-    for name, value in {"SOFTHSM2_CONF": str(configuration), "PYKCS11LIB": str(SOFTHSM), PIN_VARIABLE: "1234"}.items():
-        monkeypatch.setenv(name, value)
-    making = ["softhsm2-util", "--init-token", "--free", "--label", "aiko", "--pin", "1234", "--so-pin", "5678"]
-    subprocess.run(making, check=True, capture_output=True, env=dict(os.environ))
-    library = pkcs11.lib(str(SOFTHSM))
-    library.reinitialize()
-    with library.get_token(token_label="aiko").open(user_pin="1234", rw=True) as session:
-        curve = pkcs11.util.ec.encode_named_curve_parameters("secp256r1")
-        parameters = session.create_domain_parameters(
-            pkcs11.KeyType.EC, {pkcs11.Attribute.EC_PARAMS: curve}, local=True
-        )
-        parameters.generate_keypair(store=True, id=b"\x02", label="aiko")
-    return "hsm:2?label=aiko"
+    return softhsm_token(tmp_path, monkeypatch)
 
 
 class TestToken:
