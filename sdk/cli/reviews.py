@@ -42,7 +42,7 @@ def show_queue(
     columns = ("version", "risk", "status", "approvals", "due", "assigned to", "may review", "asked by", "comments")
     show_table("Waiting for review", columns, [_row(task) for task in tasks])
     if renewals and not (mine or overdue):  # nobody is assigned to those
-        say(f"{len(renewals)} renewals wait as well: imprimatur renewal list")
+        say(f"renewals that wait as well: {len(renewals)} (imprimatur renewal list)")
 
 
 @_review.command("request")

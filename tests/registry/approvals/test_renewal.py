@@ -31,12 +31,13 @@ from registry.versions import service as versions
 from registry.versions.renewal import ask
 from registry.versions.withdrawal import withdraw_consent
 from sdk.errors import NotApproved
-from sdk.spec.consent_events import LifeEvent, LifeEventReport
+from sdk.spec.api import Withdrawal
+from sdk.spec.consent_events import ConsentAnswer, ConsentEvent, LifeEvent, LifeEventReport
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.renewal import RenewalRequest
-from sdk.spec.terms import AgeClass, Capacity, Evidence
+from sdk.spec.terms import AgeClass, Capacity, Evidence, Expression
 
 
 @pytest.fixture
@@ -125,6 +126,19 @@ class TestRenews:
         accepted(steps.review_renewal(fox, terms, "second-reviewer"))
         assert steps.get("app", fox.path)["status"] == "approved"
         verified(registry, bundle_of(registry, fox))
+        answer = ConsentAnswer(
+            answer=ConsentEvent.RECONFIRM,
+            expressed_by="guardian-2",
+            expressed_as=Capacity.GUARDIAN,
+            expressed_on=registry.clock.now.date(),
+            expressed_through=Expression.SIGNATURE,
+            evidence=Evidence(document=Digest.of(b"letter"), page=1, clause="1"),
+            salt="00" * 16,
+        )
+        accepted(
+            steps.post("owner", f"/v1/consents/{consent}/answers", answer)
+        )  # it does not rest on that one any more
+        assert steps.get("app", fox.path)["status"] == "approved"
 
     def test_with_as_many_reviewers_as_the_version_needs(self, registry: RegistryUnderTest, steps: Steps) -> None:
         uses = {"intended_uses": (INTENDED_USE,)}
@@ -162,11 +176,11 @@ class TestRenews:
             assert (stood["status"], stood["licences"]) == (status, licences)
             assert list(stood["consents"]) == (view["consents"] if at == registry.clock.now else [fox.consent])
 
-    def test_and_a_withdrawal_of_either_consent_suspends_it(
-        self, registry: RegistryUnderTest, steps: Steps, fox: Submitted
-    ) -> None:
-        renewed(steps, fox)
-        accepted(steps.withdraw(fox))
+    @pytest.mark.parametrize("which", ["the one before", "the one that holds", "the one that will hold"])
+    def test_and_a_withdrawal_of_either_consent_suspends_it(self, steps: Steps, fox: Submitted, which: str) -> None:
+        view = renewed(steps, fox, begins=TERM_DAYS if which == "the one that will hold" else 0)
+        consent = fox.consent if which == "the one before" else view["consents"][0]
+        accepted(steps.post("owner", f"/v1/consents/{consent}/withdrawal", Withdrawal(reason="no")))
         assert steps.get("app", fox.path)["status"] == "suspended"
 
     def test_and_reminders_name_it_no_more(self, registry: RegistryUnderTest, steps: Steps, fox: Submitted) -> None:

@@ -16,23 +16,18 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from support.processes import eventually, free_address
 
 from registry.cli import postgres, process, supervisor
 from registry.cli.init import Plan, create_workspace
 from registry.cli.process import command_line, start_child
-from registry.cli.workspace import Address, Workspace
+from registry.cli.workspace import Workspace
 from sdk.client import Client
 from sdk.errors import ConfigurationError, ServiceUnavailable
 from sdk.profile import load_profile
 from sdk.spec.ids import TenantName
 
 pytestmark = pytest.mark.long
-
-
-def free_address() -> Address:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return Address(host="127.0.0.1", port=probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +61,6 @@ def children_of(workspace: Workspace) -> list[psutil.Process]:
     pid = supervisor.running_pid(workspace)
     assert pid is not None
     return psutil.Process(pid).children()
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.2)
-    return False
 
 
 def gone(processes: list[psutil.Process]) -> bool:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import socket
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,10 +15,11 @@ import httpx
 import psutil
 import pytest
 from support.database import DatabaseServer
+from support.processes import eventually, free_address
 
 from registry.cli.init import Plan, create_workspace
 from registry.cli.process import Child, start_child, stop_children
-from registry.cli.workspace import Address, Workspace
+from registry.cli.workspace import Workspace
 from sdk.client import Client
 from sdk.profile import load_profile
 from sdk.spec.ids import TenantName
@@ -57,12 +56,6 @@ def asked_witness() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
     server.server_close()
-
-
-def free_address() -> Address:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return Address(host="127.0.0.1", port=probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -127,15 +120,6 @@ def answers(workspace: Workspace) -> bool:
             return bool(client.whoami().principal)
     except Exception:
         return False
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def counted(workspace: Workspace) -> float:

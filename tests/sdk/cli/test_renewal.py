@@ -36,7 +36,7 @@ def test_a_version_is_renewed(
         assert "renewal 1 of demo/fox@1 is waiting (0 of 1 approvals)" in told
         told = imprimatur("owner", *ask, "--licence", licence, "--consent", f"{version.consent}={consent}")
         assert "renewal 2 of demo/fox@1 is waiting" in told
-        assert "1 renewals wait as well" in imprimatur("reviewer", "review", "queue")
+        assert "renewals that wait as well: 1" in imprimatur("reviewer", "review", "queue")
         shown = imprimatur("reviewer", "renewal", "show", version.name)
         assert "asked for by demo/owner, wait for reviewers" in shown
         assert f"consent {consent} is given" in shown
