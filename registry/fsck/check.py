@@ -96,7 +96,7 @@ def parts(session: Session, runtime: Runtime) -> dict[str, Callable[[], Iterator
         "credentials": lambda: _faults_of_credentials(session),
         "files": lambda: faults_of_files(session, runtime),
     }
-    return {part: partial(_survived, part, faults) for part, faults in checks.items()}
+    return {part: partial(_survived, session, part, faults) for part, faults in checks.items()}
 
 
 def checked_tables() -> frozenset[str]:
@@ -104,9 +104,11 @@ def checked_tables() -> frozenset[str]:
     return frozenset(evidence.name for evidence in EVIDENCE) | _LOOKED_INTO
 
 
-def _survived(part: str, faults: Callable[[], Iterator[str]]) -> Iterator[str]:
+def _survived(session: Session, part: str, faults: Callable[[], Iterator[str]]) -> Iterator[str]:
+    """The faults of a part; what stops it is one, and stops no other part."""
     try:
-        yield from faults()
+        with session.begin_nested():
+            yield from faults()
     except (ImprimaturError, SQLAlchemyError, ValueError) as exc:
         yield f"{part}: it cannot be read to its end: {exc}"
 

@@ -166,6 +166,17 @@ def test_what_was_changed_in_a_table_is_named(registry: RegistryUnderTest, chang
     assert any(says in finding for finding in found), found
 
 
+def test_a_table_that_cannot_be_read_stops_no_other_check(registry: RegistryUnderTest) -> None:
+    with registry.engine.connect() as connection, connection.begin() as transaction:
+        connection.execute(text("DROP TABLE reviews CASCADE"))
+        connection.execute(text("DELETE FROM notices_sent"))
+        with Session(connection, join_transaction_mode="create_savepoint") as session:
+            found = check(session, registry.runtime)
+        transaction.rollback()
+    assert {finding.partition(":")[0] for finding in found.findings} == {"reviews", "notices_sent"}
+    assert "cannot be read to its end" in found.findings[0]
+
+
 @dataclass(frozen=True)
 class Place:
     """A value in the database."""
