@@ -1,4 +1,4 @@
-"""Makes the case directories of receipts, logs and TUF repositories from fixed keys: one property broken each, one named error.
+"""Makes the case directories of receipts, logs, TUF repositories and acts from fixed keys: one property broken each, one named error.
 
     python tests/cases/generate.py
 
@@ -8,6 +8,7 @@ what a verifier is given. Adding a case needs no code: the tests take every fold
 receipts/NAME/   receipt.tlog-proof, policy.txt (tlog-policy), about.json (event, subject), evidence (if it must fit)
 logs/NAME/       checkpoint, tile/..., as tlog-tiles serves them; remembered.txt (a note seen earlier, if any)
 tuf/NAME/        see `tuf_repositories`
+acts/NAME/       see `act_cases`
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent.parent), str(HERE.parent)]
 
+from cases.act_cases import ACTS  # noqa: E402
 from cases.tuf_repositories import TUF  # noqa: E402
 from support.governed import NOW, ORIGIN, World, fixed_signer  # noqa: E402
 from support.memory_log import MemoryLog  # noqa: E402
@@ -269,7 +271,7 @@ LOGS: dict[str, tuple[str, str | None, Callable[[], Files]]] = {
 }
 
 
-KINDS = {"receipts": RECEIPTS, "logs": LOGS, "tuf": TUF}
+KINDS = {"receipts": RECEIPTS, "logs": LOGS, "tuf": TUF, "acts": ACTS}
 
 
 def files_of(kind: str, name: str) -> dict[str, bytes]:

@@ -9,17 +9,20 @@ from pathlib import Path
 
 import pytest
 from cases.generate import KINDS, files_of
-from support.governed import make_trust_root
+from support.governed import NOW, make_trust_root
 from tuf.ngclient._internal import trusted_metadata_set
 
 from sdk import errors
+from sdk.acts import acts_of, verify_document
 from sdk.audit import verify_log
+from sdk.client.mirror import LogMirror
 from sdk.receipt import require_about, verify_log_proof
+from sdk.signing.trust import verify_trust_root
 from sdk.signing.tuf_client import fetch_target
 from sdk.spec.digest import Digest
+from sdk.spec.envelope import parse_envelope
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.log_policy import parse_log_policy
-from sdk.spec.log_tiles import TILE_WIDTH, entries_path, tile_path
 
 HERE = Path(__file__).resolve().parent
 
@@ -50,25 +53,23 @@ def verify_receipt(case: Path) -> None:
     require_about(proven, event=AuditEventType(about["event"]), subject=about["subject"], evidence=evidence)
 
 
-class Mirror:
+def mirror(folder: Path) -> LogMirror:
     """A log in a folder, as tlog-tiles lays it out."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def log_checkpoint(self) -> bytes:
-        return (self.folder / "checkpoint").read_bytes()
-
-    def log_tile(self, level: int, index: int, *, width: int = TILE_WIDTH) -> bytes:
-        return (self.folder / tile_path(level, index, width=width)).read_bytes()
-
-    def log_entry_bundle(self, index: int, *, width: int = TILE_WIDTH) -> bytes:
-        return (self.folder / entries_path(index, width=width)).read_bytes()
+    return LogMirror(lambda name: (folder / name).read_bytes())
 
 
 def verify_mirror(case: Path) -> None:
     seen = case / "remembered.txt"
-    verify_log(Mirror(case), make_trust_root(), remembered=[seen.read_bytes()] if seen.exists() else [])
+    verify_log(mirror(case), make_trust_root(), remembered=[seen.read_bytes()] if seen.exists() else [])
+
+
+def verify_act(case: Path) -> None:
+    """What `imprimatur audit verify --log FOLDER --trust-root FILE --evidence FILE` does."""
+    trust = verify_trust_root(parse_envelope((case / "trust-root.json").read_bytes()), now=NOW)
+    about, document = json.loads((case / "about.json").read_text("utf-8")), (case / "document.json").read_bytes()
+    log = verify_log(mirror(case), trust)
+    for act in acts_of(log.entries, event=AuditEventType(about["event"]), subject=about["subject"], document=document):
+        assert verify_document(document, act, trust)
 
 
 def read_repository(case: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
@@ -116,3 +117,8 @@ def test_receipts(case: Path) -> None:
 @pytest.mark.parametrize("case", cases("logs"), ids=lambda case: case.name)
 def test_logs(case: Path) -> None:
     check(case, verify_mirror)
+
+
+@pytest.mark.parametrize("case", cases("acts"), ids=lambda case: case.name)
+def test_acts(case: Path) -> None:
+    check(case, verify_act)
