@@ -12,10 +12,10 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
-from sqlalchemy import ForeignKey, Index, String, func, or_, select, text, update
+from sqlalchemy import ForeignKey, Index, Row, String, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -54,6 +54,12 @@ class CredentialRow(Base):
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     replaced_by: Mapped[Digest | None] = mapped_column(ForeignKey("credentials.digest", ondelete="RESTRICT"))
+
+
+_CREDENTIAL: Final = text(
+    "SELECT principal, roles, scopes, expires_at, revoked_at, last_used_at FROM credentials WHERE digest = :digest"
+)
+_NOTE_USE: Final = text("UPDATE credentials SET last_used_at = :now WHERE digest = :digest")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,18 +202,20 @@ def identify(runtime: Runtime, header: str | None) -> Caller:
 
 def caller_of_credential(session: Session, runtime: Runtime, digest: Digest) -> Caller:
     """The caller that the credential with this digest proves, now. Raises `AuthenticationRequired`."""
-    row = session.get(CredentialRow, digest)
+    row = session.execute(_CREDENTIAL, {"digest": digest}).one_or_none()
     if row is None:
         raise AuthenticationRequired(f"the credential is unknown to this registry; {_HOW}")
     now = runtime.clock()
     _check_in_force(row, now)
-    _note_use(row, now, runtime.settings.last_used_seconds)
+    if row.last_used_at is None or now - row.last_used_at >= timedelta(seconds=runtime.settings.last_used_seconds):
+        session.execute(_NOTE_USE, {"digest": digest, "now": now})
+    principal = PrincipalId(row.principal)
     return Caller(
-        principal=row.principal,
-        tenant=row.principal.tenant,
+        principal=principal,
+        tenant=principal.tenant,
         roles=frozenset(Role(role) for role in row.roles),
         scopes=None if row.scopes is None else frozenset(Scope(scope) for scope in row.scopes),
-        credential=row.digest,
+        credential=digest,
     )
 
 
@@ -237,18 +245,13 @@ def member_of(caller: AnyCallerDep) -> Caller:
 CallerDep = Annotated[Caller, Depends(member_of)]
 
 
-def _check_in_force(row: CredentialRow, now: datetime) -> None:
+def _check_in_force(row: Row[Any], now: datetime) -> None:
     if row.revoked_at is not None and now >= row.revoked_at:
         raise AuthenticationRequired(f"the credential of {row.principal} was revoked; ask for a new one")
     if now >= row.expires_at:
         raise AuthenticationRequired(
             f"the credential of {row.principal} expired at {row.expires_at:%Y-%m-%d}; renew it"
         )
-
-
-def _note_use(row: CredentialRow, now: datetime, interval_seconds: int) -> None:
-    if row.last_used_at is None or now - row.last_used_at >= timedelta(seconds=interval_seconds):
-        row.last_used_at = now
 
 
 def _end(grant: Grant, now: datetime, most_days: int) -> datetime:

@@ -21,6 +21,7 @@ from typing import Protocol
 from sdk.errors import ConfigurationError, LogForked, ProofInvalid, StatusListInvalid
 from sdk.signing.trust import TrustRoot, verify_checkpoint
 from sdk.spec.log_checkpoint import LogCheckpoint
+from sdk.spec.log_entry import ConsistencyProof
 from sdk.spec.merkle import verify_consistency
 from sdk.spec.status_list import StatusList
 
@@ -118,8 +119,16 @@ class LogWatch:
         self._trust = trust
         self._prove = prove
 
-    def see(self, note: bytes) -> LogCheckpoint:
+    @property
+    def size(self) -> int | None:
+        """How long the log was when its newest checkpoint was remembered; none when none is."""
+        newest = self._memory.newest(self._trust.log_origin)
+        return verify_checkpoint(newest, self._trust).tree_size if newest else None
+
+    def see(self, note: bytes, growth: ConsistencyProof | None = None) -> LogCheckpoint:
         """Verify `note` against the log's key and against the newest checkpoint remembered; remember it.
+
+        `growth` came with the note; it is used if it is the proof that is needed, which otherwise is asked for.
 
         Raises:
             LogForked: the two contradict each other.
@@ -132,7 +141,7 @@ class LogWatch:
             return seen
         known = verify_checkpoint(newest, self._trust)
         old, new = sorted((known, seen), key=lambda checkpoint: checkpoint.tree_size)
-        require_consistent(old, new, self._prove)
+        require_consistent(old, new, _proofs(growth, self._prove))
         if seen.tree_size > known.tree_size:
             self._memory.remember(seen.origin, note)
         return seen
@@ -172,6 +181,13 @@ def require_consistent(old: LogCheckpoint, new: LogCheckpoint, prove: Consistenc
             f"the log {new.origin} at {new.tree_size} entries does not extend what it showed at {old.tree_size}: "
             "its history was rewritten; use nothing from it, keep both notes and tell the auditor"
         ) from exc
+
+
+def _proofs(told: ConsistencyProof | None, prove: ConsistencySource) -> ConsistencySource:
+    def find(old: int, new: int) -> Sequence[bytes]:
+        return told.hashes if told and (told.old_size, told.new_size) == (old, new) else prove(old, new)
+
+    return find
 
 
 def _read(path: Path) -> bytes | None:

@@ -162,9 +162,11 @@ class PolicyDenied(ImprimaturError):
 
     code = "policy.denied"
 
-    def __init__(self, message: str, decision: Decision) -> None:
+    def __init__(self, message: str, decision: Decision, *, on_record: bool = False) -> None:
+        """`on_record`: a service decided, and recorded that it refused; otherwise nobody but the caller knows."""
         super().__init__(message)
         self.decision = decision
+        self.on_record = on_record
 
 
 class ServiceError(ImprimaturError):

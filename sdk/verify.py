@@ -172,10 +172,7 @@ def verify_approvals(version: VerifiedVersion, trust: TrustRoot) -> VerifiedVers
 
 def verify_submission(bundle: VersionBundle, *, ref: VersionRef, trust: TrustRoot, now: datetime) -> VerifiedVersion:
     """Verify everything but the approval (steps 1 to 6): what a reviewer does before they sign."""
-    if now >= trust.expires_at:  # 1
-        raise TrustRootInvalid(
-            f"trust root version {trust.version} expired at {trust.expires_at}; fetch the current one"
-        )
+    _require_current(trust, now)  # 1
     notes, checkpoint = _verify_checkpoints(bundle, trust)  # 2
     manifest = _verify_manifest(bundle, ref)  # 3
     version = VerifiedVersion(
@@ -217,6 +214,15 @@ def verify_live(version: VerifiedVersion, signed: bytes, *, trust: TrustRoot, no
     return status
 
 
+def verify_still(version: VerifiedVersion, status_list: bytes, *, trust: TrustRoot, now: datetime) -> VerifiedVersion:
+    """A version that was verified under this very trust root before, as it is now: steps 1 and 10, which alone depend on the time.
+
+    Raises like `verify_live`, and `TrustRootInvalid`.
+    """
+    _require_current(trust, now)
+    return replace(version, status_list=verify_live(version, status_list, trust=trust, now=now))
+
+
 def verify_artefact(descriptor: ArtefactDescriptor, content: bytes, *, about: str) -> bytes:
     """Return `content` if it is the artefact described (step 11). Raises `DigestMismatch`."""
     if len(content) != descriptor.size:
@@ -224,6 +230,13 @@ def verify_artefact(descriptor: ArtefactDescriptor, content: bytes, *, about: st
             f"{descriptor.name} of {about} should have {descriptor.size} bytes, but has {len(content)}; fetch it again"
         )
     return verify_digest(content, descriptor.digest, f"{descriptor.name} of {about}")
+
+
+def _require_current(trust: TrustRoot, now: datetime) -> None:
+    if now >= trust.expires_at:
+        raise TrustRootInvalid(
+            f"trust root version {trust.version} expired at {trust.expires_at}; fetch the current one"
+        )
 
 
 def _verify_checkpoints(bundle: VersionBundle, trust: TrustRoot) -> tuple[tuple[bytes, ...], LogCheckpoint]:

@@ -8,34 +8,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from registry.consent.lifecycle import Happened, status_at
-from registry.consent.tables import ConsentEventRow, ConsentRow, ConsentWithdrawalRow
+from registry.consent.tables import ConsentRow
 from registry.personal import ERASED
 from sdk.spec.canonical import parse_wire
 from sdk.spec.consent_events import ConsentEvent
 from sdk.spec.ids import RecordId, TenantName
 from sdk.spec.terms import ConsentRecord, ConsentStatus
 
+_EVENTS: Final = text("""
+    SELECT consent_id, event, expressed_on, place
+      FROM consent_events
+     WHERE consent_id = ANY(:ids) AND recorded_at <= coalesce(CAST(:until AS timestamptz), 'infinity')
+     UNION ALL
+    SELECT consent_id, CAST(:withdraw AS varchar), NULL, NULL -- the last event of any consent
+      FROM consent_withdrawals
+     WHERE consent_id = ANY(:ids) AND withdrawn_at <= coalesce(CAST(:until AS timestamptz), 'infinity')
+     ORDER BY consent_id, place NULLS LAST
+""")
+
 
 def events_of(
     session: Session, ids: Sequence[RecordId], until: datetime | None = None
 ) -> Mapping[RecordId, Sequence[Happened]]:
     """The events of each of these consents after it was given, in their order; up to the moment `until`, if there is one."""
-    asked = select(ConsentEventRow).where(ConsentEventRow.consent_id.in_(ids))
-    ended = select(ConsentWithdrawalRow.consent_id).where(ConsentWithdrawalRow.consent_id.in_(ids))
-    if until is not None:
-        asked = asked.where(ConsentEventRow.recorded_at <= until)
-        ended = ended.where(ConsentWithdrawalRow.withdrawn_at <= until)
     found: dict[RecordId, list[Happened]] = {}
-    for row in session.scalars(asked.order_by(ConsentEventRow.consent_id, ConsentEventRow.place)):
+    for row in session.execute(_EVENTS, {"ids": list(ids), "until": until, "withdraw": ConsentEvent.WITHDRAW.value}):
         happened = Happened(event=ConsentEvent(row.event), expressed_on=row.expressed_on)
-        found.setdefault(row.consent_id, []).append(happened)
-    for consent in session.scalars(ended):  # the last event of any consent
-        found.setdefault(consent, []).append(Happened(event=ConsentEvent.WITHDRAW))
+        found.setdefault(RecordId(row.consent_id), []).append(happened)
     return found
 
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
@@ -34,6 +35,8 @@ from sdk.spec.recorded import ConsentPredicate
 from sdk.spec.statements import encode_statement
 from sdk.spec.terms import AgeClass, Capacity, ConsentEvidence, ConsentRecord, LicenceEvidence, LicenceGrant
 from sdk.spec.texts import Salt
+
+_HOLD: Final = text("SELECT id FROM consents WHERE id = ANY(:ids) ORDER BY id FOR SHARE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,8 +157,7 @@ def statement_of(
 
 def hold(session: Session, consents: Iterable[RecordId]) -> None:
     """Keep these consents from being withdrawn until the transaction ends (rule 2)."""
-    statement = select(ConsentRow.id).where(ConsentRow.id.in_(set(consents))).order_by(ConsentRow.id)
-    session.execute(statement.with_for_update(read=True)).all()
+    session.execute(_HOLD, {"ids": sorted(set(consents))}).all()
 
 
 def claim_licences(session: Session, licences: Iterable[RecordId]) -> None:
@@ -168,14 +170,27 @@ def consents_of(
     session: Session, tenant: TenantName, ids: Sequence[RecordId], at: datetime
 ) -> tuple[ConsentEvidence, ...]:
     """These consents with their status at the moment `at`, in the order asked for. Raises `NotFound`."""
-    events = history.events_of(session, ids)
-    found = []
+    return _evidence(session, _rows(session, tenant, ids), at)
+
+
+def consents_not_erased(
+    session: Session, tenant: TenantName, ids: Sequence[RecordId], at: datetime
+) -> tuple[ConsentEvidence, ...]:
+    """Like `consents_of`, without those that were erased."""
+    return _evidence(session, [row for row in _rows(session, tenant, ids) if row.content != ERASED], at)
+
+
+def _rows(session: Session, tenant: TenantName, ids: Sequence[RecordId]) -> list[ConsentRow]:
+    found = {row.id: row for row in session.scalars(select(ConsentRow).where(ConsentRow.id.in_(ids)))}
     for consent in ids:
-        row = session.get(ConsentRow, consent)
-        if row is None or row.tenant != tenant:
+        if consent not in found or found[consent].tenant != tenant:
             raise _missing(tenant, consent)
-        found.append(evidence_of(row, events.get(consent, ()), at))
-    return tuple(found)
+    return [found[consent] for consent in ids]
+
+
+def _evidence(session: Session, rows: Sequence[ConsentRow], at: datetime) -> tuple[ConsentEvidence, ...]:
+    events = history.events_of(session, [row.id for row in rows])
+    return tuple(evidence_of(row, events.get(row.id, ()), at) for row in rows)
 
 
 def evidence_of(row: ConsentRow, events: Sequence[Happened], at: datetime) -> ConsentEvidence:
@@ -199,17 +214,12 @@ def evidence_of(row: ConsentRow, events: Sequence[Happened], at: datetime) -> Co
     )
 
 
-def not_erased(session: Session, ids: Iterable[RecordId]) -> list[RecordId]:
-    """Those of these consents that were not erased, in the order given."""
-    rows = {consent: session.get(ConsentRow, consent) for consent in ids}
-    return [consent for consent, row in rows.items() if row is None or row.content != ERASED]
-
-
 def licences_of(session: Session, tenant: TenantName, ids: Sequence[RecordId]) -> tuple[LicenceEvidence, ...]:
     """These licences, in the order asked for. Raises `NotFound`."""
+    rows = {row.id: row for row in session.scalars(select(LicenceRow).where(LicenceRow.id.in_(ids)))}
     found = []
     for licence in ids:
-        row = session.get(LicenceRow, licence)
+        row = rows.get(licence)
         if row is None or row.tenant != tenant:
             raise NotFound(f"{tenant} has no licence {licence}; record it first, or correct its id")
         grant = parse_wire(LicenceGrant, row.content, f"licence {licence}")

@@ -2,6 +2,7 @@
 
 tables      the rows
 service     the intent and its decision of record, the result
+meaning     whether references still mean the versions of an intent
 grants      the signed grant of a permit
 quota       images granted under each licence
 release     artefacts, to the application that was permitted, while it is

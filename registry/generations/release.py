@@ -5,6 +5,7 @@ An embedding or mask is handed out only:
    named in its intent, and then not to the application,
 2. before the grant expires and before the result is recorded,
 3. if it is of a version in that grant, and that version is still approved, or opened by break-glass.
+Embeddings are handed out with the grant where the executor asks for them then (`release_embeddings`), and one by one after it.
 The first time each is handed out is logged, and committed before the bytes leave. Until then they are ciphertext
 (`registry.versions.sealed`): there is no way to them around these checks.
 """
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from registry.auth import Caller
 from registry.generations import service
+from registry.generations.service import Attempt
 from registry.generations.tables import ArtefactReleaseRow, GenerationResultRow, GenerationRow
 from registry.log import service as log
 from registry.runtime import Runtime
@@ -23,7 +25,8 @@ from registry.versions import service as versions
 from registry.versions.lifecycle import USABLE
 from registry.versions.sealed import SealedArtefact
 from registry.versions.version import Version
-from sdk.errors import Conflict, NotApproved, NotFound, PermissionDenied
+from sdk.errors import Conflict, InputError, NotApproved, NotFound, PermissionDenied
+from sdk.spec.api import GenerationIntent
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
 from sdk.spec.log_entry import AuditEventType
@@ -51,6 +54,33 @@ def release(session: Session, runtime: Runtime, caller: Caller, generation: Reco
     if session.get(ArtefactReleaseRow, (generation, digest)) is None:
         _note(session, runtime, caller, generation, version, digest)
     return found
+
+
+def release_embeddings(
+    session: Session, runtime: Runtime, caller: Caller, attempt: Attempt
+) -> tuple[SealedArtefact, ...]:
+    """The embeddings of a permit, in the transaction that records it; of one that was recorded before, like `release`."""
+    if attempt.held is None:
+        row = service.hold_to_draw(session, caller, attempt.id)
+        named = service.versions_of(session, row)
+        wanted = [digest for version in named for digest in _embeddings(version)]
+        return tuple(release(session, runtime, caller, attempt.id, digest) for digest in wanted)
+    found = []
+    for version in attempt.held:  # the decision has just been made on them as they are
+        for artefact in version.manifest.by_role(ArtefactRole.EMBEDDING):
+            found.append(sealed.find(session, runtime, version, artefact))
+            _note(session, runtime, caller, attempt.id, version, artefact.digest)
+    return tuple(found)
+
+
+def require_drawn_by(caller: Caller, intent: GenerationIntent) -> None:
+    """Return if the caller is to draw what it asks for (rule 1). Raises `InputError`."""
+    if intent.executor not in (None, caller.principal):
+        raise InputError(f"{intent.executor} is to draw, so the embeddings are not for {caller.principal}; do not ask")
+
+
+def _embeddings(version: Version) -> list[Digest]:
+    return [artefact.digest for artefact in version.manifest.by_role(ArtefactRole.EMBEDDING)]
 
 
 def _require_open(session: Session, runtime: Runtime, row: GenerationRow) -> None:

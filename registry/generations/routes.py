@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
 
@@ -10,11 +11,12 @@ from registry.auth import CallerDep
 from registry.generations import query as reading
 from registry.generations import quota, service
 from registry.generations.identify import identify
-from registry.generations.release import release
+from registry.generations.release import release, release_embeddings, require_drawn_by
 from registry.generations.usage import usage
 from registry.log.service import receipt
 from registry.paging import PageDep
 from registry.runtime import RuntimeDep
+from registry.versions.sealed import SealedArtefact
 from sdk.errors import ServiceError
 from sdk.policy.engine import require_permit
 from sdk.spec.api import (
@@ -30,27 +32,45 @@ from sdk.spec.api import (
 from sdk.spec.digest import Digest
 from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
 from sdk.spec.ids import ConceptId, RecordId
-from sdk.spec.log_entry import LogReceipt
+from sdk.spec.opening import GrownReceipt, OpeningQuery, RecordingQuery, ReleasedArtefact
 from sdk.spec.usage import UsageQuery, UsageReport
+
+SECRET: Final = {"Cache-Control": "no-store"}
 
 router = APIRouter(prefix="/v1/generations", tags=["generations"])
 
 
-@router.post("", status_code=201)
-def open_generation(intent: GenerationIntent, runtime: RuntimeDep, caller: CallerDep) -> GenerationGrant:
-    """Record an intent, and decide on it."""
+@router.post("", status_code=201, response_model_exclude_none=True)
+def open_generation(
+    intent: GenerationIntent,
+    query: Annotated[OpeningQuery, Query()],
+    runtime: RuntimeDep,
+    caller: CallerDep,
+    response: Response,
+) -> GenerationGrant:
+    """Record an intent, and decide on it; with the embeddings, where the caller draws and asks for them."""
+    if query.release:
+        require_drawn_by(caller, intent)
+        response.headers.update(SECRET)
+    released: Sequence[SealedArtefact] = ()
     with runtime.transaction(caller.tenant) as session:
-        attempt = service.request(session, runtime, caller, intent)
+        attempt = service.request(session, runtime, caller, intent, meant=query.meant)
+        if query.release and attempt.decision.permitted:
+            released = release_embeddings(session, runtime, caller, attempt)
     require_permit(attempt.decision)
     if attempt.expires_at is None or attempt.grant is None:
         raise ServiceError(f"{attempt.id} was permitted without a grant; record a new intent")
+    proven = receipt(runtime, attempt.log_index, since=query.since)
+    opened = (ReleasedArtefact(digest=each.digest, content=each.open(runtime.blobs)) for each in released)
     return GenerationGrant(
         id=attempt.id,
         decision=attempt.decision,
         context=attempt.context,
         grant=attempt.grant,
-        receipt=receipt(runtime, attempt.log_index),
+        receipt=proven.alone,
         expires_at=attempt.expires_at,
+        growth=proven.growth,
+        released=tuple(opened) if query.release else None,
     )
 
 
@@ -103,13 +123,19 @@ def get_artefact(generation: RecordId, digest: Digest, runtime: RuntimeDep, call
     """An embedding or mask, to the application that was permitted to use it."""
     with runtime.transaction(caller.tenant) as session:
         artefact = release(session, runtime, caller, generation, digest)
-    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+    headers = {"X-Content-Type-Options": "nosniff", **SECRET}
     return Response(artefact.open(runtime.blobs), media_type="application/octet-stream", headers=headers)
 
 
-@router.post("/{generation}/result", status_code=201)
-def record_result(generation: RecordId, result: GenerationResult, runtime: RuntimeDep, caller: CallerDep) -> LogReceipt:
+@router.post("/{generation}/result", status_code=201, response_model_exclude_none=True)
+def record_result(
+    generation: RecordId,
+    result: GenerationResult,
+    query: Annotated[RecordingQuery, Query()],
+    runtime: RuntimeDep,
+    caller: CallerDep,
+) -> GrownReceipt:
     """Record what was generated."""
     with runtime.transaction(caller.tenant) as session:
         index = service.record_result(session, runtime, caller, generation, result)
-    return receipt(runtime, index)
+    return receipt(runtime, index, since=query.since)

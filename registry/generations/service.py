@@ -5,8 +5,9 @@ The checks on an intent, in order:
    one key come one after the other, so that a retry that overtakes its first attempt counts nothing twice.
 2. The application decided by the policies in force here, and the versions it names exist, one for each concept, all
    learned on the base model it names. Whoever is to draw in its place is a rendering service of its tenant.
-3. The versions and their consents are held, the images granted under their licences are counted, and policy decides
-   on what is true at that moment. Both answers are recorded with everything they rest on, and logged; a refusal is
+3. The versions and their consents are held. The references that the application says it found them by still mean them, and
+   they may be used: otherwise it resolves anew, and nothing is recorded.
+4. The images granted under their licences are counted, and policy decides on what is true at that moment. Both answers are recorded with everything they rest on, and logged; a refusal is
    committed like a permit, which comes with its signed grant.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -25,6 +26,7 @@ from registry.auth import Caller, has_role
 from registry.generations import quota
 from registry.generations.grants import make_grant
 from registry.generations.images import note_images
+from registry.generations.meaning import require_meant
 from registry.generations.tables import GenerationResultRow, GenerationRow, GenerationVersionRow
 from registry.log import service as log
 from registry.runtime import Runtime
@@ -45,6 +47,10 @@ from sdk.spec.policy import Decision, Effect, PolicyContext, PolicyDomain, Role
 from sdk.spec.statements import GenerationPredicate
 
 KEY_LOCK: Final = 0x1092  # of pg_advisory_xact_lock, with a hash of the key
+_LOCK_KEY: Final = text("SELECT pg_advisory_xact_lock(:of_keys, hashtext(:key))")
+_PERMITTED: Final = text(
+    "SELECT id FROM generations WHERE application = :application AND idempotency_key = :key AND effect = 'permit'"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +63,17 @@ class Attempt:
     log_index: int
     expires_at: datetime | None
     grant: Envelope | None  # of a permit
+    held: tuple[Version, ...] | None = None  # the versions it is about, of one that was recorded just now
 
 
-def request(session: Session, runtime: Runtime, caller: Caller, intent: GenerationIntent) -> Attempt:
+def request(
+    session: Session, runtime: Runtime, caller: Caller, intent: GenerationIntent, *, meant: Sequence[str] = ()
+) -> Attempt:
     """Decide on an intent and record the decision; see the module docstring.
 
     Raises:
-        Conflict: the idempotency key was used for another intent, or other policies are in force.
+        Conflict: the idempotency key was used for another intent, or other policies are in force, or one of the
+            references in `meant` means another version by now, or one that may not be used.
         NotFound, InputError: the versions named cannot be used together.
     """
     if known := _permitted_before(session, caller, intent):  # 1
@@ -73,13 +83,13 @@ def request(session: Session, runtime: Runtime, caller: Caller, intent: Generati
             f"policies {runtime.policy.bundle_digest} are in force, but the intent was decided by "
             f"{intent.policy_bundle}; fetch the policies again and compose again"
         )
-    named = [versions.load_by_digest(session, caller.tenant, manifest) for manifest in intent.manifests]
-    _require_usable_together(named, intent)
     _require_executor(session, runtime, caller, intent)
-    held = versions.hold(session, named)  # 3
+    held = versions.hold_by_digest(session, caller.tenant, intent.manifests)  # 3
+    _require_usable_together(held, intent)
     now = runtime.clock()
     terms = [versions.terms_of(session, version, now) for version in held]
-    granted = quota.granted_so_far(session, terms)
+    require_meant(session, meant, held, terms)
+    granted = quota.granted_so_far(session, terms)  # 4
     context = PolicyContext(
         domain=PolicyDomain.COMPOSITION,
         action="compose",
@@ -191,25 +201,17 @@ def context_of(row: GenerationRow) -> PolicyContext:
 
 
 def _permitted_before(session: Session, caller: Caller, intent: GenerationIntent) -> Attempt | None:
-    session.execute(
-        text("SELECT pg_advisory_xact_lock(:of_keys, hashtext(:key))"),
-        {"of_keys": KEY_LOCK, "key": f"{caller.principal} {intent.idempotency_key}"},
-    )
-    row = session.scalar(
-        select(GenerationRow).where(
-            GenerationRow.application == caller.principal,
-            GenerationRow.idempotency_key == intent.idempotency_key,
-            GenerationRow.effect == Effect.PERMIT.value,
-        )
-    )
-    if row is None:
+    session.execute(_LOCK_KEY, {"of_keys": KEY_LOCK, "key": f"{caller.principal} {intent.idempotency_key}"})
+    permitted = session.scalar(_PERMITTED, {"application": caller.principal, "key": intent.idempotency_key})
+    if permitted is None:
         return None
+    row = session.get_one(GenerationRow, permitted)
     if row.intent != encode_canonical(intent):
         raise Conflict(f"the idempotency key of {row.id} was sent with another intent; make a new key for each intent")
     return _attempt(row)
 
 
-def _require_usable_together(named: list[Version], intent: GenerationIntent) -> None:
+def _require_usable_together(named: Sequence[Version], intent: GenerationIntent) -> None:
     if len({version.concept for version in named}) != len(named):
         raise InputError("the intent names a concept twice; name one version of each concept")
     for version in named:
@@ -294,7 +296,7 @@ def _record(
             )
         )
     session.flush()
-    return _attempt(row)
+    return replace(_attempt(row), held=named)
 
 
 def _renewed_licences(named: tuple[Version, ...], at: datetime) -> dict[str, str]:

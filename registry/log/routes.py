@@ -15,8 +15,8 @@ from registry.log import query as reading
 from registry.log import service
 from registry.runtime import RuntimeDep
 from sdk.errors import FormatError, NotFound
-from sdk.spec.api import ConsistencyProof, LogPage, LogQuery
-from sdk.spec.log_entry import LogReceipt
+from sdk.spec.api import LogPage, LogQuery
+from sdk.spec.log_entry import ConsistencyProof, LogReceipt
 from sdk.spec.log_proof import MEDIA_TYPE as PROOF_MEDIA_TYPE
 from sdk.spec.log_proof import encode_log_proof, proof_of_receipt
 from sdk.spec.log_tiles import TILE_WIDTH, parse_tile_index

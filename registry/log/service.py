@@ -16,24 +16,36 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
-from sqlalchemy import func, select, text, tuple_
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from registry.log.tables import LogCosignatureRow, LogEntryRow, LogNodeRow, StatementRow
-from registry.log.tree import Node, NodeReader, consistency_proof, inclusion_proof, multiproof, root_hash
+from registry.log.tables import LogCosignatureRow, LogEntryRow, StatementRow
+from registry.log.tree import (
+    Node,
+    NodeReader,
+    Span,
+    consistency_proof,
+    consistency_spans,
+    inclusion_proof,
+    inclusion_spans,
+    multiproof,
+    read_at_once,
+    root_hash,
+)
 from registry.runtime import FLUSH, FLUSH_AFTER_COMMIT, Runtime
 from sdk.errors import InputError, NotFound, ServiceError
 from sdk.signing.signer import sign_envelope
 from sdk.signing.trust import sign_checkpoint
-from sdk.spec.api import ConsistencyProof
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope, encode_envelope, parse_envelope
 from sdk.spec.ids import PrincipalId
 from sdk.spec.log_checkpoint import LogCheckpoint
-from sdk.spec.log_entry import AuditEventType, LogEntry, LogReceipt, encode_log_entry
+from sdk.spec.log_entry import AuditEventType, ConsistencyProof, LogEntry, LogReceipt, encode_log_entry
 from sdk.spec.log_policy import NO_QUORUM
+from sdk.spec.opening import GrownReceipt
 from sdk.spec.recorded import STATEMENT
 
 APPEND_LOCK: Final = 0x1091  # of pg_advisory_xact_lock; one log, one lock
@@ -41,7 +53,22 @@ _SIZES_LOOKED_AT: Final = 1000  # cosigned checkpoints, newest first, among whic
 _APPENDED: Final = "registry.log.appended"
 _APPEND: Final = text("SELECT append_to_log(:lock, :content, :at, :event, :tenant, :actor, :subject)")
 _HOLD_END: Final = text("SELECT pg_advisory_xact_lock(:lock)")
+_NODES: Final = text("""
+    SELECT level, node_index, hash
+      FROM unnest(CAST(:levels AS smallint[]), CAST(:positions AS bigint[])) AS wanted (level, node_index)
+      JOIN log_nodes USING (level, node_index)
+""")
+_CONTENTS: Final = text("SELECT leaf_index, content FROM log_entries WHERE leaf_index = ANY(:indices)")
 _IS_FLUSHED: Final = text("SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()")
+_STANDING: Final = text("""
+    SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn() AS flushed,
+           ARRAY(SELECT line
+                   FROM (SELECT DISTINCT ON (witness) witness, line -- the newest of each
+                           FROM log_cosignatures
+                          WHERE tree_size = :size
+                          ORDER BY witness, cosigned_at DESC) AS newest
+                  ORDER BY witness COLLATE "C") AS cosignatures
+""")
 
 
 def append(
@@ -81,8 +108,9 @@ def append(
         "subject": entry.subject,
     }
     session.flush()
-    session.info[_APPENDED] = session.info[FLUSH_AFTER_COMMIT] = True
+    session.info[FLUSH_AFTER_COMMIT] = True
     index: int = session.scalars(_APPEND, row).one()
+    session.info.setdefault(_APPENDED, {})[index] = entry.at
     if stated:
         session.add(StatementRow(log_index=index, tenant=actor.tenant, envelope=encode_envelope(stated)))
     return index
@@ -105,14 +133,27 @@ def require_flushed(session: Session) -> None:
         session.execute(FLUSH)
 
 
-def receipt(runtime: Runtime, index: int) -> LogReceipt:
-    """Prove that entry `index` is in the committed log; call it after the act's transaction.
+def receipt(runtime: Runtime, index: int, *, since: int | None = None) -> GrownReceipt:
+    """Prove that entry `index` is in the committed log, as it was with that entry; call it after the act's transaction.
+
+    It is proven as well that this log extends the one of `since` entries, unless that one is the longer.
 
     Raises:
         NotFound: the committed log has no such entry.
     """
+    size = index + 1
+    known = since if since is not None and since <= size else None
     with runtime.transaction() as session:
-        return receipts(session, runtime, [index])[0]
+        content = _contents(session, [index], size)[index]
+        grown = consistency_spans(known, size) if known is not None else []
+        read = read_at_once([Span(0, size), *inclusion_spans(index, size), *grown], node_reader(session))
+        return GrownReceipt(
+            entry=content,
+            index=index,
+            inclusion=inclusion_proof(index, size, read),
+            checkpoint=_signed_note(session, runtime, size, read),
+            growth=_growth(known, size, read) if known is not None else None,
+        )
 
 
 def receipts(
@@ -124,8 +165,14 @@ def receipts(
         NotFound: the log has no such entry.
     """
     size = tree_size(session) if size is None else size
-    note = checkpoint_note(session, runtime, size)
-    return tuple(_receipt(session, index, size, note) for index in indices)
+    contents = _contents(session, indices, size)
+    spans = chain([Span(0, size)], *(inclusion_spans(index, size) for index in indices))
+    read = read_at_once(spans, node_reader(session))
+    note = _signed_note(session, runtime, size, read)
+    return tuple(
+        LogReceipt(entry=contents[index], index=index, inclusion=inclusion_proof(index, size, read), checkpoint=note)
+        for index in indices
+    )
 
 
 def file_receipt(session: Session, runtime: Runtime, index: int) -> LogReceipt:
@@ -142,6 +189,9 @@ def prove_all(session: Session, indices: Collection[int], size: int) -> tuple[by
 
 def time_of(session: Session, index: int) -> datetime:
     """When entry `index` was logged. Raises `NotFound` when the log has none."""
+    appended: dict[int, datetime] = session.info.get(_APPENDED, {})
+    if index in appended:
+        return appended[index]
     row = session.get(LogEntryRow, index)
     if row is None:
         raise NotFound(f"the log has {tree_size(session)} entries; there is no entry {index}")
@@ -150,24 +200,19 @@ def time_of(session: Session, index: int) -> datetime:
 
 def checkpoint_note(session: Session, runtime: Runtime, size: int | None = None) -> str:
     """The signed note over the first `size` entries, or over all; in a transaction that has appended nothing."""
+    size = tree_size(session) if size is None else size
+    return _signed_note(session, runtime, size, node_reader(session))
+
+
+def _signed_note(session: Session, runtime: Runtime, size: int, read: NodeReader) -> str:
     if session.info.get(_APPENDED):
         raise ServiceError("a checkpoint over entries that are not committed is never signed")
-    size = tree_size(session) if size is None else size
-    root = root_hash(size, node_reader(session))
-    require_flushed(session)
+    root = root_hash(size, read)
+    standing = session.execute(_STANDING, {"size": size}).one()
+    if not standing.flushed:
+        session.execute(FLUSH)
     checkpoint = LogCheckpoint(origin=runtime.trust_root.log_origin, tree_size=size, root_hash=root)
-    return sign_checkpoint(checkpoint, runtime.log_signer).decode() + cosignatures(session, size)
-
-
-def cosignatures(session: Session, size: int) -> str:
-    """The newest line of each witness over the checkpoint of `size` entries."""
-    statement = (
-        select(LogCosignatureRow.witness, LogCosignatureRow.line)
-        .where(LogCosignatureRow.tree_size == size)
-        .order_by(LogCosignatureRow.cosigned_at)
-    )
-    newest = {row.witness: row.line for row in session.execute(statement)}
-    return "".join(newest[witness] for witness in sorted(newest))
+    return sign_checkpoint(checkpoint, runtime.log_signer).decode() + "".join(standing.cosignatures)
 
 
 def witnessed_size(session: Session, runtime: Runtime) -> int | None:
@@ -195,7 +240,11 @@ def prove_consistency(session: Session, *, old_size: int, new_size: int) -> Cons
         raise InputError(f"a log never shrinks: there is no consistency from {old_size} to {new_size} entries")
     if new_size > (present := tree_size(session)):
         raise NotFound(f"the log has {present} entries; there is no size {new_size}")
-    hashes = consistency_proof(old_size, new_size, node_reader(session))
+    return _growth(old_size, new_size, node_reader(session))
+
+
+def _growth(old_size: int, new_size: int, read: NodeReader) -> ConsistencyProof:
+    hashes = consistency_proof(old_size, new_size, read)
     return ConsistencyProof(old_size=old_size, new_size=new_size, hashes=hashes)
 
 
@@ -212,10 +261,8 @@ def node_reader(session: Session) -> NodeReader:
         wanted = set(nodes)
         if not wanted:
             return {}
-        place = tuple_(LogNodeRow.level, LogNodeRow.node_index)
-        rows = session.execute(
-            select(LogNodeRow.level, LogNodeRow.node_index, LogNodeRow.hash).where(place.in_(wanted))
-        )
+        levels, positions = zip(*wanted, strict=True)
+        rows = session.execute(_NODES, {"levels": list(levels), "positions": list(positions)})
         found = {Node(level, index): content for level, index, content in rows}
         if missing := wanted - found.keys():
             raise ServiceError(f"the log lacks {len(missing)} stored hashes, the first at {min(missing)}; restore it")
@@ -224,9 +271,9 @@ def node_reader(session: Session) -> NodeReader:
     return read
 
 
-def _receipt(session: Session, index: int, size: int, note: str) -> LogReceipt:
-    proof = inclusion_proof(index, size, node_reader(session))
-    content = session.scalar(select(LogEntryRow.content).where(LogEntryRow.leaf_index == index))
-    if content is None:
-        raise NotFound(f"the log has {size} entries; there is no entry {index}")
-    return LogReceipt(entry=content, index=index, inclusion=proof, checkpoint=note)
+def _contents(session: Session, indices: Collection[int], size: int) -> dict[int, bytes]:
+    """The exact bytes of these entries. Raises `NotFound` when the first `size` entries lack one."""
+    found = {row.leaf_index: row.content for row in session.execute(_CONTENTS, {"indices": list(indices)})}
+    if missing := [index for index in indices if index not in found or index >= size]:
+        raise NotFound(f"the log has {size} entries; there is no entry {missing[0]}")
+    return found

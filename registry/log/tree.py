@@ -131,6 +131,12 @@ def complete_subtrees(span: Span) -> list[Node]:
     return nodes
 
 
+def read_at_once(spans: Iterable[Span], read: NodeReader) -> NodeReader:
+    """A reader that has asked for everything that these spans need, in one question."""
+    stored = read(chain.from_iterable(complete_subtrees(span) for span in spans))
+    return lambda nodes: stored
+
+
 def _hashes(spans: list[Span], read: NodeReader) -> tuple[bytes, ...]:
     parts = [complete_subtrees(span) for span in spans]
     stored = read(chain.from_iterable(parts))

@@ -156,7 +156,7 @@ def _views(session: Session, runtime: Runtime, tenant: TenantName, rows: Iterabl
 def _days_of(session: Session, tenant: TenantName, record: RecordId, at: datetime) -> Iterator[_Day]:
     if record.startswith("lic_"):
         return _days([], consent.licences_of(session, tenant, [record]))
-    return _days(consent.consents_of(session, tenant, consent.not_erased(session, [record]), at), [])
+    return _days(consent.consents_not_erased(session, tenant, [record], at), [])
 
 
 def _resting(session: Session, runtime: Runtime, tenant: TenantName, day: _Day) -> tuple[str, ...]:

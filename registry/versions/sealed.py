@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from registry import blobs
@@ -24,6 +26,12 @@ from sdk.spec.digest import Digest, verify_digest
 from sdk.spec.embedding_file import verify_embedding
 from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ArtefactDescriptor, ArtefactName, ArtefactRole, ConceptManifest
+
+_PLACE: Final = text("""
+    SELECT wrapped_key, wrapped_by, stored
+      FROM version_keys JOIN sealed_artefacts USING (concept_id, number)
+     WHERE concept_id = :concept AND number = :number AND name = :name
+""")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,17 +109,17 @@ def rewrap(session: Session, runtime: Runtime, key: VersionKeyRow, manifest: Dig
 
 def find(session: Session, runtime: Runtime, version: Version, artefact: ArtefactDescriptor) -> SealedArtefact:
     """A file of `version`, ready to be opened. Raises `ServiceError` when the version has no data key."""
-    key = session.get(VersionKeyRow, (version.concept, version.number))
-    place = session.get(SealedArtefactRow, (version.concept, version.number, artefact.name))
-    if key is None or place is None:
+    named = {"concept": version.concept, "number": version.number, "name": artefact.name}
+    found = session.execute(_PLACE, named).one_or_none()
+    if found is None:
         raise ServiceError(
             f"the files of {version.name} have no data key here; a version from before artefacts were sealed gets one "
             "with 'imprimatur registry seal'"
         )
-    wrapped = WrappedKey(wrapped=key.wrapped_key, wrapped_by=key.wrapped_by)
+    wrapped = WrappedKey(wrapped=found.wrapped_key, wrapped_by=found.wrapped_by)
     return SealedArtefact(
         digest=artefact.digest,
-        stored=place.stored,
+        stored=Digest(found.stored),
         about=_about(version.digest, artefact),
         data_key=runtime.key_wrapper.unwrap(wrapped, _about_key(version.digest)),
     )

@@ -9,11 +9,11 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, select, update
+from sqlalchemy import ColumnElement, Select, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -25,15 +25,30 @@ from registry.versions import history
 from registry.versions.lifecycle import VersionEvent, advance
 from registry.versions.renewal_tables import RenewedTermsRow
 from registry.versions.tables import BreakGlassRow, ReviewRequestRow, VersionRow, VersionStateRow
-from registry.versions.version import BreakGlass, Terms, Version
-from sdk.errors import Conflict, NotApproved, NotFound
+from registry.versions.version import BreakGlass, Terms, Version, every_consent, manifest_of
+from sdk.errors import Conflict, NotApproved, NotFound, ServiceError
 from sdk.spec.api import ConceptView, VersionView
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import parse_envelope
-from sdk.spec.ids import ConceptId, PrincipalId, TenantName, VersionRef
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName, VersionRef
 from sdk.spec.paging import PageQuery
 
+_NAMED: Final = text("""
+    SELECT manifest_digest, concept_id, number, manifest,
+           EXISTS (SELECT FROM renewed_terms AS renewed
+                    WHERE (renewed.concept_id, renewed.number) = (version.concept_id, version.number)) AS renewed
+      FROM concept_versions AS version
+     WHERE tenant = :tenant AND manifest_digest = ANY(:digests)
+""")
+_HOLD: Final = text("""
+    SELECT number
+      FROM version_states
+      JOIN unnest(CAST(:concepts AS varchar[]), CAST(:numbers AS integer[])) AS wanted (concept_id, number)
+     USING (concept_id, number)
+     ORDER BY concept_id, number
+       FOR SHARE OF version_states
+""")
 ONE_APPROVED = "uq_version_states_one_approved"
 
 _Versions = Select[VersionRow, VersionStateRow, PrincipalId | None, BreakGlassRow | None, bool]
@@ -105,9 +120,8 @@ def resolve(session: Session, tenant: TenantName, ref: VersionRef) -> Version:
 
 def terms_of(session: Session, version: Version, at: datetime) -> Terms:
     """The consents and licences of `version` at the moment `at`; consents that were erased are no more among them."""
-    consents = consent.not_erased(session, version.consents_at(at))
     return Terms(
-        consents=consent.consents_of(session, version.tenant, consents, at),
+        consents=consent.consents_not_erased(session, version.tenant, version.consents_at(at), at),
         licences=consent.licences_of(session, version.tenant, version.licences_at(at)),
         at=at,
     )
@@ -119,14 +133,37 @@ def hold(session: Session, versions: Sequence[Version]) -> tuple[Version, ...]:
     Raises:
         Conflict: one was renewed at the same moment, so that a consent of it is not held.
     """
-    held = {record for version in versions for record in version.every_consent}
+    return _hold(session, {(version.tenant, version.concept, version.number): version.every_consent for version in versions})
+
+
+def hold_by_digest(session: Session, tenant: TenantName, manifests: Sequence[Digest]) -> tuple[Version, ...]:
+    """`hold` the versions with these manifests, in their order. Raises `NotFound` as well."""
+    rows = session.execute(_NAMED, {"tenant": tenant, "digests": list(manifests)})
+    found = {row.manifest_digest: row for row in rows}
+    for manifest in manifests:
+        if manifest not in found:
+            raise NotFound(f"{tenant} has no version with manifest {manifest}")
+    consents = {}
+    for row in map(found.__getitem__, manifests):
+        concept = ConceptId(row.concept_id)
+        renewals = history.renewals_of(session, concept, row.number) if row.renewed else ()
+        consents[tenant, concept, row.number] = every_consent(manifest_of(row.manifest), renewals)
+    return _hold(session, consents)
+
+
+def _hold(
+    session: Session, consents: Mapping[tuple[TenantName, ConceptId, int], frozenset[RecordId]]
+) -> tuple[Version, ...]:
+    """Hold versions by name, with all consents that each may rest on."""
+    if not consents:
+        return ()
+    held = frozenset[RecordId]().union(*consents.values())
     consent.hold(session, held)
-    for concept, number in sorted((version.concept, version.number) for version in versions):
-        statement = select(VersionStateRow.status).where(
-            VersionStateRow.concept_id == concept, VersionStateRow.number == number
-        )
-        session.execute(statement.with_for_update(read=True)).one()
-    now = tuple(load(session, version.tenant, version.concept, version.number) for version in versions)
+    _, concepts, numbers = zip(*consents, strict=True)
+    states = session.execute(_HOLD, {"concepts": list(concepts), "numbers": list(numbers)}).all()
+    if len(states) != len(consents):
+        raise ServiceError(f"{len(consents) - len(states)} versions of {', '.join(concepts)} have no state; restore it")
+    now = tuple(load(session, *named) for named in consents)
     if renewed := [version.name for version in now if not version.every_consent <= held]:
         raise Conflict(f"{', '.join(renewed)} was renewed at the same moment; look again")
     return now

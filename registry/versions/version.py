@@ -6,10 +6,11 @@ moment. What holds at that moment (its status, its facts for policies) needs bot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import lru_cache
+from typing import Final
 
 from registry.versions.lifecycle import status_at
 from sdk.errors import Conflict
@@ -23,6 +24,9 @@ from sdk.spec.manifest import ConceptManifest, parse_manifest
 from sdk.spec.policy import ConceptFacts
 from sdk.spec.statements import terms_digest
 from sdk.spec.terms import ConsentEvidence, ConsentStatus, LicenceEvidence
+
+manifest_of: Final = lru_cache(maxsize=256)(parse_manifest)
+"""The manifest with these bytes, read once: they never change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +121,9 @@ class Version:
             raise Conflict(f"{self.name} is a draft; its review must be asked for first")
         return self.review_requested_by
 
-    @cached_property
+    @property
     def manifest(self) -> ConceptManifest:
-        return parse_manifest(self.content)
+        return manifest_of(self.content)
 
     def renewal_at(self, at: datetime) -> Renewal | None:
         """The renewal whose terms held at the moment `at`: the newest that had begun. None: those of the manifest did."""
@@ -136,7 +140,7 @@ class Version:
     @property
     def every_consent(self) -> frozenset[RecordId]:
         """The consents that it rests on, ever rested on, or will rest on when a renewal begins."""
-        return frozenset(self.manifest.consents).union(*(renewal.consents for renewal in self.renewals))
+        return every_consent(self.manifest, self.renewals)
 
     def licences_under(self, number: int) -> tuple[RecordId, ...]:
         """The licences of its renewal of this number; of its manifest, for 0."""
@@ -186,3 +190,8 @@ class Version:
             approvals=self.approvals,
             approvals_required=self.approvals_required,
         )
+
+
+def every_consent(manifest: ConceptManifest, renewals: Iterable[Renewal]) -> frozenset[RecordId]:
+    """The consents that a version rests on, ever rested on, or will rest on when a renewal begins."""
+    return frozenset(manifest.consents).union(*(renewal.consents for renewal in renewals))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sdk.client.transport import Service
+from sdk.client.transport import Params, Service
 from sdk.spec.api import (
     DecisionPage,
     DecisionQuery,
@@ -16,7 +16,7 @@ from sdk.spec.api import (
 from sdk.spec.digest import Digest, verify_digest
 from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
 from sdk.spec.ids import ConceptId, RecordId
-from sdk.spec.log_entry import LogReceipt
+from sdk.spec.opening import GrownReceipt, OpeningQuery, RecordingQuery
 from sdk.spec.usage import UsageQuery, UsageReport
 
 
@@ -25,13 +25,14 @@ class GenerationCalls:
 
     _registry: Service
 
-    def open_generation(self, intent: GenerationIntent) -> GenerationGrant:
-        """POST /v1/generations. Repeatable: the intent carries an idempotency key.
+    def open_generation(self, intent: GenerationIntent, query: OpeningQuery | None = None) -> GenerationGrant:
+        """POST /v1/generations. Repeatable: the intent carries an idempotency key, under which it is permitted once.
 
         Raises:
             PolicyDenied: the registry's decision of record is no; it is recorded too.
+            Conflict: other policies are in force, or a reference in `query` does not mean its version any more.
         """
-        return self._registry.post("/v1/generations", intent, GenerationGrant)
+        return self._registry.post_repeatable("/v1/generations", intent, GenerationGrant, _params(query))
 
     def list_generations(self, concept: ConceptId | None = None) -> GenerationList:
         """GET /v1/generations, optionally of one concept."""
@@ -66,6 +67,13 @@ class GenerationCalls:
         content = self._registry.get_bytes(f"/v1/generations/{generation}/artefacts/{digest}")
         return verify_digest(content, digest, f"artefact {digest}")
 
-    def record_generation(self, generation: RecordId, result: GenerationResult) -> LogReceipt:
+    def record_generation(
+        self, generation: RecordId, result: GenerationResult, query: RecordingQuery | None = None
+    ) -> GrownReceipt:
         """POST .../result. Repeatable: the same result again has the same answer."""
-        return self._registry.post(f"/v1/generations/{generation}/result", result, LogReceipt)
+        path = f"/v1/generations/{generation}/result"
+        return self._registry.post_repeatable(path, result, GrownReceipt, _params(query))
+
+
+def _params(query: RecordingQuery | None) -> Params:
+    return query.model_dump(mode="json", exclude_defaults=True) if query else {}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sdk.client.transport import Service
-from sdk.spec.api import ConsistencyProof, LogPage, LogQuery
+from sdk.spec.api import LogPage, LogQuery
 from sdk.spec.ids import TenantName
-from sdk.spec.log_entry import LogReceipt
+from sdk.spec.log_entry import ConsistencyProof, LogReceipt
 from sdk.spec.log_tiles import TILE_WIDTH, entries_path, tile_path
 
 

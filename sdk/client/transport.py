@@ -2,7 +2,7 @@
 
 Which routes exist is not here. Problems are RFC 9457 documents (`sdk.spec.api.Problem`); their `code` picks the
 class of `sdk.errors`. The credential travels over TLS, or does not leave the machine. Calls are repeated when the service
-gave no answer or said that it cannot serve now: each may be, for a POST has an idempotency key.
+gave no answer or said that it cannot serve now: each may be, for a POST has an idempotency key, or says itself which act it is.
 """
 
 from __future__ import annotations
@@ -119,9 +119,18 @@ class Service:
 
     def post(self, path: str, body: WireModel | None, cls: type[_Answer]) -> _Answer:
         """POST a body, under an `Idempotency-Key` of its own: the service does it once, however often it comes."""
+        return self._post(path, body, cls, None, {"Idempotency-Key": secrets.token_urlsafe(24)})
+
+    def post_repeatable(self, path: str, body: WireModel, cls: type[_Answer], params: Params) -> _Answer:
+        """POST a body that says by itself which act it is: the service does that once without being given a key for it."""
+        return self._post(path, body, cls, params, {})
+
+    def _post(
+        self, path: str, body: WireModel | None, cls: type[_Answer], params: Params | None, headers: dict[str, str]
+    ) -> _Answer:
         content = encode_canonical(body) if body is not None else b""
-        headers = {"Content-Type": "application/json", "Idempotency-Key": secrets.token_urlsafe(24)}
-        answer = self._send("POST", path, content=content, headers=headers, limit=MAX_ANSWER_BYTES)
+        headers |= {"Content-Type": "application/json"}
+        answer = self._send("POST", path, content=content, params=params, headers=headers, limit=MAX_ANSWER_BYTES)
         return self._parse(cls, path, answer)
 
     def _send(
@@ -185,7 +194,7 @@ def error_from(status: int, content: bytes, what: str) -> errors.ImprimaturError
     except FormatError:
         return _class_of_status(status)(f"{what} answered {status} without a problem document")
     if problem.decision is not None:
-        return PolicyDenied(problem.detail, problem.decision)
+        return PolicyDenied(problem.detail, problem.decision, on_record=True)
     cls = _classes_by_code().get(problem.code, _class_of_status(status))
     return cls(problem.detail)
 

@@ -3,6 +3,7 @@
 call      the call and the order of its steps, which is the promise
 options   what it was given, checked before anything is spent
 steps     the steps, one function each
+versions  what references mean, verified, or as an earlier call verified it
 question  what it asks policy
 explaining  what an explanation of it is made from
 grant     the registry's answer, held to what this call knows

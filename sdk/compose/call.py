@@ -2,11 +2,11 @@
 
 It reads top to bottom, and the order is the promise. Nothing is generated before every concept passed every check;
 nothing is handed out that was not recorded:
-1. Resolve    references to version bundles.
+1. Resolve    references to version bundles, by the registry's answer or one that an earlier call verified (`sdk.compose.premises`).
 2. Verify     every bundle (`sdk.verify`), and that the log extends what was seen of it before.
 3. Enforce    the policies here, on all concepts together.
-4. Record     the intent; the registry's decision of record must permit it too.
-5. Generate   with the artefacts fetched under the grant, each checked against its manifest.
+4. Record     the intent; the registry's decision of record must permit it too, and mean by the references what we do.
+5. Generate   with the embeddings that come with the grant, each checked against its manifest.
 6. Credential every image with signed Content Credentials.
 7. Record     the result, signed.
 8. Verify     again that every version is live, by status lists that are fresh now. Only then are the images returned.
@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sdk.break_glass import verify_usable
 from sdk.cache import LogWatch
 from sdk.client import Client
 from sdk.compose.bar import progress_bar
@@ -38,7 +37,6 @@ from sdk.compose.steps import (
     record_result,
     require_base_model,
     require_live,
-    watch_versions,
 )
 from sdk.compose.values import (
     Clock,
@@ -50,6 +48,7 @@ from sdk.compose.values import (
     Run,
     Watcher,
 )
+from sdk.compose.versions import resolve_versions, verify_versions
 from sdk.credentials.signer import load_credential_signer
 from sdk.generate.attribution import AttentionMap
 from sdk.generate.photo import GivenPhoto, Photo
@@ -57,10 +56,8 @@ from sdk.generate.places import GivenPlace
 from sdk.generate.scene import Scene, concept_of, name_concepts, parse_scene
 from sdk.profile import Profile, load_profile
 from sdk.resolve import (
-    StatusLists,
     log_memory,
     require_witnessed,
-    resolve_references,
     shared_connection,
     watch_log,
     witness_policy,
@@ -68,8 +65,6 @@ from sdk.resolve import (
 from sdk.signing.signer import load_key_file
 from sdk.signing.trust import TrustRoot
 from sdk.spec.api import GenerationGrant, GenerationIntent
-from sdk.spec.bundle import VersionBundle
-from sdk.spec.ids import VersionRef
 from sdk.spec.money import Money
 from sdk.spec.policy import Use
 from sdk.spec.sampling import MAX_STEPS, Sampling
@@ -176,9 +171,9 @@ class Asked:
 
 def _compose(composer: Composer, references: tuple[str, ...], asked: Asked, watcher: Watcher) -> Composition:
     scene, sampling, count, photo = asked.scene, asked.sampling, asked.count, asked.photo
-    watcher.tell(ComposeProgress(stage=ComposeStage.RESOLVE))
-    bundles = resolve_references(composer.client, references)  # 1
-    permitted = on_premises(composer, lambda premises: _permit(composer, bundles, asked, premises, watcher))  # 2 to 4
+    permitted = on_premises(
+        composer, lambda premises: _permit(composer, references, asked, premises, watcher)
+    )  # 1 to 4
     trust, log, versions, grant = permitted.trust, permitted.log, permitted.versions, permitted.grant
 
     watcher.tell(ComposeProgress(stage=ComposeStage.GENERATE, images=count, steps=sampling.steps))
@@ -193,8 +188,7 @@ def _compose(composer: Composer, references: tuple[str, ...], asked: Asked, watc
 
     watcher.tell(ComposeProgress(stage=ComposeStage.RESULT, images=count))
     attention = keep_attention(grant.id, images, attended) if asked.explain else None
-    receipt = record_result(composer, grant.id, versions, images, attention, asked.fee, trust)  # 7
-    log.see(receipt.checkpoint.encode())
+    receipt = record_result(composer, grant.id, versions, images, attention, asked.fee, trust, log)  # 7
     require_live(composer, versions, trust)  # 8
     explanation = explain_composition(
         composer, grant, permitted.intent, versions, receipt, attention, trust, permitted.decided_at
@@ -224,23 +218,18 @@ class Permitted:
 
 def _permit(
     composer: Composer,
-    bundles: Sequence[tuple[VersionRef, VersionBundle]],
+    references: tuple[str, ...],
     asked: Asked,
     premises: Premises,
     watcher: Watcher,
 ) -> Permitted:
+    watcher.tell(ComposeProgress(stage=ComposeStage.RESOLVE))
+    meant = resolve_versions(composer, references, premises)  # 1
+
     watcher.tell(ComposeProgress(stage=ComposeStage.VERIFY))
     trust = premises.trust
     log = watch_log(composer.client, trust, composer.memory)
-    lists = StatusLists(composer.client, trust, premises.lists_at(composer.clock()))
-    listed = tuple((ref, bundle, lists.of(bundle)) for ref, bundle in bundles)
-    now = composer.clock()  # once everything is fetched: what is fresh is never from its future
-    versions = tuple(
-        verify_usable(bundle, ref=ref, trust=trust, now=now, status_list=signed) for ref, bundle, signed in listed
-    )  # 2
-    watch_versions(composer, log, versions)
-    for version, (_, _, signed) in zip(versions, listed, strict=True):
-        premises.keep(version, signed)
+    versions, now = verify_versions(composer, meant, premises, log)  # 2
     relied_on = [index for version in versions for index in version.approval_indices]
     relied_on += [version.break_glass.log_index for version in versions if version.break_glass]
     require_witnessed(composer.client, log, trust, witness_policy(composer.profile), relied_on)
@@ -252,8 +241,7 @@ def _permit(
 
     watcher.tell(ComposeProgress(stage=ComposeStage.INTENT))
     intent = make_intent(enforced, asked.scene, asked.sampling, executor)
-    grant = open_generation(composer, intent, enforced, trust)  # 4
-    log.see(grant.receipt.checkpoint.encode())
+    grant = open_generation(composer, intent, references, enforced, trust, log)  # 4
     return Permitted(
         trust=trust, log=log, versions=versions, decided_at=now, intent=intent, grant=grant, samples=samples
     )

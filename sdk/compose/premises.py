@@ -3,7 +3,11 @@
 They are verified when they are fetched, and then kept in memory for one connection and one profile, so that a call that
 follows another does not ask again. Kept ones count for as long as a status list is believed, and never beyond the expiry
 of the trust root or of the TUF metadata that they came with. A status list counts until its own end, as it does within a
-call. Versions are asked for at every call.
+call.
+
+A version that was found by a reference and verified is kept beside them (ADR 0044). A call that uses it holds it to the status list and
+the trust root of its own moment (`sdk.verify.verify_still`), and tells the registry by which reference it was found: an
+intent is decided on only if that still means it, and it may be used.
 
 A refusal or a fault on kept premises counts only when the registry says the same anew (`on_premises`): a policy that was
 widened, a role that was given, a key that was rotated or a version that was approved holds at once. A policy that was
@@ -49,13 +53,15 @@ class Premises:
     fetched_at: datetime
     valid_until: datetime
     lists: KeptLists = field(default_factory=dict)  # status lists that calls on these premises verified
+    versions: dict[str, VerifiedVersion] = field(default_factory=dict)  # by the references that they were found by
 
     def lists_at(self, now: datetime) -> KeptLists:
         """The kept status lists that have not ended."""
         return {name: kept for name, kept in self.lists.items() if now < kept[1]}
 
-    def keep(self, version: VerifiedVersion, signed: bytes) -> None:
-        """Keep the signed status list that `version` was verified by."""
+    def keep(self, reference: str, version: VerifiedVersion, signed: bytes) -> None:
+        """Keep `version`, which `reference` means, and the signed status list that it was verified by."""
+        self.versions[reference] = version
         if version.status_list:
             name = StatusListName.of(version.bundle, log_origin=self.trust.log_origin)
             self.lists[name] = signed, version.status_list.valid_until
@@ -79,12 +85,14 @@ def on_premises(composer: Composer, act: Callable[[Premises], _Outcome]) -> _Out
         kept = _kept.get(composer.client, {}).get(composer.profile)
     if kept is None or not kept.hold_at(composer.clock()):
         return act(_fetch(composer))
+    has_versions = bool(kept.versions)
     try:
         return act(kept)
     except (VerificationError, PolicyDenied, Conflict) as exc:
         lists_may_be_behind = isinstance(exc, VerificationError) and kept.lists_at(composer.clock())
+        versions_may_be_behind = has_versions and not (isinstance(exc, PolicyDenied) and exc.on_record)
         fetched = _fetch(composer)
-        if fetched.same_as(kept) and not lists_may_be_behind:
+        if fetched.same_as(kept) and not lists_may_be_behind and not versions_may_be_behind:
             raise
         return act(fetched)
 

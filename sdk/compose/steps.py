@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sdk.cache import LogWatch, StatusWatch
-from sdk.client import Client
 from sdk.compose.grant import Enforced, require_grant_of, require_same_decision
 from sdk.compose.premises import Premises
 from sdk.compose.question import composition_context
@@ -50,6 +49,7 @@ from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.log_entry import AuditEventType, LogReceipt
 from sdk.spec.manifest import ArtefactRole
 from sdk.spec.money import Money
+from sdk.spec.opening import OpeningQuery, RecordingQuery
 from sdk.spec.policy import Use
 from sdk.spec.sampling import Sampling
 from sdk.spec.statements import GenerationPredicate, encode_statement
@@ -57,16 +57,6 @@ from sdk.verify import VerifiedVersion, verify_artefact, verify_live
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-
-def watch_versions(composer: Composer, watch: LogWatch, versions: Sequence[VerifiedVersion]) -> None:
-    """Hold the log and the status lists that came with `versions` to what was seen before."""
-    statuses = StatusWatch(composer.memory)
-    for version in versions:
-        for note in version.notes:
-            watch.see(note)
-        if version.status_list:
-            statuses.see(version.status_list)
 
 
 def require_live(composer: Composer, versions: Sequence[VerifiedVersion], trust: TrustRoot) -> None:
@@ -119,10 +109,19 @@ def make_intent(enforced: Enforced, scene: Scene, sampling: Sampling, executor: 
 
 
 def open_generation(
-    composer: Composer, intent: GenerationIntent, enforced: Enforced, trust: TrustRoot
+    composer: Composer,
+    intent: GenerationIntent,
+    references: Sequence[str],
+    enforced: Enforced,
+    trust: TrustRoot,
+    log: LogWatch,
 ) -> GenerationGrant:
-    """Record the intent, and require the registry's own permit: logged, signed, and the one that follows from the facts."""
-    opened = composer.client.open_generation(intent)
+    """Record the intent, and require the registry's own permit: logged, signed, and the one that follows from the facts.
+
+    It must mean by `references` what we do, and its log must have grown from what was seen of it.
+    """
+    query = OpeningQuery(since=log.size, meant=tuple(references), release=intent.executor is None)
+    opened = composer.client.open_generation(intent, query)
     require_same_decision(opened, enforced, now=composer.clock())
     evidence = {
         "intent": intent,
@@ -132,6 +131,7 @@ def open_generation(
     }
     _require_entry(composer, opened.receipt, AuditEventType.GENERATION_PERMITTED, opened.id, evidence, trust)
     require_grant_of(opened, intent, composer.profile.principal, trust, now=composer.clock())
+    log.see(opened.receipt.checkpoint.encode(), opened.growth)
     return opened
 
 
@@ -146,10 +146,10 @@ def generate_pictures(
     watcher: Watcher,
     on_attention: OnAttention | None,
 ) -> list[Image]:
-    """Draw: here, with each version's embedding fetched under the grant and checked, or by the rendering service."""
+    """Draw: here, with each version's embedding as it came with the grant, checked, or by the rendering service."""
     if composer.base_model is None:
         return draw_remotely(composer.client, opened, versions, scene, sampling, count, watcher)
-    tokens = {version.bundle.concept: _fetch_token(composer.client, opened.id, version) for version in versions}
+    tokens = {version.bundle.concept: _released_token(opened, version) for version in versions}
 
     at = ComposeProgress(stage=ComposeStage.GENERATE, images=count, steps=sampling.steps)
     watch = Watch(
@@ -162,11 +162,13 @@ def generate_pictures(
     return list(generate_images(loaded, scene, tokens, sampling, count=count, watch=watch, photo=photo))
 
 
-def _fetch_token(client: Client, generation: RecordId, version: VerifiedVersion) -> LearnedToken:
+def _released_token(opened: GenerationGrant, version: VerifiedVersion) -> LearnedToken:
     embeddings = version.manifest.by_role(ArtefactRole.EMBEDDING)
     if len(embeddings) != 1:
         raise VerificationError(f"{version.name} has {len(embeddings)} embedding files; exactly one is expected")
-    content = client.fetch_artefact(generation, embeddings[0].digest)
+    content = {artefact.digest: artefact.content for artefact in opened.released or ()}.get(embeddings[0].digest)
+    if content is None:
+        raise VerificationError(f"the registry's grant {opened.id} came without the embedding of {version.name}")
     verified = verify_artefact(embeddings[0], content, about=version.name)
     return parse_token(verified, version.manifest.embedding, version.bundle.concept)
 
@@ -226,6 +228,7 @@ def record_result(
     attention: GenerationAttention | None,
     fee: Money | None,
     trust: TrustRoot,
+    log: LogWatch,
 ) -> LogReceipt:
     """Record the digests of the images, and the fee if one is charged, with the application's signature; return the proof that it is logged."""
     predicate = GenerationPredicate(
@@ -248,9 +251,10 @@ def record_result(
     )
     statement = sign_envelope(encode_statement(predicate, subjects=subjects), composer.signer)
     result = GenerationResult(images=listed, statement=statement, attention=attention.digest if attention else None)
-    receipt = composer.client.record_generation(generation, result)
+    receipt = composer.client.record_generation(generation, result, RecordingQuery(since=log.size))
     _require_entry(composer, receipt, AuditEventType.GENERATION_RECORDED, generation, {"result": result}, trust)
-    return receipt
+    log.see(receipt.checkpoint.encode(), receipt.growth)
+    return receipt.alone
 
 
 def _require_entry(

@@ -56,7 +56,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/concepts/{tenant}/{name}/versions/{number}/renewals     RenewalPage
     GET   /v1/concepts/{tenant}/{name}/versions/{number}/renewal      VersionBundle (under the terms that wait)
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/renewal/reviews   Envelope -> RenewalView
-    POST  /v1/generations                                    GenerationIntent -> GenerationGrant
+    POST  /v1/generations?since=&meant=&release=             GenerationIntent -> GenerationGrant (of sdk.spec.opening: the query)
     GET   /v1/generations?concept=tenant/name                GenerationList
     GET   /v1/generations/decisions?since=&after=&limit=     DecisionPage
     GET   /v1/generations/licences/{id}                      LicenceCount
@@ -64,7 +64,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     POST  /v1/generations/identify                           IdentifyQuery -> IdentifyAnswer (of sdk.spec.identify)
     GET   /v1/generations/{id}                               GenerationView
     GET   /v1/generations/{id}/artefacts/{digest}            bytes, to the grant's executor, before the result
-    POST  /v1/generations/{id}/result                        GenerationResult -> LogReceipt
+    POST  /v1/generations/{id}/result?since=                 GenerationResult -> GrownReceipt (of sdk.spec.opening)
     GET   /v1/royalties?licence=&since=&until=               RoyaltyReport (of sdk.spec.royalty_report)
     GET   /v1/royalties/ledger?licence=&since=&until=&size=&after=    LedgerPage (of sdk.spec.ledger)
     GET   /v1/concepts/{tenant}/{name}/versions/{number}/blast-radius   Envelope (of a BlastRadiusPredicate of sdk.spec.recall)
@@ -99,8 +99,9 @@ from sdk.spec.digest import Digest
 from sdk.spec.envelope import Base64Bytes, Envelope
 from sdk.spec.fingerprint import Fingerprint
 from sdk.spec.ids import AliasName, ConceptId, PrincipalId, RecordId, TenantName
-from sdk.spec.log_entry import AuditEventType, LogEntry, LogReceipt
+from sdk.spec.log_entry import AuditEventType, ConsistencyProof, LogEntry, LogReceipt
 from sdk.spec.manifest import ConceptKind
+from sdk.spec.opening import ReleasedArtefact
 from sdk.spec.paging import Page
 from sdk.spec.policy import Decision, PolicyContext, Role, Use
 from sdk.spec.scopes import Scope
@@ -274,6 +275,8 @@ class GenerationGrant(WireModel):
     grant: Envelope  # of a GrantPredicate of sdk.spec.grant
     receipt: LogReceipt
     expires_at: AwareDatetime
+    growth: ConsistencyProof | None = None  # where the query asked for it
+    released: tuple[ReleasedArtefact, ...] | None = None  # where the query asked for it
 
 
 class GeneratedImage(WireModel):
@@ -358,12 +361,6 @@ class LoggedEntry(WireModel):
 class LogPage(WireModel):
     entries: tuple[LoggedEntry, ...]
     next_after: int | None = None
-
-
-class ConsistencyProof(WireModel):
-    old_size: int
-    new_size: int
-    hashes: tuple[Base64Bytes, ...]
 
 
 class LogQuery(WireModel):

@@ -93,6 +93,14 @@ class LogReceipt(WireModel):
     checkpoint: str = Field(max_length=16_384)  # the signed note
 
 
+class ConsistencyProof(WireModel):
+    """Proof that the log of `new_size` entries extends that of `old_size`."""
+
+    old_size: int
+    new_size: int
+    hashes: tuple[Base64Bytes, ...]
+
+
 def encode_log_entry(entry: LogEntry) -> bytes:
     """Canonical bytes of an entry. Raises `FormatError` above `MAX_ENTRY_BYTES`."""
     content = encode_canonical(entry)

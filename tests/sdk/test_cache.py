@@ -11,7 +11,7 @@ from support.memory_log import MemoryLog
 
 from sdk.cache import FileLogMemory, LogMemory, LogWatch, MemoryLogMemory, RegistryMemory, StatusWatch
 from sdk.errors import ConfigurationError, LogForked, ProofInvalid, SignatureInvalid, StatusListInvalid
-from sdk.spec.log_entry import AuditEventType
+from sdk.spec.log_entry import AuditEventType, ConsistencyProof
 from sdk.spec.status_list import StatusList
 
 
@@ -55,6 +55,32 @@ class TestMemory:
 
 
 class TestWatch:
+    def test_uses_the_proof_that_came_with_the_note_if_it_is_the_one_needed(self, memory: LogMemory) -> None:
+        log, asked = make_log("a", "b"), list[tuple[int, int]]()
+
+        def prove(old: int, new: int) -> list[bytes]:
+            asked.append((old, new))
+            return log.consistency(old, new)
+
+        watched = LogWatch(memory, make_trust_root(), prove)
+        watched.see(log.note())
+        log.append(AuditEventType.CONCEPT_CREATED, "c")
+        assert watched.size == 2
+        told = ConsistencyProof(old_size=2, new_size=3, hashes=tuple(log.consistency(2, 3)))
+        watched.see(log.note(), told)
+        assert (asked, watched.size) == ([], 3)
+        log.append(AuditEventType.CONCEPT_CREATED, "d")
+        watched.see(log.note(), told)
+        assert asked == [(3, 4)]
+
+    def test_a_proof_that_came_with_the_note_is_not_believed(self, memory: LogMemory) -> None:
+        log, other = make_log("a", "b"), make_log("a", "x", "c")
+        watched = watch(log, memory)
+        watched.see(log.note())
+        told = ConsistencyProof(old_size=2, new_size=3, hashes=tuple(other.consistency(2, 3)))
+        with pytest.raises(LogForked):
+            watched.see(other.note(), told)
+
     def test_remembers_the_first_checkpoint(self, memory: LogMemory) -> None:
         log = make_log("a")
         assert watch(log, memory).see(log.note()).tree_size == 1

@@ -124,12 +124,13 @@ class TestWholeWay:
         assert len(set(digests)) == 4
         assert digests[0] == digests[-1]
 
-    def test_records_the_intent_before_it_fetches_and_the_result_last(self, workshop: Workshop) -> None:
+    def test_records_the_intent_first_and_the_result_last_and_draws_with_what_came_with_the_grant(
+        self, workshop: Workshop
+    ) -> None:
         run(workshop)
         acts = [asked for asked in workshop.registry.asked if "generations" in asked]
         assert [re.sub(r"gen_\w+|sha256:\w+", "*", act) for act in acts] == [
             "POST /v1/generations",
-            "GET /v1/generations/*/artefacts/*",
             "POST /v1/generations/*/result",
         ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -14,8 +15,9 @@ from support.workshop import SCENE, USE, Workshop
 from sdk.client import Client
 from sdk.compose import Composition, compose
 from sdk.compose.premises import KEPT, _kept
-from sdk.errors import NotApproved, PolicyDenied, SignatureInvalid, StatusListInvalid
+from sdk.errors import Conflict, NotApproved, PolicyDenied, SignatureInvalid, StatusListInvalid
 from sdk.policy.bundle import PolicyBundle
+from sdk.policy.cedar import CedarEngine
 from sdk.resolve import shared_connection
 from sdk.signing.trust import TrustRole
 from sdk.spec.bundle import VersionStatus
@@ -36,8 +38,8 @@ def client(workshop: Workshop) -> Iterator[Client]:
 
 def run(workshop: Workshop, client: Client, *, after: timedelta = timedelta(0), **options: Any) -> Composition:
     workshop.registry.clock = lambda: NOW + after
-    call = {"steps": 1, "profile": workshop.profile, "client": client, "clock": lambda: NOW + after} | USE | options
-    return compose(["demo/fox"], SCENE, **call)
+    asked = {"concepts": ["demo/fox"], "scene": SCENE, "steps": 1, "profile": workshop.profile, "client": client}
+    return compose(**asked | {"clock": lambda: NOW + after} | USE | options)
 
 
 def times_asked(workshop: Workshop) -> list[int]:
@@ -45,12 +47,25 @@ def times_asked(workshop: Workshop) -> list[int]:
 
 
 class TestKept:
-    def test_a_second_call_asks_again_only_about_versions(self, workshop: Workshop, client: Client) -> None:
+    def test_a_second_call_asks_for_a_grant_and_a_receipt_alone(self, workshop: Workshop, client: Client) -> None:
         for _ in range(2):
             run(workshop, client)
         assert times_asked(workshop) == [1, 1, 1]
+        second = workshop.registry.asked[len(workshop.registry.asked) - 2 :]
+        assert [re.sub(r"gen_\w+", "*", asked) for asked in second] == [
+            "POST /v1/generations",
+            "POST /v1/generations/*/result",
+        ]
+
+    def test_a_version_for_a_minute(self, workshop: Workshop, client: Client) -> None:
+        for seconds in (0, 59, 60):
+            run(workshop, client, after=timedelta(seconds=seconds))
         assert workshop.registry.asked.count("GET /v1/resolve") == 2
-        assert workshop.registry.asked.count("GET /v1/status/demo/0") == 1
+
+    def test_a_version_for_one_reference(self, workshop: Workshop, client: Client) -> None:
+        for reference in ("demo/fox", "demo/fox@1", "demo/fox"):
+            run(workshop, client, concepts={"fox": reference}, scene="a photo of {fox}")
+        assert workshop.registry.asked.count("GET /v1/resolve") == 2
 
     def test_a_status_list_until_its_own_end(self, workshop: Workshop, client: Client) -> None:
         for seconds in (0, 50, 59, 61, 62):
@@ -101,6 +116,29 @@ class TestKept:
 
 
 class TestNotTheLastWord:
+    def test_a_reference_that_means_another_version_by_now_is_resolved_anew(
+        self, workshop: Workshop, client: Client
+    ) -> None:
+        run(workshop, client)
+        workshop.registry.overrides["POST /v1/generations$"] = lambda: Conflict(
+            "demo/fox does not mean demo/fox@1 any more"
+        )
+        with pytest.raises(Conflict):
+            run(workshop, client)
+        assert workshop.registry.asked.count("GET /v1/resolve") == 2
+        assert workshop.registry.asked.count("POST /v1/generations") == 3
+
+    def test_a_refusal_on_record_is_asked_for_once(self, workshop: Workshop, client: Client) -> None:
+        run(workshop, client)
+        decision = CedarEngine(workshop.registry.policies).evaluate(
+            workshop.registry.context(workshop.registry.intents[0]).model_copy(update={"count": 0, "use": None})
+        )
+        assert not decision.permitted
+        workshop.registry.overrides["POST /v1/generations$"] = lambda: PolicyDenied("no images are left", decision)
+        with pytest.raises(PolicyDenied, match="no images are left"):
+            run(workshop, client)
+        assert workshop.registry.asked.count("POST /v1/generations") == 2
+
     def test_a_role_that_was_given_holds_at_once(self, workshop: Workshop, client: Client) -> None:
         workshop.registry.roles = ()
         with pytest.raises(PolicyDenied, match="needs the role app"):

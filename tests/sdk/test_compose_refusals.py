@@ -109,7 +109,7 @@ class TestRefusals:
 
     def test_artefact_that_is_not_the_one(self, workshop: Workshop) -> None:
         workshop.registry.blobs = dict.fromkeys(workshop.registry.blobs, make_embedding(seed=2))
-        self.refused(workshop, DigestMismatch, "artefact")
+        self.refused(workshop, DigestMismatch, "learned_embeds")
 
     def test_expired_trust_root(self, workshop: Workshop) -> None:
         self.refused(workshop, TrustRootInvalid, "expired", clock=lambda: NOW + timedelta(days=400))

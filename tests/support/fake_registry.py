@@ -16,13 +16,12 @@ from support.governed import NOW, World, fixed_signer, record_id
 
 from sdk.client import Client
 from sdk.compose.question import composition_context
-from sdk.errors import ImprimaturError, NotFound
+from sdk.errors import Conflict, ImprimaturError, NotFound, PolicyDenied
 from sdk.policy.bundle import PolicyBundle, load_bundle
 from sdk.policy.cedar import CedarEngine
 from sdk.signing.grants import sign_grant
 from sdk.signing.trust import TrustRole, sign_trust_root, verify_role
 from sdk.spec.api import (
-    ConsistencyProof,
     GenerationGrant,
     GenerationIntent,
     GenerationList,
@@ -41,8 +40,10 @@ from sdk.spec.envelope import Envelope
 from sdk.spec.grant import GrantedVersion, GrantPredicate
 from sdk.spec.identify import NEAR, IdentifyAnswer, IdentifyQuery, Likeness
 from sdk.spec.ids import RecordId, parse_version_ref
-from sdk.spec.log_entry import AuditEventType, parse_log_entry
+from sdk.spec.log_entry import AuditEventType, ConsistencyProof, LogReceipt, parse_log_entry
 from sdk.spec.log_tiles import TILE_WIDTH, parse_tile_index
+from sdk.spec.manifest import ArtefactRole
+from sdk.spec.opening import GrownReceipt, ReleasedArtefact
 from sdk.spec.policy import Decision, Effect, PolicyContext, PolicyPrincipal, Role
 from sdk.verify import verify_version
 
@@ -108,7 +109,10 @@ class FakeRegistry:
         )
         answer = override() if override else self._route(request.method, path, request)
         if isinstance(answer, ImprimaturError):
-            problem = Problem(type="x", title="no", status=409, detail=answer.message, code=answer.code)
+            decision = answer.decision if isinstance(answer, PolicyDenied) else None
+            problem = Problem(
+                type="x", title="no", status=409, detail=answer.message, code=answer.code, decision=decision
+            )
             return httpx.Response(409, content=encode_canonical(problem))
         return httpx.Response(200, content=answer if isinstance(answer, bytes) else encode_canonical(answer))
 
@@ -168,17 +172,48 @@ class FakeRegistry:
             return self.log.log_entry_bundle(parse_tile_index(index), width=wide)
         return self.log.log_tile(int(level), parse_tile_index(index), width=wide)
 
-    def _generation(self, method: str, path: str, request: httpx.Request) -> Answer:
+    def _generation(self, method: str, path: str, request: httpx.Request) -> Answer | ImprimaturError:
         if "/artefacts/" in path:
             return self.blobs[Digest(path.rpartition("/")[2])]
         if path.endswith("/result"):
-            return self._result(RecordId(path.split("/")[-2]), parse_wire(GenerationResult, request.content, "result"))
+            recorded = parse_wire(GenerationResult, request.content, "result")
+            receipt = self._result(RecordId(path.split("/")[-2]), recorded)
+            return GrownReceipt(**dict(receipt), growth=self._growth(request))
         if method == "GET" and path != "/v1/generations":
             number = next(n for n in range(len(self.intents)) if path.endswith(generation_id(n + 1)))
             return self._view(number)
         if method == "GET":
             return GenerationList(generations=tuple(self._view(index) for index in range(len(self.intents))))
-        return self.grant(parse_wire(GenerationIntent, request.content, "intent"))
+        return self._open(parse_wire(GenerationIntent, request.content, "intent"), request)
+
+    def _open(self, intent: GenerationIntent, request: httpx.Request) -> Answer | ImprimaturError:
+        asked = request.url.params
+        for reference in asked.get_list("meant"):
+            concept = parse_version_ref(reference).concept
+            if self.status[concept] is not VersionStatus.APPROVED:
+                return Conflict(f"{reference} is not approved any more; resolve it again")
+            if self.worlds[concept].manifest.digest not in intent.manifests:
+                return Conflict(f"{reference} means another version by now; resolve it again")
+        granted = self.grant(intent)
+        released = tuple(
+            ReleasedArtefact(digest=digest, content=self.blobs[digest]) for digest in self._embeddings(intent)
+        )
+        return granted.model_copy(
+            update={"growth": self._growth(request), "released": released if asked.get("release") == "true" else None}
+        )
+
+    def _embeddings(self, intent: GenerationIntent) -> list[Digest]:
+        manifests = [self._named(manifest).manifest for manifest in intent.manifests]
+        return [each.digest for manifest in manifests for each in manifest.by_role(ArtefactRole.EMBEDDING)]
+
+    def _growth(self, request: httpx.Request) -> ConsistencyProof | None:
+        since = request.url.params.get("since")
+        size = len(self.log.contents)
+        if since is None or int(since) > size:
+            return None
+        return ConsistencyProof(
+            old_size=int(since), new_size=size, hashes=tuple(self.log.consistency(int(since), size))
+        )
 
     def grant(self, intent: GenerationIntent) -> GenerationGrant:
         """Leave to do what `intent` says, as an honest registry gives it."""
@@ -264,7 +299,7 @@ class FakeRegistry:
                     matches.append(Likeness(generation=self._view(number), image=image.digest, **said))
         return IdentifyAnswer(matches=tuple(sorted(matches, key=lambda match: match.distance or -1)))
 
-    def _result(self, generation: RecordId, result: GenerationResult) -> Answer:
+    def _result(self, generation: RecordId, result: GenerationResult) -> LogReceipt:
         verify_role(result.statement, self.trust, TrustRole.GENERATION)
         self.results.append(result)
         index = self.log.append(

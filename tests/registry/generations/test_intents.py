@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -26,10 +27,10 @@ from registry.generations import service
 from registry.versions.withdrawal import withdraw_consent
 from sdk.signing.grants import verify_grant
 from sdk.signing.receipts import verify_receipt
-from sdk.spec.api import GenerationGrant, GenerationList
+from sdk.spec.api import AliasChange, AliasChanges, GenerationGrant, GenerationList
 from sdk.spec.canonical import encode_canonical, parse_wire
 from sdk.spec.digest import Digest
-from sdk.spec.ids import ConceptId, PrincipalId, RecordId
+from sdk.spec.ids import AliasName, ConceptId, PrincipalId, RecordId
 from sdk.spec.policy import PolicyContext, Use
 
 SHRINE = ConceptId("demo/shrine")
@@ -157,6 +158,50 @@ class TestIntentRefused:
         fox = steps.approved()
         refused(steps.compose(fox, manifests=(Digest.of(b"x"),)), 404, "resource.not_found")
         refused(steps.compose(fox, name="other-app"), 404, "resource.not_found")
+
+
+class TestMeant:
+    """The references that an application found its versions by."""
+
+    def ask(self, steps: Steps, *versions: Submitted, meant: tuple[str, ...]) -> Any:
+        query = httpx.QueryParams([("meant", each) for each in meant])
+        return steps.post("app", f"/v1/generations?{query}", steps.intent(*versions))
+
+    @pytest.mark.parametrize("reference", ["demo/fox", "demo/fox@1", "demo/fox@stable", "demo/fox@{digest}"])
+    def test_that_still_mean_them_change_nothing(self, registry: RegistryUnderTest, reference: str) -> None:
+        steps = Steps(registry)
+        fox = steps.approved()
+        change = AliasChange(concept=fox.concept, alias=AliasName("stable"), number=1)
+        accepted(steps.post("owner", "/v1/aliases", AliasChanges(changes=(change,))))
+        accepted(self.ask(steps, fox, meant=(reference.format(digest=fox.manifest.digest),)))
+
+    @pytest.mark.parametrize(
+        "reference", ["demo/shrine", "demo/fox@2", "demo/fox@stable", f"demo/fox@{Digest.of(b'x')}"]
+    )
+    def test_that_mean_another_are_a_conflict_and_no_refusal(self, registry: RegistryUnderTest, reference: str) -> None:
+        steps = Steps(registry)
+        fox = steps.approved()
+        refused(self.ask(steps, fox, meant=(reference,)), 409, "resource.conflict", "resolve it again")
+        assert steps.get("auditor", "/v1/generations")["generations"] == []
+
+    @pytest.mark.parametrize("end", [Steps.revoke, Steps.withdraw])
+    @pytest.mark.parametrize("reference", ["demo/fox", "demo/fox@1"])
+    def test_of_a_version_that_ended_are_a_conflict(
+        self, registry: RegistryUnderTest, end: Callable[[Steps, Submitted], Any], reference: str
+    ) -> None:
+        steps = Steps(registry)
+        fox = steps.approved()
+        accepted(end(steps, fox))
+        refused(self.ask(steps, fox, meant=(reference,)), 409, "resource.conflict", "resolve it again")
+
+    def test_are_as_many_as_the_versions(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        fox = steps.approved()
+        refused(self.ask(steps, fox, meant=("demo/fox", "demo/fox")), 422, "input.invalid", "2 references")
+
+    def test_that_are_none_at_all_are_refused(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        refused(self.ask(steps, steps.approved(), meant=("no reference",)), 422, "format.invalid")
 
 
 class TestAtOnce:

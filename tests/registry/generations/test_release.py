@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from support.governed import learned_embedding
 from support.registry import RegistryUnderTest
 from support.versions import (
@@ -17,6 +19,8 @@ from support.versions import (
 )
 
 from sdk.signing.receipts import verify_receipt
+from sdk.spec.api import GenerationGrant
+from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PrincipalId
 from sdk.spec.log_entry import LogReceipt
@@ -24,6 +28,15 @@ from sdk.spec.manifest import ArtefactRole
 
 SHRINE = ConceptId("demo/shrine")
 LEARNED = learned_embedding(b"e", FOX)
+
+
+GENERATIONS = "/v1/generations"
+
+
+def opened(steps: Steps) -> str:
+    """The only generation there is."""
+    (view,) = steps.get("auditor", GENERATIONS)["generations"]
+    return str(view["id"])
 
 
 def denied(steps: Steps, *versions: Submitted, **changes: Any) -> list[str]:
@@ -90,6 +103,80 @@ class TestArtefacts:
         denied(steps, steps.submitted())
         (view,) = steps.get("auditor", "/v1/generations")["generations"]
         refused(self.fetch(registry, view["id"]), 404, "resource.not_found")
+
+
+class TestWithTheGrant:
+    def ask(self, steps: Steps, *versions: Submitted, name: str = "app", **changes: Any) -> Any:
+        return steps.post(name, "/v1/generations?release=true", steps.intent(*versions, **changes))
+
+    def test_embeddings_come_in_its_very_act(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        fox, shrine = steps.approved(), steps.approved(SHRINE, embedding=b"s")
+        answer = self.ask(steps, fox, shrine)
+        grant = GenerationGrant.model_validate(accepted(answer))
+        assert [artefact.content for artefact in grant.released or ()] == [b"e", b"s"]
+        assert answer.headers["cache-control"] == "no-store"
+        told = ["generation:permitted", "artefact:released", "artefact:released"]
+        assert [event for event, _ in steps.events(grant.id)] == told
+
+    def test_nothing_comes_unasked(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        assert "released" not in accepted(steps.compose(steps.approved()))
+
+    def test_nothing_comes_with_a_refusal(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        refused(self.ask(steps, steps.submitted()), 403, "policy.denied")
+        assert "artefact:released" not in [event for event, _ in steps.events()]
+
+    def test_they_are_for_whoever_draws(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        answer = self.ask(steps, steps.approved(), executor=PrincipalId("demo/renderer"))
+        refused(answer, 422, "input.invalid", "demo/renderer is to draw")
+        assert steps.get("auditor", "/v1/generations")["generations"] == []
+
+    def test_the_same_intent_again_brings_them_again_and_is_logged_once(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        fox = steps.approved()
+        first, again = (accepted(self.ask(steps, fox)) for _ in range(2))
+        assert first["released"] == again["released"]
+        assert [event for event, _ in steps.events(first["id"])] == ["generation:permitted", "artefact:released"]
+
+    def test_a_key_under_which_they_came_does_not_keep_them(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        body = encode_canonical(steps.intent(steps.approved()))
+        headers = {"Idempotency-Key": "i" * 16, "Content-Type": "application/json"}
+        target = "/v1/generations?release=true"
+        answers = [registry.client("app").post(target, content=body, headers=headers) for _ in range(2)]
+        accepted(answers[0])
+        refused(answers[1], 409, "resource.conflict", "its answer is not there")
+        with registry.engine.connect() as connection:
+            assert (
+                connection.scalar(text("SELECT body FROM idempotency_keys WHERE key = :key"), {"key": "i" * 16}) is None
+            )
+
+    @pytest.mark.parametrize(
+        ("end", "status", "code"),
+        [
+            (lambda steps, fox: steps.revoke(fox), 422, "verification.not_approved"),
+            (lambda steps, fox: steps.registry.clock.advance(seconds=600), 403, "auth.forbidden"),
+            (
+                lambda steps, fox: steps.post(
+                    "app", f"{GENERATIONS}/{opened(steps)}/result", steps.result(opened(steps), fox)
+                ),
+                409,
+                "resource.conflict",
+            ),
+        ],
+        ids=["revoked", "expired", "recorded"],
+    )
+    def test_not_again_once_that_is_over(
+        self, registry: RegistryUnderTest, end: Callable[[Steps, Submitted], Any], status: int, code: str
+    ) -> None:
+        steps = Steps(registry)
+        fox = steps.approved()
+        accepted(self.ask(steps, fox))
+        end(steps, fox)
+        refused(self.ask(steps, fox), status, code)
 
 
 class TestResult:

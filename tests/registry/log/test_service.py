@@ -16,8 +16,9 @@ from registry.log.tree import Node, completed_by
 from sdk.errors import FormatError, InputError, NotFound, ServiceError
 from sdk.signing.trust import verify_checkpoint
 from sdk.spec.digest import Digest
+from sdk.spec.log_checkpoint import LogCheckpoint
 from sdk.spec.log_entry import AuditEventType, LogReceipt, parse_log_entry
-from sdk.spec.merkle import leaf_hash, verify_consistency, verify_inclusion
+from sdk.spec.merkle import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
 
 DOCUMENT = Digest.of(b"a document beside the log")
 
@@ -42,6 +43,11 @@ def size_of(registry: RegistryUnderTest) -> int:
 
 def verify_receipt(registry: RegistryUnderTest, proof: LogReceipt) -> int:
     """Verify as an outsider does; the size of the tree it was proven in."""
+    return verified(registry, proof).tree_size
+
+
+def verified(registry: RegistryUnderTest, proof: LogReceipt) -> LogCheckpoint:
+    """The checkpoint of a proof that holds."""
     checkpoint = verify_checkpoint(proof.checkpoint.encode(), registry.runtime.trust_root)
     verify_inclusion(
         leaf=leaf_hash(proof.entry),
@@ -50,7 +56,7 @@ def verify_receipt(registry: RegistryUnderTest, proof: LogReceipt) -> int:
         proof=proof.inclusion,
         root=checkpoint.root_hash,
     )
-    return checkpoint.tree_size
+    return checkpoint
 
 
 class TestAppend:
@@ -82,8 +88,9 @@ class TestAppend:
         with ThreadPoolExecutor(8) as pool:
             indices = list(pool.map(lambda number: log_one(registry, f"demo/c{number}"), range(40)))
         assert sorted(indices) == list(range(before, before + 40))
-        for index in indices:
-            assert verify_receipt(registry, receipt(registry.runtime, index)) == before + 40
+        with registry.runtime.transaction() as session:
+            proofs = receipts(session, registry.runtime, indices)
+        assert {verify_receipt(registry, proof) for proof in proofs} == {before + 40}
 
     def test_waits_for_the_act_before_it_and_is_invisible_until_committed(self, registry: RegistryUnderTest) -> None:
         before = size_of(registry)
@@ -184,7 +191,26 @@ class TestReceipt:
             log_one(registry)
         size = size_of(registry)
         for index in range(size):
-            assert verify_receipt(registry, receipt(registry.runtime, index)) == size
+            assert verify_receipt(registry, receipt(registry.runtime, index)) == index + 1
+
+    def test_proves_that_the_log_grew_from_what_was_known(self, registry: RegistryUnderTest) -> None:
+        for _ in range(13):
+            log_one(registry)
+        size = size_of(registry)
+        known = {count: verified(registry, receipt(registry.runtime, count - 1)) for count in range(1, size + 1)}
+        for old in range(size + 1):
+            growth = receipt(registry.runtime, size - 1, since=old).growth
+            assert growth
+            assert (growth.old_size, growth.new_size) == (old, size)
+            verify_consistency(
+                old_size=old,
+                new_size=size,
+                old_root=known[old].root_hash if old else EMPTY_ROOT,
+                new_root=known[size].root_hash,
+                proof=growth.hashes,
+            )
+        assert receipt(registry.runtime, size - 1).growth is None
+        assert receipt(registry.runtime, size - 1, since=size + 1).growth is None
 
     def test_several_share_one_checkpoint(self, registry: RegistryUnderTest) -> None:
         with registry.runtime.transaction() as session:

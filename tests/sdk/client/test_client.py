@@ -49,10 +49,13 @@ from sdk.spec.denials import DenialPage, DenialQuery, TrainingDenied, WantedConc
 from sdk.spec.erasure import ErasureList, ErasureView, TrainingErased
 from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
 from sdk.spec.ledger import LedgerPage, LedgerQuery
+from sdk.spec.log_entry import ConsistencyProof
+from sdk.spec.opening import GrownReceipt
 from sdk.spec.royalty_report import RoyaltyQuery, RoyaltyReport
 from sdk.spec.subjects import ConsentPage, SubjectAccepted, SubjectList, SubjectRelease
 from sdk.spec.usage import UsageCount, UsageDimension, UsageQuery, UsageReport
 
+GROWN = GrownReceipt(**dict(RECEIPT))
 CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ("GET /healthz", lambda c: c.health(), api.Health(service="registry", version="1")),
     ("GET /readyz", lambda c: c.ready(), api.Health(service="registry", version="1", status="ready")),
@@ -278,7 +281,7 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ),
     ("GET /v1/generations/{id}", lambda c: c.get_generation(record_id("gen")), VIEW),
     ("GET /v1/generations/{id}/artefacts/{digest}", lambda c: c.fetch_artefact(record_id("gen"), DIGEST), RAW),
-    ("POST /v1/generations/{id}/result", lambda c: c.record_generation(record_id("gen"), RESULT), RECEIPT),
+    ("POST /v1/generations/{id}/result", lambda c: c.record_generation(record_id("gen"), RESULT), GROWN),
     (
         "GET /v1/concepts/{tenant}/{name}/versions/{number}/blast-radius",
         lambda c: c.blast_radius(FOX, 1),
@@ -333,7 +336,7 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     (
         "GET /v1/log/consistency?old_size=1&new_size=2",
         lambda c: c.log_consistency(1, 2),
-        api.ConsistencyProof(old_size=1, new_size=2, hashes=(bytes(32),)),
+        ConsistencyProof(old_size=1, new_size=2, hashes=(bytes(32),)),
     ),
     ("GET /healthz", lambda c: c.trainer_health(), api.Health(service="trainer", version="1")),
     ("PUT /v1/pictures/{digest}", lambda c: c.put_picture(b"content"), RAW),
