@@ -8,10 +8,12 @@ from functools import cache
 from fastapi import APIRouter, Response
 
 from registry.auth import AnyCallerDep, CallerDep
-from registry.policies import bundle_at
+from registry.policies import bundle_at, bundle_of
 from registry.readiness import require_ready
 from registry.runtime import RuntimeDep
+from sdk.errors import InputError
 from sdk.spec.api import Health, Moment, PolicyBundleView, WhoAmI
+from sdk.spec.digest import Digest
 from sdk.spec.envelope import encode_envelope
 
 router = APIRouter(tags=["about"])
@@ -48,8 +50,15 @@ def whoami(caller: AnyCallerDep) -> WhoAmI:
 
 
 @router.get("/v1/policies")
-def policies(runtime: RuntimeDep, caller: CallerDep, as_of: Moment | None = None) -> PolicyBundleView:
-    """The policy bundle by which this registry decides, or decided at a moment."""
+def policies(
+    runtime: RuntimeDep, caller: CallerDep, as_of: Moment | None = None, digest: Digest | None = None
+) -> PolicyBundleView:
+    """The policy bundle by which this registry decides, or decided at a moment, or the one with a digest."""
+    if as_of and digest:
+        raise InputError("a moment and a digest are given; ask for one of the two")
+    if digest:
+        with runtime.transaction(caller.tenant) as session:
+            return bundle_of(session, digest)
     if as_of:
         with runtime.transaction(caller.tenant) as session:
             return bundle_at(session, runtime, as_of)

@@ -236,7 +236,7 @@ AnyCallerDep = Annotated[Caller, Depends(caller_of)]
 """Whoever has a credential, a subject included: for routes that show a subject nothing but what is about them."""
 
 
-def member_of(caller: AnyCallerDep) -> Caller:
+async def member_of(caller: AnyCallerDep) -> Caller:
     """The caller, who works for the tenant. Raises `PermissionDenied` to somebody who is only a subject."""
     caller.require_member()
     return caller

@@ -77,6 +77,19 @@ def bundle_at(session: Session, runtime: Runtime, at: datetime) -> PolicyBundleV
         raise NotFound(
             f"no policies are recorded as in force at {at.isoformat()}; decisions of then name their bundle by digest"
         )
+    return _view(row)
+
+
+def bundle_of(session: Session, digest: Digest) -> PolicyBundleView:
+    """The bundle with this digest, as it came into force last. Raises `NotFound`."""
+    statement = select(PolicyBundleRow).where(PolicyBundleRow.digest == digest)
+    row = session.scalar(statement.order_by(PolicyBundleRow.place.desc()).limit(1))
+    if row is None:
+        raise NotFound(f"no policies {digest} were ever in force here; decisions name those that were")
+    return _view(row)
+
+
+def _view(row: PolicyBundleRow) -> PolicyBundleView:
     return PolicyBundleView(digest=row.digest, files=json.loads(row.content), since=row.since, log_index=row.log_index)
 
 

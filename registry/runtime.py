@@ -136,4 +136,9 @@ def runtime_of(request: Request) -> Runtime:
     return runtime
 
 
-RuntimeDep = Annotated[Runtime, Depends(runtime_of)]
+async def _runtime_of(request: Request) -> Runtime:
+    """`runtime_of` as a dependency: FastAPI would call a plain function in a thread of its own."""
+    return runtime_of(request)
+
+
+RuntimeDep = Annotated[Runtime, Depends(_runtime_of)]

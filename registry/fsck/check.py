@@ -45,7 +45,10 @@ UNCHECKED_TABLES: Final[Mapping[str, str]] = {
         "the trainer's work in progress; its results are versions",
     ),
     "training_keys": "the trainer's idempotency keys, kept for a day",
-    **dict.fromkeys(("renders", "render_images"), "the rendering service's work in progress; its results are recorded"),
+    **dict.fromkeys(
+        ("renders", "render_images", "render_previews"),
+        "the rendering service's work in progress; its results are recorded",
+    ),
 }
 """Tables that no check here looks into, and why that does no harm; those of the queue (procrastinate) besides."""
 _LOOKED_INTO: Final = frozenset(

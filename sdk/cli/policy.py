@@ -1,6 +1,6 @@
 """`imprimatur policy`: why a use is refused, and what a change of the rules or of terms would do. Decides nothing.
 
-`show`, `why` and `replay` read the registry; `test` and `diff` read folders only.
+`show`, `why`, `replay` and `recheck` read the registry; `test` and `diff` read folders only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sdk.cli.alias import AsOf, parse_moment
 from sdk.cli.connection import ProfileOption, connected, console, named, now, read_document, say, show_table
 from sdk.cli.review import verified
 from sdk.client import Client
-from sdk.errors import InputError
+from sdk.errors import InputError, VerificationError
 from sdk.policy.bundle import load_bundle, parse_bundle, write_bundle
 from sdk.policy.cases import failures, load_cases
 from sdk.policy.cedar import CedarEngine
@@ -25,14 +25,17 @@ from sdk.policy.clauses import Clause, Finding
 from sdk.policy.compare import ChangedRule, compare_bundles
 from sdk.policy.joint import joint_terms
 from sdk.policy.nearest import nearest_changes
+from sdk.policy.recheck import recheck
 from sdk.policy.replay import ProposedTerms, Replayed, replay
 from sdk.policy.sources import sources_of
+from sdk.resolve import current_trust_root
 from sdk.spec.api import DecisionQuery, RecordedDecision
 from sdk.spec.canonical import validate_wire
+from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
 from sdk.spec.policy import Decision, Effect, PolicyContext, PolicyPrincipal, Role, Use
 from sdk.spec.terms import ConsentRecord, LicenceGrant
-from sdk.verify import VerifiedVersion
+from sdk.verify import VerifiedVersion, verify_receipt
 
 commands = typer.Typer()
 _policy = typer.Typer(no_args_is_help=True, help="Ask why, and try a change of rules or terms before it is made.")
@@ -44,15 +47,17 @@ Folder = Annotated[Path, typer.Argument(help="A folder of policies.", metavar="F
 @_policy.command("show")
 def show_policies(
     as_of: AsOf = None,
+    digest: Annotated[str | None, typer.Option(help="The bundle with this digest.", show_default=False)] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the files into this new folder.", metavar="FOLDER", show_default=False)
     ] = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Show which policies are in force, or were at a moment; --out writes them, to be read or tried."""
+    """Show which policies are in force, or were at a moment, or the ones a decision names; --out writes them, to be read or tried."""
     moment = parse_moment(as_of) if as_of else None
+    wanted = Digest(digest) if digest else None
     with connected(profile) as (_, client):
-        view = client.policies(as_of=moment)
+        view = client.policies(as_of=moment, digest=wanted)
     bundle = parse_bundle(view)
     say(f"policies {bundle.digest}")
     if view.since:
@@ -169,13 +174,58 @@ def replay_decisions(
         raise InputError("nothing is proposed; name a folder of policies, or --terms ID=FILE")
     with connected(profile) as (_, client):
         engine = CedarEngine(load_bundle(folder) if folder else parse_bundle(client.policies()))
-        decisions = _recorded(client, DecisionQuery(since=now() - timedelta(days=days), limit=500))
+        decisions = _since(client, days)
         shown = track(decisions, "replaying", console=console(), transient=True)
         replayed = replay(engine, shown, terms=proposed, fetch_version=client.get_version)
     _show_replayed("Would gain", [each for each in replayed if each.gains])
     _show_replayed("Would lose", [each for each in replayed if each.loses])
     gain, lose = sum(each.gains for each in replayed), sum(each.loses for each in replayed)
     say(f"{len(replayed)} decisions of {days} days under {engine.bundle_digest}: {gain} gain, {lose} lose")
+
+
+@_policy.command("recheck")
+def recheck_decisions(
+    generations: Annotated[
+        list[str] | None,
+        typer.Argument(help="Whose decisions; those of the last days when left out.", metavar="GEN..."),
+    ] = None,
+    days: Annotated[int, typer.Option(help="Recheck the decisions of this many days.", min=1, max=9000)] = 30,
+    profile: ProfileOption = None,
+) -> None:
+    """Make recorded decisions again from what was recorded and the policies that each names, and hold them to the log. Exit status 1 when one differs."""
+    faults = []
+    with connected(profile) as (chosen, client):
+        trust = current_trust_root(client, chosen, now=now())
+        decisions = _of_generations(client, generations) if generations else _since(client, days)
+        engines: dict[Digest, CedarEngine] = {}
+        for recorded in track(decisions, "rechecking", console=console(), transient=True):
+            named = recorded.decision.bundle
+            if named not in engines:
+                engines[named] = CedarEngine(parse_bundle(client.policies(digest=named)))
+            entry = verify_receipt(client.log_receipt(recorded.log_index), trust)
+            try:
+                recheck(recorded, entry, engines[named])
+            except VerificationError as exc:
+                faults.append(exc.message)
+    for fault in faults:
+        say(f"failed: {fault}")
+    say(
+        f"{len(decisions) - len(faults)} of {len(decisions)} decisions follow from what was recorded, by {len(engines)} bundles"
+    )
+    if faults:
+        raise typer.Exit(1)
+
+
+def _of_generations(client: Client, generations: list[str]) -> list[RecordedDecision]:
+    found: list[RecordedDecision] = []
+    for generation in map(RecordId, generations):
+        index = client.get_generation(generation).intent_index
+        found += client.list_decisions(DecisionQuery(after=index - 1, limit=1)).decisions
+    return found
+
+
+def _since(client: Client, days: int) -> list[RecordedDecision]:
+    return _recorded(client, DecisionQuery(since=now() - timedelta(days=days), limit=500))
 
 
 def _images_granted(client: Client, versions: list[VerifiedVersion]) -> dict[RecordId, int]:

@@ -35,9 +35,11 @@ class RecordCalls:
         """GET /v1/whoami."""
         return self._registry.get("/v1/whoami", WhoAmI)
 
-    def policies(self, *, as_of: datetime | None = None) -> PolicyBundleView:
-        """GET /v1/policies: the bundle in force, now or at a moment."""
+    def policies(self, *, as_of: datetime | None = None, digest: Digest | None = None) -> PolicyBundleView:
+        """GET /v1/policies: the bundle in force, now or at a moment, or the one that a decision names."""
         params: Params = {"as_of": as_of.isoformat()} if as_of else {}
+        if digest:
+            params = {"digest": str(digest)}
         return self._registry.get("/v1/policies", PolicyBundleView, params)
 
     def put_blob(self, content: bytes) -> Digest:

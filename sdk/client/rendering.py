@@ -5,7 +5,7 @@ from __future__ import annotations
 from sdk.client.transport import Service
 from sdk.errors import ConfigurationError
 from sdk.spec.ids import RecordId
-from sdk.spec.rendering import RendererView, RenderRequest, RenderView
+from sdk.spec.rendering import RenderAttention, RendererView, RenderPreviews, RenderRequest, RenderView
 
 
 class RenderingCalls:
@@ -28,6 +28,14 @@ class RenderingCalls:
     def render_image(self, generation: RecordId, position: int) -> bytes:
         """GET /v1/renders/{generation}/images/{position}: a PNG without credentials."""
         return self._needs_renderer().get_bytes(f"/v1/renders/{generation}/images/{position}")
+
+    def render_previews(self, generation: RecordId) -> RenderPreviews:
+        """GET /v1/renders/{generation}/previews: the newest of each picture."""
+        return self._needs_renderer().get(f"/v1/renders/{generation}/previews", RenderPreviews)
+
+    def render_attention(self, generation: RecordId, position: int) -> RenderAttention:
+        """GET /v1/renders/{generation}/images/{position}/attention, of a render that was to keep it."""
+        return self._needs_renderer().get(f"/v1/renders/{generation}/images/{position}/attention", RenderAttention)
 
     def end_render(self, generation: RecordId) -> RenderView:
         """POST /v1/renders/{generation}/end. Repeatable: scene and images are erased."""

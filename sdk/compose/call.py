@@ -50,7 +50,6 @@ from sdk.compose.values import (
 )
 from sdk.compose.versions import resolve_versions, verify_versions
 from sdk.credentials.signer import load_credential_signer
-from sdk.generate.attribution import AttentionMap
 from sdk.generate.photo import GivenPhoto, Photo
 from sdk.generate.places import GivenPlace
 from sdk.generate.scene import Scene, concept_of, name_concepts, parse_scene
@@ -65,6 +64,7 @@ from sdk.resolve import (
 from sdk.signing.signer import load_key_file
 from sdk.signing.trust import TrustRoot
 from sdk.spec.api import GenerationGrant, GenerationIntent
+from sdk.spec.explanation import ConceptAttention
 from sdk.spec.money import Money
 from sdk.spec.policy import Use
 from sdk.spec.sampling import MAX_STEPS, Sampling
@@ -141,13 +141,13 @@ def compose(
         layout=layout,
         leakage=leakage,
     )
-    place = check_run(run, preview_every or explain)
+    place = check_run(run)
     parent, sampling = check_photo(photo, photo_mask, strength, sampling, place)
     preview_every = check_whole("preview_every", preview_every, 0, MAX_STEPS)
     use, charged = check_use(purpose, territory, channel), check_fee(fee)
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
     if place is None and parent is None and chosen.base_model is None and chosen.trainer is not None:
-        place = check_run(Run.SERVICE, preview_every or explain)
+        place = Run.SERVICE
     with ExitStack() as opened:
         told = [opened.enter_context(progress_bar())] if progress else []
         watcher = Watcher((*told, *((on_progress,) if on_progress else ())), preview_every)
@@ -177,8 +177,8 @@ def _compose(composer: Composer, references: tuple[str, ...], asked: Asked, watc
     trust, log, versions, grant = permitted.trust, permitted.log, permitted.versions, permitted.grant
 
     watcher.tell(ComposeProgress(stage=ComposeStage.GENERATE, images=count, steps=sampling.steps))
-    attended: list[Sequence[AttentionMap]] = []
-    on_attention = (lambda _image, maps: attended.append(maps)) if asked.explain else None
+    attended: list[Sequence[ConceptAttention]] = []
+    on_attention = attended.append if asked.explain else None
     pictures = generate_pictures(composer, grant, versions, scene, sampling, count, photo, watcher, on_attention)  # 5
 
     watcher.tell(ComposeProgress(stage=ComposeStage.CREDENTIAL, images=count))

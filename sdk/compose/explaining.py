@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sdk.compose.values import ComposedImage, Composer
-from sdk.generate.attribution import AttentionMap
 from sdk.signing.trust import TrustRoot
 from sdk.spec.api import GenerationGrant, GenerationIntent
-from sdk.spec.explanation import FULL, ConceptAttention, Explanation, GenerationAttention, ImageAttention
+from sdk.spec.explanation import ConceptAttention, Explanation, GenerationAttention, ImageAttention
 from sdk.spec.ids import RecordId
 from sdk.spec.log_entry import LogReceipt
 from sdk.trace import trace_bundle
@@ -17,24 +16,15 @@ from sdk.verify import VerifiedVersion
 
 
 def keep_attention(
-    generation: RecordId, images: Sequence[ComposedImage], attended: Sequence[Sequence[AttentionMap]]
+    generation: RecordId, images: Sequence[ComposedImage], attended: Sequence[Sequence[ConceptAttention]]
 ) -> GenerationAttention:
     """The maps of every image as they are kept, in the images' order."""
     return GenerationAttention(
         generation=generation,
         images=tuple(
-            ImageAttention(image=image.digest, concepts=tuple(_kept(each) for each in maps))
+            ImageAttention(image=image.digest, concepts=tuple(maps))
             for image, maps in zip(images, attended, strict=True)
         ),
-    )
-
-
-def _kept(attention: AttentionMap) -> ConceptAttention:
-    rows, columns = attention.cells.shape
-    cells = (attention.cells * FULL).round().clamp(0, FULL).flatten().tolist()
-    share = min(1.0, max(0.0, round(attention.share, 6)))
-    return ConceptAttention(
-        concept=attention.concept, share=share, rows=rows, columns=columns, cells=bytes(map(int, cells))
     )
 
 

@@ -68,14 +68,12 @@ def check_options(
     return len(given) if given else check_whole("count", count, 1, MAX_COUNT), sampling
 
 
-def check_run(run: object, looks_inside: object = False) -> Run | None:
-    """Where images are drawn, if it is said; only this process can look inside (previews, attention). Raises `InputError`."""
+def check_run(run: object) -> Run | None:
+    """Where images are drawn, if it is said. Raises `InputError`."""
     if run is None:
         return None
     if not isinstance(run, str) or run not in tuple(Run):
         raise InputError(f"run is {run!r}; it must be one of {', '.join(Run)}")
-    if run == Run.SERVICE and looks_inside:
-        raise InputError("a rendering service sends no previews and no attention; leave both out, or draw here")
     return Run(run)
 
 

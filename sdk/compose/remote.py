@@ -10,6 +10,7 @@ import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sdk.client import Client
@@ -18,12 +19,16 @@ from sdk.compose.values import ComposeProgress, ComposeStage, Watcher
 from sdk.errors import FormatError, ImprimaturError, ServiceError, ServiceUnavailable
 from sdk.generate.scene import Scene
 from sdk.spec.api import GenerationGrant
+from sdk.spec.explanation import ConceptAttention
 from sdk.spec.rendering import RenderRequest, RenderStatus, RenderView
 from sdk.spec.sampling import MAX_SIDE, Sampling
 from sdk.verify import VerifiedVersion
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+OnAttention = Callable[[Sequence[ConceptAttention]], None]
+"""Told, image by image, what it attended to."""
 
 POLL_SECONDS: Final = 0.2
 STALLED_SECONDS: Final = 300.0  # without any progress, the service is given up
@@ -38,10 +43,11 @@ def draw_remotely(
     sampling: Sampling,
     count: int,
     watcher: Watcher,
+    on_attention: OnAttention | None = None,
     *,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Image]:
-    """The images that the service drew under the grant in `opened`.
+    """The images that the service drew under the grant in `opened`; `on_attention` is told what each attended to.
 
     Raises:
         ServiceUnavailable: it gives no answer, or makes no progress.
@@ -54,37 +60,63 @@ def draw_remotely(
         names=dict(scene.names),
         sampling=sampling,
         manifests=tuple(version.bundle.manifest for version in versions),
+        preview_every=watcher.preview_every or None,
+        explain=True if on_attention else None,
     )
     with _ended(client, opened):
         view = client.create_render(request)
         view = _wait(client, view, watcher, sleep)
         if view.status is not RenderStatus.DONE:
             raise _fault(view)
+        if on_attention:
+            for position in range(count):
+                on_attention(_attention(client, opened, position, scene))
         size = sampling.size
         return [_picture(client.render_image(opened.id, position), size) for position in range(count)]
+
+
+def _attention(client: Client, opened: GenerationGrant, position: int, scene: Scene) -> Sequence[ConceptAttention]:
+    concepts = client.render_attention(opened.id, position).concepts
+    if strangers := {each.concept for each in concepts} - {None, *scene.names.values()}:
+        raise FormatError(f"the rendering service sent what image {position} attended to of {strangers}: nobody asked")
+    return concepts
 
 
 def _wait(client: Client, view: RenderView, watcher: Watcher, sleep: Callable[[float], None]) -> RenderView:
     """The render as soon as it is over."""
     patience = int(STALLED_SECONDS / POLL_SECONDS)
-    waited = 0
+    waited, shown = 0, dict[int, int]()
     while view.status in _OPEN:
         if waited >= patience:
             raise ServiceUnavailable(f"the rendering service makes no progress with {view.generation}; is a worker up?")
         sleep(POLL_SECONDS)
         seen, view = view, client.get_render(view.generation)
         waited = 0 if view != seen else waited + 1
-        watcher.tell(
-            ComposeProgress(
-                stage=ComposeStage.GENERATE,
-                image=view.image,
-                together=view.together,
-                images=view.images,
-                step=view.step,
-                steps=view.steps,
-            )
+        at = ComposeProgress(
+            stage=ComposeStage.GENERATE,
+            image=view.image,
+            together=view.together,
+            images=view.images,
+            step=view.step,
+            steps=view.steps,
         )
+        watcher.tell(at)
+        if watcher.preview_every and view.previews != seen.previews:
+            _show_previews(client, at, view, shown, watcher)
     return view
+
+
+def _show_previews(
+    client: Client, at: ComposeProgress, view: RenderView, shown: dict[int, int], watcher: Watcher
+) -> None:
+    """Tell the previews that were not told yet; `shown` holds the newest step of each image."""
+    for preview in client.render_previews(view.generation).previews:
+        if preview.image >= view.images or preview.step >= view.steps:
+            raise FormatError(f"the rendering service sent a preview of image {preview.image} at step {preview.step}")
+        if shown.get(preview.image, -1) < preview.step:
+            shown[preview.image] = preview.step
+            picture = _picture(preview.picture, None)
+            watcher.tell(replace(at, image=preview.image, together=1, step=preview.step, preview=picture))
 
 
 @contextmanager

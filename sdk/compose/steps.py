@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from sdk.cache import LogWatch, StatusWatch
 from sdk.compose.grant import Enforced, require_grant_of, require_same_decision
 from sdk.compose.premises import Premises
 from sdk.compose.question import composition_context
-from sdk.compose.remote import draw_remotely
+from sdk.compose.remote import OnAttention, draw_remotely
 from sdk.compose.values import ComposedImage, ComposeProgress, Composer, ComposeStage, Watcher
 from sdk.credentials.concept_use import ConceptUse, CountedApproval, UsedVersion
 from sdk.credentials.fingerprint import fingerprints_of_output
@@ -31,7 +32,7 @@ from sdk.credentials.signer import CredentialSigner
 from sdk.credentials.watermark import embed, new_watermark_id
 from sdk.errors import BackboneError, VerificationError
 from sdk.generate.base_model import base_model_digest
-from sdk.generate.drawing import OnAttention, Watch, generate_images
+from sdk.generate.drawing import Watch, generate_images
 from sdk.generate.photo import Photo
 from sdk.generate.pipeline import load_pipeline
 from sdk.generate.scene import Scene
@@ -148,7 +149,7 @@ def generate_pictures(
 ) -> list[Image]:
     """Draw: here, with each version's embedding as it came with the grant, checked, or by the rendering service."""
     if composer.base_model is None:
-        return draw_remotely(composer.client, opened, versions, scene, sampling, count, watcher)
+        return draw_remotely(composer.client, opened, versions, scene, sampling, count, watcher, on_attention)
     tokens = {version.bundle.concept: _released_token(opened, version) for version in versions}
 
     at = ComposeProgress(stage=ComposeStage.GENERATE, images=count, steps=sampling.steps)
@@ -156,7 +157,7 @@ def generate_pictures(
         on_step=lambda images, step: watcher.tell(replace(at, image=images.start, together=len(images), step=step)),
         on_preview=lambda image, step, preview: watcher.tell(replace(at, image=image, step=step, preview=preview)),
         preview_every=watcher.preview_every,
-        on_attention=on_attention,
+        on_attention=(lambda _image, maps: on_attention([each.kept for each in maps])) if on_attention else None,
     )
     loaded = load_pipeline(composer.base_model)
     return list(generate_images(loaded, scene, tokens, sampling, count=count, watch=watch, photo=photo))
@@ -205,8 +206,10 @@ def mark_picture(
     held, pixels = watermark if marked else None, marked or picture
     source = COMPOSITE_SOURCE_TYPE if photo else DIGITAL_SOURCE_TYPE
     parent = ParentPhoto(content=photo.content, media_type=photo.media_type) if photo else None
-    png = mark_image(encode_png(pixels, source), use, signer, parent, samples=samples, watermark=held)
-    return ComposedImage(png=png, fingerprints=fingerprints_of_output(pixels), watermark=held)
+    with ThreadPoolExecutor(1) as beside:  # both are mostly outside the interpreter
+        fingerprints = beside.submit(fingerprints_of_output, pixels)
+        png = mark_image(encode_png(pixels, source), use, signer, parent, samples=samples, watermark=held)
+        return ComposedImage(png=png, fingerprints=fingerprints.result(), watermark=held)
 
 
 def _used(version: VerifiedVersion) -> UsedVersion:

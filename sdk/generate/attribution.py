@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sdk.errors import BackboneError
 from sdk.generate.layout import latent_grid
+from sdk.spec.explanation import FULL, ConceptAttention
 from sdk.spec.ids import ConceptId
 
 if TYPE_CHECKING:
@@ -45,6 +46,16 @@ class AttentionMap:
     concept: ConceptId | None
     share: float  # of the whole picture; the shares of a picture add up to 1
     cells: Tensor  # [rows, columns], each between 0 and 1
+
+    @property
+    def kept(self) -> ConceptAttention:
+        """The map as it travels and is kept."""
+        rows, columns = self.cells.shape
+        cells = (self.cells * FULL).round().clamp(0, FULL).flatten().tolist()
+        share = min(1.0, max(0.0, round(self.share, 6)))
+        return ConceptAttention(
+            concept=self.concept, share=share, rows=rows, columns=columns, cells=bytes(map(int, cells))
+        )
 
 
 @dataclass

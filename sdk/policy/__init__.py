@@ -13,6 +13,7 @@ nearest   the nearest change that turns a refusal into a permit
 cases     `cases.yaml`: what a bundle should answer
 compare   two bundles beside each other
 replay    recorded decisions under proposed policies or terms
+recheck   a recorded decision made again by the policies that it names
 
 engine = CedarEngine(load_bundle(Path("policies")))
 decision = enforce(engine, PolicyContext(domain=PolicyDomain.COMPOSITION, action="compose", ...))

@@ -72,7 +72,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     POST  /v1/notices/acknowledgements                       NoticeAcknowledgement -> LogReceipt
     GET   /v1/denials?concept=&since=&until=&cursor=&limit=  DenialPage (of sdk.spec.denials; a subject: about theirs)
     POST  /v1/trainings/denied                               WantedTraining -> TrainingDenied (of sdk.spec.denials)
-    GET   /v1/policies?as_of=                                PolicyBundleView
+    GET   /v1/policies?as_of=&digest=                        PolicyBundleView
     GET   /v1/tuf/metadata/{name}                            TUF metadata: the trust root and policies as targets
     GET   /v1/tuf/targets/{name}                             a TUF target, named by its digest
     GET   /v1/status/{tenant}/{number}                       signed status list (sdk.spec.status_list)

@@ -5,7 +5,9 @@ Authentication and errors are those of `sdk.spec.api`. A render is of one compos
     GET    /v1/renderer                                      RendererView
     POST   /v1/renders                                       RenderRequest -> RenderView
     GET    /v1/renders/{generation}                          RenderView
+    GET    /v1/renders/{generation}/previews                 RenderPreviews: how its pictures look so far
     GET    /v1/renders/{generation}/images/{position}        bytes: a PNG without credentials, to the application alone
+    GET    /v1/renders/{generation}/images/{position}/attention   RenderAttention: what the picture attended to
     POST   /v1/renders/{generation}/end                      RenderView; the scene and the images are erased
 """
 
@@ -19,8 +21,9 @@ from pydantic import AwareDatetime, Field
 from sdk.spec.canonical import WireModel
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Base64Bytes, Envelope
+from sdk.spec.explanation import ConceptAttention
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
-from sdk.spec.sampling import Sampling
+from sdk.spec.sampling import MAX_COUNT, MAX_STEPS, Sampling
 
 PlaceholderName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^{}\x00]+$")]
 
@@ -50,6 +53,8 @@ class RenderRequest(WireModel):
     names: dict[PlaceholderName, ConceptId] = Field(min_length=1, max_length=16)  # what stands in the scene's braces
     sampling: Sampling
     manifests: tuple[Base64Bytes, ...] = Field(min_length=1, max_length=16)  # canonical bytes, in the grant's order
+    preview_every: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None  # steps between previews; none: no previews
+    explain: bool | None = None  # keep what each picture attends to
 
 
 class RenderFault(WireModel):
@@ -67,5 +72,24 @@ class RenderView(WireModel):
     images: int  # to be drawn in all
     step: int = 0  # of those being drawn, from 0
     steps: int
+    previews: int = 0  # made so far; those of a picture replace each other
     error: RenderFault | None = None
     created_at: AwareDatetime
+
+
+class RenderPreview(WireModel):
+    """How a picture looked after a step, small: no result, and kept until the render ends."""
+
+    image: int = Field(ge=0, lt=MAX_COUNT)
+    step: int = Field(ge=0, lt=MAX_STEPS)
+    picture: Base64Bytes  # a PNG
+
+
+class RenderPreviews(WireModel):
+    previews: tuple[RenderPreview, ...] = Field(max_length=MAX_COUNT)
+
+
+class RenderAttention(WireModel):
+    """What a picture attended to while it was drawn."""
+
+    concepts: tuple[ConceptAttention, ...] = Field(min_length=1, max_length=17)

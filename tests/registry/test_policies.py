@@ -17,6 +17,7 @@ from sdk.errors import InputError
 from sdk.policy.bundle import PolicyBundle, load_bundle, parse_bundle, write_bundle
 from sdk.policy.cedar import CedarEngine
 from sdk.spec.api import PolicyBundleView
+from sdk.spec.digest import Digest
 
 
 def stricter(runtime: Runtime, words: str = "a comment") -> Runtime:
@@ -51,6 +52,18 @@ class TestPoliciesAt:
         assert [e["index"] for e in entry["entries"]][-1] == view.log_index
         assert entry["entries"][-1]["entry"]["evidence"] == {"policy_bundle": first.policy_bundle.digest}
         assert_insert_only(registry, "policy_bundles")
+
+    def test_are_found_by_the_digest_that_decisions_name(self, registry: RegistryUnderTest) -> None:
+        first, second = registry.runtime.policy_bundle, stricter(registry.runtime)
+        registry.clock.advance(days=1)
+        assert note(registry, second)
+        for bundle in (first, second.policy_bundle):
+            answer = registry.client("app").get("/v1/policies", params={"digest": bundle.digest})
+            assert parse_bundle(PolicyBundleView.model_validate(accepted(answer))) == bundle
+        unknown = registry.client("app").get("/v1/policies", params={"digest": Digest.of(b"x")})
+        refused(unknown, 404, "resource.not_found", "ever in force")
+        both = {"digest": first.digest, "as_of": START.isoformat()}
+        refused(registry.client("app").get("/v1/policies", params=both), 422, "input.invalid", "one of the two")
 
     def test_the_same_again_is_no_change(self, registry: RegistryUnderTest) -> None:
         assert not note(registry, registry.runtime)

@@ -8,7 +8,7 @@ with make_render_house(url, folder) as house:
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,28 +27,45 @@ from sdk.client import Client
 from sdk.compose import Composition
 from sdk.profile import Profile
 from sdk.spec.api import NewConcept
+from sdk.spec.explanation import ConceptAttention
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.manifest import ConceptKind
 from trainer.app import create_app
 from trainer.jobs.runtime import Runtime
 from trainer.rendering.service_profile import current_trust_root, renderer_of
-from trainer.rendering.workflow import Draw, RenderOrder, run_render
+from trainer.rendering.workflow import Draw, RenderOrder, RenderWatch, run_render
 
 FOX = ConceptId("demo/fox")
 SCENE = "a photo of {hero}"
 USE = {"purpose": "advertising", "territory": "JP", "channel": "web"}
 
 
-def paint(order: RenderOrder, *, on_step: Callable[[range, int], None]) -> Iterator[bytes]:
+def paint(order: RenderOrder, *, watch: RenderWatch) -> Iterator[bytes]:
     """A `Draw` without torch: plain colours that depend on what was ordered."""
     for image in range(order.count):
-        on_step(range(image, image + 1), 0)
+        for step in range(order.sampling.steps):
+            watch.on_step(range(image, image + 1), step)
+            if order.preview_every and (step + 1) % order.preview_every == 0:
+                watch.on_preview(image, step, plain((4, 4), (image, step, 0)))
+        if order.explain:
+            (concept,) = order.embeddings
+            half = {"rows": 1, "columns": 2, "share": 0.5}
+            watch.on_attention(
+                image,
+                (
+                    ConceptAttention(concept=concept, cells=bytes([255, image]), **half),
+                    ConceptAttention(cells=bytes([0, 255 - image]), **half),
+                ),
+            )
         seed = order.sampling.seed_of(image)
-        content = io.BytesIO()
-        Image.new("RGB", order.sampling.size or (32, 32), (seed % 256, len(order.embeddings), image)).save(
-            content, "PNG"
-        )
-        yield content.getvalue()
+        yield plain(order.sampling.size or (32, 32), (seed % 256, len(order.embeddings), image))
+
+
+def plain(size: tuple[int, int], colour: tuple[int, int, int]) -> bytes:
+    """A PNG of one colour."""
+    content = io.BytesIO()
+    Image.new("RGB", size, colour).save(content, "PNG")
+    return content.getvalue()
 
 
 @dataclass

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from sdk.spec.canonical import parse_wire
 from sdk.spec.ids import RecordId
 from sdk.spec.policy import Role
-from sdk.spec.rendering import RendererView, RenderRequest, RenderView
+from sdk.spec.rendering import RenderAttention, RendererView, RenderPreviews, RenderRequest, RenderView
 from trainer.jobs.auth import CallerDep
 from trainer.jobs.idempotency import KeyHeader, earlier_use, keep, key_of
 from trainer.jobs.routes import bounded
@@ -79,6 +79,24 @@ def get_render(generation: str, caller: CallerDep, runtime: RuntimeDep) -> Rende
     """How far a render is."""
     with runtime.transaction() as session:
         return service.view(session, RecordId(generation), application=caller.principal)
+
+
+@router.get("/renders/{generation}/previews")
+def get_render_previews(generation: str, caller: CallerDep, runtime: RuntimeDep, response: Response) -> RenderPreviews:
+    """How its pictures look so far, each after the newest step of which there is a preview."""
+    response.headers["Cache-Control"] = "no-store"
+    with runtime.transaction() as session:
+        return service.previews(session, RecordId(generation), application=caller.principal)
+
+
+@router.get("/renders/{generation}/images/{position}/attention")
+def get_render_attention(
+    generation: str, position: int, caller: CallerDep, runtime: RuntimeDep, response: Response
+) -> RenderAttention:
+    """What an image attended to, where the request was to keep it."""
+    response.headers["Cache-Control"] = "no-store"
+    with runtime.transaction() as session:
+        return service.attention(session, RecordId(generation), position, application=caller.principal)
 
 
 @router.get("/renders/{generation}/images/{position}", response_class=Response)

@@ -5,7 +5,7 @@ Rules:
    same request again is the same render; another request under the same grant is a Conflict.
 2. What a worker writes is guarded by its attempt number, the fencing token: a worker whose render was given to another,
    or ended, changes nothing and meets `RenderLost`.
-3. Scene and images are kept from the request until the application ends the render, at most `keep_seconds` after its
+3. Scene, previews and images are kept from the request until the application ends the render, at most `keep_seconds` after its
    grant expired.
 """
 
@@ -23,12 +23,20 @@ from sdk.errors import Conflict, ImprimaturError, NotFound, PermissionDenied
 from sdk.spec.canonical import encode_canonical, parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, RecordId
-from sdk.spec.rendering import RenderFault, RenderRequest, RenderStatus, RenderView
+from sdk.spec.rendering import (
+    RenderAttention,
+    RenderFault,
+    RenderPreview,
+    RenderPreviews,
+    RenderRequest,
+    RenderStatus,
+    RenderView,
+)
 from trainer.jobs.queue import retire
 from trainer.rendering import queue
 from trainer.rendering.admission import Admitted
 from trainer.rendering.lifecycle import RenderEvent, advance
-from trainer.rendering.tables import RenderImageRow, RenderRow
+from trainer.rendering.tables import RenderImageRow, RenderPreviewRow, RenderRow
 
 
 class RenderLost(Exception):
@@ -76,8 +84,8 @@ def claim(session: Session, generation: RecordId) -> Attempt | None:
     row = _locked(session, generation)
     if row is None or row.status not in (RenderStatus.QUEUED, RenderStatus.RUNNING) or row.request is None:
         return None
-    session.execute(delete(RenderImageRow).where(RenderImageRow.generation == row.generation))
-    _move(session, row, RenderEvent.CLAIM, attempt=row.attempt + 1, image=0, together=1, step=0)
+    _erase_pictures(session, row)
+    _move(session, row, RenderEvent.CLAIM, attempt=row.attempt + 1, image=0, together=1, step=0, previews=0)
     return Attempt(
         generation=generation,
         number=row.attempt,
@@ -93,10 +101,23 @@ def note_progress(session: Session, attempt: Attempt, images: range, step: int) 
         raise RenderLost(attempt.generation)
 
 
-def keep_image(session: Session, attempt: Attempt, position: int, png: bytes) -> None:
-    """Keep an image for the application. Raises `RenderLost`."""
+def keep_preview(session: Session, attempt: Attempt, position: int, step: int, png: bytes) -> None:
+    """Keep how a picture looks after a step, in place of its last preview. Raises `RenderLost`."""
+    held = update(RenderRow).where(*_held_by(attempt)).values(previews=RenderRow.previews + 1)
+    if session.scalar(held.returning(RenderRow.generation)) is None:
+        raise RenderLost(attempt.generation)
+    kept = {"step": step, "png": png}
+    preview = insert(RenderPreviewRow).values(generation=str(attempt.generation), position=position, **kept)
+    session.execute(preview.on_conflict_do_update(constraint="pk_render_previews", set_=kept))
+
+
+def keep_image(
+    session: Session, attempt: Attempt, position: int, png: bytes, attention: RenderAttention | None = None
+) -> None:
+    """Keep an image for the application, and what it attended to. Raises `RenderLost`."""
     _require_held(session, attempt)
-    session.add(RenderImageRow(generation=str(attempt.generation), position=position, png=png))
+    content = encode_canonical(attention) if attention else None
+    session.add(RenderImageRow(generation=str(attempt.generation), position=position, png=png, attention=content))
     session.flush()
 
 
@@ -123,13 +144,35 @@ def view(session: Session, generation: RecordId, *, application: PrincipalId) ->
     return _view(_of(session, generation, application))
 
 
+def previews(session: Session, generation: RecordId, *, application: PrincipalId) -> RenderPreviews:
+    """How the pictures of a render look so far. Raises `NotFound`."""
+    row = _of(session, generation, application)
+    wanted = select(RenderPreviewRow).where(RenderPreviewRow.generation == row.generation)
+    found = session.scalars(wanted.order_by(RenderPreviewRow.position))
+    return RenderPreviews(
+        previews=tuple(RenderPreview(image=each.position, step=each.step, picture=each.png) for each in found)
+    )
+
+
 def image(session: Session, generation: RecordId, position: int, *, application: PrincipalId) -> bytes:
     """An image of a render that is done. Raises `NotFound`."""
+    return _image(session, generation, position, application).png
+
+
+def attention(session: Session, generation: RecordId, position: int, *, application: PrincipalId) -> RenderAttention:
+    """What an image of a render that is done attended to. Raises `NotFound`, also when it was not to be kept."""
+    kept = _image(session, generation, position, application).attention
+    if kept is None:
+        raise NotFound(f"the render {generation} kept nothing of what image {position} attended to; ask for 'explain'")
+    return parse_wire(RenderAttention, kept, f"attention of image {position} of {generation}")
+
+
+def _image(session: Session, generation: RecordId, position: int, application: PrincipalId) -> RenderImageRow:
     row = _of(session, generation, application)
     found = session.get(RenderImageRow, (row.generation, position))
     if found is None or row.status != RenderStatus.DONE:
         raise NotFound(f"the render {generation} is {row.status} and has no image {position}")
-    return found.png
+    return found
 
 
 def upkeep(session: Session, *, at: datetime, stalled_seconds: float, keep_seconds: float) -> tuple[str, ...]:
@@ -155,8 +198,13 @@ def upkeep(session: Session, *, at: datetime, stalled_seconds: float, keep_secon
 
 def _erase(session: Session, row: RenderRow) -> None:
     retire(session, row.queue_entry)
-    session.execute(delete(RenderImageRow).where(RenderImageRow.generation == row.generation))
+    _erase_pictures(session, row)
     _move(session, row, RenderEvent.END, request=None, queue_entry=None)
+
+
+def _erase_pictures(session: Session, row: RenderRow) -> None:
+    for table in (RenderImageRow, RenderPreviewRow):
+        session.execute(delete(table).where(table.generation == row.generation))
 
 
 def _move(session: Session, row: RenderRow, event: RenderEvent, **changes: Any) -> None:
@@ -205,6 +253,7 @@ def _view(row: RenderRow) -> RenderView:
         images=row.images,
         step=row.step,
         steps=row.steps,
+        previews=row.previews,
         error=fault,
         created_at=row.created_at,
     )

@@ -1,7 +1,8 @@
-"""Rows of renders. What may happen to them is `service`; the schema is migrations 0030 and 0034.
+"""Rows of renders. What may happen to them is `service`; the schema is migrations 0030, 0034 and 0041.
 
 renders          one row a grant, for ever: so a grant is drawn once. `request` is erased when the render ends.
-render_images    what was drawn; erased when the render ends
+render_images    what was drawn, and what it attended to where that was asked for; erased when the render ends
+render_previews  the newest preview of each picture; erased like it
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class RenderRow(TrainerBase):
     images: Mapped[int]
     step: Mapped[int] = mapped_column(default=0)
     steps: Mapped[int]
+    previews: Mapped[int] = mapped_column(default=0)  # made in this attempt
     error_code: Mapped[str | None]
     error: Mapped[str | None]
     created_at: Mapped[datetime]
@@ -45,4 +47,16 @@ class RenderImageRow(TrainerBase):
 
     generation: Mapped[str] = mapped_column(ForeignKey("renders.generation"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
+    png: Mapped[bytes] = mapped_column(LargeBinary)
+    attention: Mapped[bytes | None] = mapped_column(LargeBinary)  # the RenderAttention
+
+
+class RenderPreviewRow(TrainerBase):
+    """How a picture looked after a step."""
+
+    __tablename__ = "render_previews"
+
+    generation: Mapped[str] = mapped_column(ForeignKey("renders.generation"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    step: Mapped[int]
     png: Mapped[bytes] = mapped_column(LargeBinary)

@@ -20,9 +20,10 @@ from sdk.errors import ImprimaturError, ServiceError, VerificationError
 from sdk.generate.scene import Scene
 from sdk.signing.trust import TrustRoot
 from sdk.spec.digest import Digest, verify_digest
+from sdk.spec.explanation import ConceptAttention
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.manifest import ArtefactRole, ConceptManifest
-from sdk.spec.rendering import RendererView
+from sdk.spec.rendering import RenderAttention, RendererView
 from sdk.spec.sampling import Sampling
 from trainer.jobs.runtime import Runtime
 from trainer.rendering import service
@@ -48,15 +49,27 @@ class RenderOrder:
     count: int
     manifests: Mapping[ConceptId, ConceptManifest]
     embeddings: Mapping[ConceptId, bytes]  # safetensors
+    preview_every: int = 0  # steps; 0: no previews
+    explain: bool = False  # whether what each picture attends to is told
+
+
+class RenderWatch(Protocol):
+    """Who is told how a drawing goes; what they raise ends it."""
+
+    def on_step(self, images: range, step: int) -> None:
+        """So many are drawn together, and are at this step."""
+
+    def on_preview(self, image: int, step: int, png: bytes) -> None:
+        """How a picture looks now."""
+
+    def on_attention(self, image: int, concepts: tuple[ConceptAttention, ...]) -> None:
+        """What a picture attended to, before it is given out."""
 
 
 class Draw(Protocol):
-    """Draws an order as PNG bytes, in the images' order; calls `on_step(images, step)` and lets through what that raises.
+    """Draws an order as PNG bytes, in the images' order; tells `watch`, and lets through what that raises."""
 
-    `images` are the numbers of those that are drawn together.
-    """
-
-    def __call__(self, order: RenderOrder, *, on_step: Callable[[range, int], None]) -> Iterator[bytes]: ...
+    def __call__(self, order: RenderOrder, *, watch: RenderWatch) -> Iterator[bytes]: ...
 
 
 def run_render(
@@ -104,11 +117,13 @@ def _carry_out(
         count=admitted.grant.count,
         manifests=admitted.manifests,
         embeddings=_fetch(registry, admitted),
+        preview_every=attempt.request.preview_every or 0,
+        explain=attempt.request.explain or False,
     )
     reporter = _Reporter(runtime, attempt, stopping)
-    for position, png in enumerate(draw(order, on_step=reporter)):
+    for position, png in enumerate(draw(order, watch=reporter)):
         with runtime.transaction() as session:
-            service.keep_image(session, attempt, position, png)
+            service.keep_image(session, attempt, position, png, reporter.attention.pop(position, None))
     with runtime.transaction() as session:
         service.finish(session, attempt)
     _logger.info("render %s: attempt %d is done", attempt.generation, attempt.number)
@@ -134,13 +149,21 @@ def _fail(runtime: Runtime, attempt: Attempt, error: ImprimaturError) -> None:
 
 
 class _Reporter:
-    """Keeps progress, not at every step; stops the drawing when the render was ended, or the worker wants to stop."""
+    """Keeps previews, and progress, not at every step; stops the drawing when the render was ended, or the worker wants to stop."""
 
     def __init__(self, runtime: Runtime, attempt: Attempt, stopping: Callable[[], bool]) -> None:
         self._runtime, self._attempt, self._stopping = runtime, attempt, stopping
         self._written = runtime.clock()
+        self.attention: dict[int, RenderAttention] = {}  # of images that are not kept yet
 
-    def __call__(self, images: range, step: int) -> None:
+    def on_preview(self, image: int, step: int, png: bytes) -> None:
+        with self._runtime.transaction() as session:
+            service.keep_preview(session, self._attempt, image, step, png)
+
+    def on_attention(self, image: int, concepts: tuple[ConceptAttention, ...]) -> None:
+        self.attention[image] = RenderAttention(concepts=concepts)
+
+    def on_step(self, images: range, step: int) -> None:
         if self._stopping():
             raise RenderLost(self._attempt.generation)  # the row stays as it is: another worker takes it over
         now = self._runtime.clock()

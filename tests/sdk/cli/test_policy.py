@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ from support.governed import licence_grant
 from support.registry import POLICIES, RegistryUnderTest
 from support.versions import FOX, USE, Steps, accepted
 
+from registry.issuance import log_what_is_in_force
 from sdk.cli.application import run
 from sdk.client import Client
-from sdk.spec.api import DecisionQuery
+from sdk.policy.bundle import PolicyBundle
+from sdk.policy.cedar import CedarEngine
+from sdk.spec.api import DecisionPage, DecisionQuery
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.envelope import encode_envelope
 from sdk.spec.ids import ConceptId, RecordId
@@ -286,3 +290,47 @@ class TestJoint:
         assert "demo/fox may not appear with demo/shrine" in out
         assert "no use of all of them together is possible" in out
         assert "a use of all of them is possible" in command("joint", "demo/fox")[1]
+
+
+class TestRecheck:
+    def test_old_decisions_follow_from_the_policies_that_they_name_whatever_is_in_force_now(
+        self, registry: RegistryUnderTest, command: Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        steps = Steps(registry)
+        fox = steps.approved()
+        permitted = accepted(steps.compose(fox))["id"]
+        steps.compose(fox, key="d" * 16, use=USE.model_copy(update={"territory": "US"}))
+        files = dict(registry.runtime.policy_bundle.files)
+        files["composition/rules.cedar"] += NEVER
+        bundle = PolicyBundle(files=files)
+        later = replace(registry.runtime, policy_bundle=bundle, policy=CedarEngine(bundle))
+        registry.clock.advance(days=300)
+        with later.transaction() as session:
+            log_what_is_in_force(session, later)
+        monkeypatch.setattr("sdk.cli.policy.current_trust_root", lambda *_, **__: registry.runtime.trust_root)
+        status, out = command("recheck", "--days", "9000", name="auditor")
+        assert (status, "2 of 2 decisions follow from what was recorded, by 1 bundles" in out) == (0, True), out
+        status, out = command("recheck", permitted, name="auditor")
+        assert (status, "1 of 1" in out) == (0, True), out
+
+    def test_a_decision_that_was_exchanged_is_told(
+        self, registry: RegistryUnderTest, command: Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        steps = Steps(registry)
+        accepted(steps.compose(steps.approved()))
+        honest = Client.list_decisions
+
+        def exchanged(client: Client, query: DecisionQuery | None = None) -> DecisionPage:
+            (recorded,) = honest(client, query).decisions
+            context = recorded.context.model_copy(update={"count": 1})
+            return DecisionPage(decisions=(recorded.model_copy(update={"context": context}),))
+
+        monkeypatch.setattr(Client, "list_decisions", exchanged)
+        status, out = command("recheck", name="auditor")
+        assert (status, "comes with a context that its entry of the log does not name" in out) == (1, True), out
+
+
+NEVER = """
+@id("composition.never") @title("x") @plain("x") @plain_ja("x") @because("x") @remedy("x")
+forbid (principal, action == Action::"compose", resource);
+"""

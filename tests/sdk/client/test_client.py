@@ -47,6 +47,7 @@ from sdk.spec import access, api, break_glass, recall, reminders, rendering, ren
 from sdk.spec.consent_events import LifeEventRecorded
 from sdk.spec.denials import DenialPage, DenialQuery, TrainingDenied, WantedConcept, WantedTraining
 from sdk.spec.erasure import ErasureList, ErasureView, TrainingErased
+from sdk.spec.explanation import ConceptAttention
 from sdk.spec.identify import IdentifyAnswer, IdentifyQuery
 from sdk.spec.ledger import LedgerPage, LedgerQuery
 from sdk.spec.log_entry import ConsistencyProof
@@ -318,6 +319,11 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
         ErasureView(id=ERASED.id, certificate=ERASED.certificate),
     ),
     ("GET /v1/erasures", lambda c: c.list_erasures(), ErasureList(erasures=())),
+    (
+        f"GET /v1/policies?digest={str(DIGEST).replace(':', '%3A')}",
+        lambda c: c.policies(digest=DIGEST),
+        api.PolicyBundleView(digest=DIGEST, files={}),
+    ),
     ("GET /v1/policies", lambda c: c.policies(), api.PolicyBundleView(digest=DIGEST, files={})),
     ("GET /v1/tuf/metadata/{name}", lambda c: c.tuf_file("metadata/fox"), RAW),
     ("GET /v1/tuf/targets/{name}", lambda c: c.tuf_file("targets/fox"), RAW),
@@ -349,6 +355,16 @@ CALLS: list[tuple[str, Callable[[Client], Any], Any]] = [
     ("GET /v1/renderer", lambda c: c.renderer(), rendering.RendererView(principal="demo/renderer", base_model=DIGEST)),
     ("POST /v1/renders", lambda c: c.create_render(TO_DRAW), RENDER),
     ("GET /v1/renders/{generation}", lambda c: c.get_render(record_id("gen")), RENDER),
+    (
+        "GET /v1/renders/{generation}/previews",
+        lambda c: c.render_previews(record_id("gen")),
+        rendering.RenderPreviews(previews=(rendering.RenderPreview(image=0, step=1, picture=b"p"),)),
+    ),
+    (
+        "GET /v1/renders/{generation}/images/{position}/attention",
+        lambda c: c.render_attention(record_id("gen"), 1),
+        rendering.RenderAttention(concepts=(ConceptAttention(share=1, rows=1, columns=1, cells=b"x"),)),
+    ),
     ("GET /v1/renders/{generation}/images/{position}", lambda c: c.render_image(record_id("gen"), 1), RAW),
     ("POST /v1/renders/{generation}/end", lambda c: c.end_render(record_id("gen")), RENDER),
 ]

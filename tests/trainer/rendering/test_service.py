@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,24 @@ from support.tiny_backbone import make_backbone_dir
 
 import sdk
 from sdk.credentials.read import verify_credentials
-from sdk.errors import BackboneError, Conflict, InputError, NotApproved, NotFound, PermissionDenied, ServiceError
+from sdk.errors import (
+    BackboneError,
+    Conflict,
+    FormatError,
+    InputError,
+    NotApproved,
+    NotFound,
+    PermissionDenied,
+    ServiceError,
+)
 from sdk.spec.api import LogQuery
 from sdk.spec.digest import Digest
+from sdk.spec.explanation import ConceptAttention
 from sdk.spec.ids import RecordId, parse_version_ref
 from sdk.spec.manifest import parse_manifest
 from sdk.spec.rendering import RenderRequest, RenderStatus
 from trainer.rendering import service
-from trainer.rendering.workflow import RenderOrder
+from trainer.rendering.workflow import RenderOrder, RenderWatch
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +108,77 @@ class TestWholeWay:
         assert list(dict.fromkeys(each.stage for each in seen)) == list(sdk.ComposeStage)
 
 
+class TestLookingInside:
+    """Previews and attention, with the options of a call that draws in its own process."""
+
+    def test_previews_come_while_it_draws(self, house: RenderHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen: list[sdk.ComposeProgress] = []
+        house.compose(steps=4, count=2, preview_every=2, on_progress=seen.append)
+        previews = [each for each in seen if each.preview]
+        assert [(each.image, each.step) for each in previews] == [(0, 3), (1, 3)]  # a poll finds the newest of each
+        assert [each.preview.getpixel((0, 0)) for each in previews if each.preview] == [(0, 3, 0), (1, 3, 0)]
+
+    def test_nothing_is_kept_of_what_was_not_asked_for(self, house: RenderHouse) -> None:
+        before = len(house.asked)
+        house.compose(steps=4)
+        assert not [asked for asked in house.asked[before:] if "previews" in asked or "attention" in asked]
+
+    def test_what_each_image_attended_to_is_explained_and_on_record(self, house: RenderHouse) -> None:
+        result = house.compose(count=2, explain=True)
+        assert result.attention
+        assert [image.image for image in result.attention.images] == [image.digest for image in result.images]
+        assert [image.concepts[0].cells for image in result.attention.images] == [b"\xff\x00", b"\xff\x01"]
+        with house.client() as client:
+            assert client.get_generation(result.generation_id).attention == result.attention.digest
+
+    def test_attention_to_a_concept_that_nobody_named_is_refused(self, house: RenderHouse) -> None:
+        def stranger(order: RenderOrder, *, watch: RenderWatch) -> Iterator[bytes]:
+            for image, png in enumerate(paint(order, watch=watch)):
+                told = ConceptAttention(concept="demo/other", share=1, rows=1, columns=1, cells=b"x")
+                watch.on_attention(image, (told,))
+                yield png
+
+        house.draw_by = stranger
+        with pytest.raises(FormatError, match="nobody asked"):
+            house.compose(explain=True)
+
+    @pytest.mark.parametrize("content", [b"", b"GIF89a"])
+    def test_a_preview_that_is_no_picture_is_refused(self, house: RenderHouse, content: bytes) -> None:
+        def odd(order: RenderOrder, *, watch: RenderWatch) -> Iterator[bytes]:
+            watch.on_preview(0, 0, content)
+            yield from paint(order, watch=watch)
+
+        house.draw_by = odd
+        with pytest.raises(FormatError, match="no PNG"):
+            house.compose(steps=2, preview_every=3)
+
+    def test_they_are_the_applications_alone_and_erased_at_the_end(self, house: RenderHouse) -> None:
+        house.held = True
+        waiting = begin(house, preview_every=1, explain=True)
+        with house.client() as client, house.client("trainer") as other:
+            generation = client.create_render(waiting).generation
+            house.draw(generation)
+            assert client.render_previews(generation).previews[0].step == 1
+            assert client.render_attention(generation, 0).concepts
+            for call in (other.render_previews, lambda g: other.render_attention(g, 0)):
+                with pytest.raises(NotFound, match="no render"):
+                    call(generation)
+            client.end_render(generation)
+            assert client.render_previews(generation).previews == ()
+            with pytest.raises(NotFound, match="ended"):
+                client.render_attention(generation, 0)
+
+    def test_attention_that_was_not_to_be_kept_is_not_there(self, house: RenderHouse) -> None:
+        house.held = True
+        waiting = begin(house)
+        with house.client() as client:
+            generation = client.create_render(waiting).generation
+            house.draw(generation)
+            with pytest.raises(NotFound, match="kept nothing"):
+                client.render_attention(generation, 0)
+            client.end_render(generation)
+
+
 class TestReplay:
     def test_a_grant_is_drawn_once(self, house: RenderHouse, sent: list[RenderRequest]) -> None:
         house.compose()
@@ -160,7 +241,7 @@ class TestFailure:
     def test_what_the_service_meets_is_what_the_call_raises(
         self, house: RenderHouse, error: Exception, expected: type[Exception]
     ) -> None:
-        def broken(order: RenderOrder, *, on_step: Callable[[range, int], None]) -> Iterator[bytes]:
+        def broken(order: RenderOrder, *, watch: RenderWatch) -> Iterator[bytes]:
             raise error
             yield b""
 
@@ -170,15 +251,15 @@ class TestFailure:
 
     @pytest.mark.parametrize("content", [b"GIF89a", b""])
     def test_what_is_no_picture_is_not_handed_out(self, house: RenderHouse, content: bytes) -> None:
-        house.draw_by = lambda order, on_step: iter([content])
+        house.draw_by = lambda order, watch: iter([content])
         with pytest.raises(sdk.errors.FormatError, match="no PNG"):
             house.compose()
 
     def test_a_picture_of_another_size_is_not_handed_out(self, house: RenderHouse) -> None:
-        def small(order: RenderOrder, *, on_step: Callable[[range, int], None]) -> Iterator[bytes]:
+        def small(order: RenderOrder, *, watch: RenderWatch) -> Iterator[bytes]:
             yield from paint(
                 RenderOrder(**vars(order) | {"sampling": order.sampling.model_copy(update={"size": None})}),
-                on_step=on_step,
+                watch=watch,
             )
 
         house.draw_by = small
@@ -191,8 +272,8 @@ class TestFailure:
         with house.client() as client:
             generation = client.create_render(waiting).generation
 
-            def interrupted(order: RenderOrder, *, on_step: Callable[[range, int], None]) -> Iterator[bytes]:
-                yield from paint(order, on_step=on_step)
+            def interrupted(order: RenderOrder, *, watch: RenderWatch) -> Iterator[bytes]:
+                yield from paint(order, watch=watch)
                 house.draw(generation)  # another worker takes over, and is done first
                 yield b"late"
 
@@ -228,14 +309,12 @@ class TestFailure:
         with pytest.raises(BackboneError, match="the rendering service demo/renderer has"):
             elsewhere.compose()
 
-    def test_previews_are_not_to_be_had(self, house: RenderHouse) -> None:
-        with pytest.raises(InputError, match="no previews"):
-            house.compose(run="service", preview_every=2)
+    def test_there_are_two_places_to_draw(self, house: RenderHouse) -> None:
         with pytest.raises(InputError, match="run is"):
             house.compose(run="cloud")
 
 
-def begin(house: RenderHouse) -> RenderRequest:
+def begin(house: RenderHouse, **options: Any) -> RenderRequest:
     """A request under a grant of its own that nobody has sent yet."""
     kept: list[RenderRequest] = []
 
@@ -249,5 +328,5 @@ def begin(house: RenderHouse) -> RenderRequest:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Stop):
         patch.setattr(sdk.Client, "create_render", keep)
         patch.setattr(sdk.Client, "end_render", lambda *_: None)
-        house.compose()
+        house.compose(**options)
     return kept[0]
