@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ import httpx
 import torch
 from safetensors.torch import save
 
+from examples.demo.story import consent_record, licence_grant
 from registry.cli import postgres
 from registry.cli.init import Plan, create_workspace
 from registry.cli.workspace import Address, Workspace
@@ -43,7 +44,6 @@ from sdk.spec.manifest import (
     encode_manifest,
 )
 from sdk.spec.statements import TrainingPredicate, encode_statement
-from sdk.spec.terms import AgeClass, Capacity, ConsentRecord, Evidence, LicenceGrant, UseTerms
 from trainer.settings import SHIPPED_BASE_MODEL
 
 CONCEPT: Final = ConceptId("demo/fox")
@@ -99,48 +99,13 @@ def _free_port() -> int:
 
 def _approve_one(workspace: Workspace) -> None:
     now = datetime.now(UTC)
-    terms = UseTerms(
-        purposes=("advertising",),
-        territories=("JP",),
-        channels=("web",),
-        valid_from=now - timedelta(days=1),
-        valid_until=now + timedelta(days=365),
-    )
-    evidence = Evidence(document=Digest.of(b"agreement"), page=1, clause="1")
     with connect(load_profile(workspace.profile("trainer"))) as owner:
         owner.create_concept(NewConcept(id=CONCEPT, kind=ConceptKind.SUBJECT, title="The fox"))
-        consent = owner.give_consent(_consent(terms, evidence)).id
-        licence = owner.grant_licence(
-            LicenceGrant(
-                covers=(CONCEPT,),
-                rights_holder="holder-0001",
-                capacity=Capacity.SELF,
-                license="LicenseRef-demo-1",
-                attribution="Demo",
-                terms=terms,
-                evidence=evidence,
-            )
-        ).id
+        consent = owner.give_consent(consent_record()).id
+        licence = owner.grant_licence(licence_grant()).id
     _submit(workspace, consent, licence, now)
     if run(["approve", f"{CONCEPT}@1", "--profile", str(workspace.profile("reviewer"))]):
         raise ConfigurationError("the version of the benchmark could not be approved")
-
-
-def _consent(terms: UseTerms, evidence: Evidence) -> ConsentRecord:
-    return ConsentRecord(
-        covers=(CONCEPT,),
-        subject="subject-0001",
-        age_class=AgeClass.NOT_A_PERSON,
-        controller="Demo",
-        notice="https://studio.example/notice",
-        notice_language="en",
-        terms=terms,
-        withdrawal_method="a letter",
-        evidence=evidence,
-        expressed_by="subject-0001",
-        expressed_as=Capacity.SELF,
-        expressed_on=date(2026, 1, 1),
-    )
 
 
 def _submit(workspace: Workspace, consent: RecordId, licence: RecordId, now: datetime) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable
+
+from procrastinate import JobContext
 
 from sdk.errors import ImprimaturError
 from sdk.signing.signer import Signer
 from sdk.spec.ids import RecordId
-from trainer.jobs import queue, service
+from trainer.jobs import service
 from trainer.jobs.erasing import erase_what_was_erased
 from trainer.jobs.ports import Train
+from trainer.jobs.queue import TRAININGS, make_worker_app, run_worker
 from trainer.jobs.runtime import Runtime
 from trainer.jobs.workflow import run_attempt
 
@@ -22,9 +24,11 @@ def serve_queue(runtime: Runtime, *, train: Train, credential: str, signer: Sign
     """Take jobs from the queue until SIGTERM or SIGINT, and look for lost ones in between."""
     settings = runtime.settings
 
-    def run_entry(job: RecordId, entry: int, stopping: Callable[[], bool]) -> None:
+    def run_entry(context: JobContext, job: str) -> None:
+        entry, stopping = context.job.id, context.should_abort
+        assert entry is not None  # it came out of the queue
         with runtime.open_registry(credential) as registry:
-            run_attempt(runtime, job, entry, train=train, registry=registry, signer=signer, stopping=stopping)
+            run_attempt(runtime, RecordId(job), entry, train=train, registry=registry, signer=signer, stopping=stopping)
 
     def upkeep() -> None:
         with runtime.transaction() as session:
@@ -42,5 +46,5 @@ def serve_queue(runtime: Runtime, *, train: Train, credential: str, signer: Sign
         except (ImprimaturError, OSError) as exc:  # looked at again in a moment
             _logger.warning("what the registry erased cannot be erased here yet: %s", exc)
 
-    app = queue.make_worker_app(settings, run_entry=run_entry, upkeep=upkeep)
-    queue.run_worker(app, settings, name=socket.gethostname())
+    app = make_worker_app(settings, TRAININGS, run_entry=run_entry, upkeep=upkeep)
+    run_worker(app, settings, TRAININGS, name=socket.gethostname())

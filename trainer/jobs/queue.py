@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 import procrastinate
 from procrastinate import JobContext
@@ -27,14 +28,21 @@ from sqlalchemy.orm import Session
 from sdk.spec.ids import RecordId
 from trainer.settings import TrainerSettings
 
-TRAINING_QUEUE: Final = "training"
 UPKEEP_QUEUE: Final = "upkeep"
-TRAIN_TASK: Final = "train"
-UPKEEP_TASK: Final = "upkeep"
-UPKEEP_PRIORITY: Final = 10  # before any training
+UPKEEP_PRIORITY: Final = 10  # before any entry
 
-RunEntry = Callable[[RecordId, int, Callable[[], bool]], None]
-"""Works on a job for a queue entry; the third argument says whether the worker wants to stop."""
+
+@dataclass(frozen=True, kw_only=True)
+class WorkQueue:
+    """A queue, the task whose entries are in it, and the queue and task of its upkeep, which have one name."""
+
+    name: str
+    task: str
+    upkeep: str
+    removed: Literal["successful", "always"]  # which entries, once they are done
+
+
+TRAININGS: Final = WorkQueue(name="training", task="train", upkeep=UPKEEP_QUEUE, removed="successful")
 
 _LOST: Final = text(
     """
@@ -66,11 +74,14 @@ _SWEEP: Final = text(
 
 def enqueue(session: Session, job: RecordId, *, not_before: datetime | None = None) -> int:
     """Put an entry for `job` into the queue, in the session's transaction, and return its number."""
+    return put(session, TRAININGS, not_before=not_before, job=job)
+
+
+def put(session: Session, queue: WorkQueue, *, not_before: datetime | None = None, **about: str) -> int:
+    """Put an entry about one thing into a queue, in the session's transaction, and return its number."""
     connection = session.connection().connection.driver_connection
-    deferrer = enqueuing_app().configure_task(
-        TRAIN_TASK, queue=TRAINING_QUEUE, schedule_at=not_before, connection=connection
-    )
-    return deferrer.defer(job=str(job))
+    task = enqueuing_app().configure_task(queue.task, queue=queue.name, schedule_at=not_before, connection=connection)
+    return task.defer(**{name: str(subject) for name, subject in about.items()})
 
 
 @functools.cache
@@ -94,32 +105,38 @@ def sweep(session: Session) -> None:
     session.execute(_SWEEP, {"queue": UPKEEP_QUEUE})
 
 
-def make_worker_app(settings: TrainerSettings, *, run_entry: RunEntry, upkeep: Callable[[], None]) -> procrastinate.App:
-    """The Procrastinate application of a worker process; `run_worker` below runs it."""
+def make_worker_app(
+    settings: TrainerSettings,
+    queue: WorkQueue,
+    *,
+    run_entry: Callable[[JobContext, str], None],
+    upkeep: Callable[[], None],
+) -> procrastinate.App:
+    """The Procrastinate application of a worker process; `run_worker` below runs it. `run_entry` is told whose entry it is."""
     app = procrastinate.App(
         connector=procrastinate.PsycopgConnector(conninfo=settings.libpq_url, min_size=1, max_size=4)
     )
 
-    @app.task(name=TRAIN_TASK, queue=TRAINING_QUEUE, pass_context=True)
-    def train(context: JobContext, job: str) -> None:
-        assert context.job.id is not None  # it came out of the queue
-        run_entry(RecordId(job), context.job.id, context.should_abort)
+    @app.task(name=queue.task, queue=queue.name, pass_context=True)
+    def work(context: JobContext, /, **about: str) -> None:
+        (subject,) = about.values()
+        run_entry(context, subject)
 
     @app.periodic(cron=f"* * * * * */{settings.upkeep_seconds}")  # the sixth field of croniter is seconds
-    @app.task(name=UPKEEP_TASK, queue=UPKEEP_QUEUE, queueing_lock=UPKEEP_TASK, priority=UPKEEP_PRIORITY)
-    def look_for_lost_jobs(timestamp: int) -> None:
+    @app.task(name=queue.upkeep, queue=queue.upkeep, queueing_lock=queue.upkeep, priority=UPKEEP_PRIORITY)
+    def look_for_lost_ones(timestamp: int) -> None:
         upkeep()
 
     return app
 
 
-def run_worker(app: procrastinate.App, settings: TrainerSettings, *, name: str) -> None:
-    """Work until SIGTERM or SIGINT; a job that is running then is handed back at its next sign of progress."""
+def run_worker(app: procrastinate.App, settings: TrainerSettings, queue: WorkQueue, *, name: str) -> None:
+    """Work until SIGTERM or SIGINT; what is running then goes on with another worker."""
     app.run_worker(
-        queues=[TRAINING_QUEUE, UPKEEP_QUEUE],
+        queues=[queue.name, queue.upkeep],
         name=name,
         concurrency=1,
-        delete_jobs="successful",
+        delete_jobs=queue.removed,
         update_heartbeat_interval=settings.heartbeat_seconds,
         stalled_worker_timeout=settings.stalled_seconds,
         fetch_job_polling_interval=settings.poll_seconds,

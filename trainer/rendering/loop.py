@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable
+
+from procrastinate import JobContext
 
 from sdk.client import Client
 from sdk.profile import Profile
 from sdk.spec.ids import RecordId
+from trainer.jobs.queue import make_worker_app, run_worker
 from trainer.jobs.runtime import Runtime
-from trainer.rendering import queue, service
+from trainer.rendering import service
+from trainer.rendering.queue import RENDERS
 from trainer.rendering.service_profile import current_trust_root, renderer_of
 from trainer.rendering.workflow import Draw, run_render
 
@@ -21,16 +24,16 @@ def serve_renders(runtime: Runtime, profile: Profile, *, draw: Draw) -> None:
     """Draw what is queued until SIGTERM or SIGINT, as the principal of `profile`."""
     settings, renderer = runtime.settings, renderer_of(runtime.settings)
 
-    def run_entry(generation: RecordId, stopping: Callable[[], bool]) -> None:
+    def run_entry(context: JobContext, generation: str) -> None:
         with Client(settings.registry_url, profile.credential) as registry:
             run_render(
                 runtime,
-                generation,
+                RecordId(generation),
                 draw=draw,
                 registry=registry,
                 renderer=renderer,
                 trust=lambda: current_trust_root(settings, runtime.clock()),
-                stopping=stopping,
+                stopping=context.should_abort,
             )
 
     def upkeep() -> None:
@@ -44,5 +47,5 @@ def serve_renders(runtime: Runtime, profile: Profile, *, draw: Draw) -> None:
         for generation in found:
             _logger.warning("render %s: its worker stopped answering, or its application did", generation)
 
-    app = queue.make_worker_app(settings, run_entry=run_entry, upkeep=upkeep)
-    queue.run_worker(app, settings, name=socket.gethostname())
+    app = make_worker_app(settings, RENDERS, run_entry=run_entry, upkeep=upkeep)
+    run_worker(app, settings, RENDERS, name=socket.gethostname())

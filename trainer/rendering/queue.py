@@ -7,23 +7,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
-import procrastinate
-from procrastinate import JobContext
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from sdk.spec.ids import RecordId
-from trainer.jobs.queue import enqueuing_app
-from trainer.settings import TrainerSettings
+from trainer.jobs.queue import WorkQueue, put
 
-RENDER_QUEUE: Final = "rendering"
-UPKEEP_QUEUE: Final = "rendering-upkeep"
-RENDER_TASK: Final = "render"
-UPKEEP_TASK: Final = "rendering-upkeep"
-UPKEEP_PRIORITY: Final = 10  # before any render
+RENDERS: Final = WorkQueue(name="rendering", task="render", upkeep="rendering-upkeep", removed="always")
 
 _LOST: Final = text(
     """
@@ -41,50 +33,12 @@ _LOST: Final = text(
     """
 )
 
-RunEntry = Callable[[RecordId, Callable[[], bool]], None]
-"""Works on a render; the second argument says whether the worker wants to stop."""
-
 
 def enqueue(session: Session, generation: RecordId) -> int:
     """Put an entry into the queue, in the session's transaction, and return its number."""
-    connection = session.connection().connection.driver_connection
-    deferrer = enqueuing_app().configure_task(RENDER_TASK, queue=RENDER_QUEUE, connection=connection)
-    return deferrer.defer(generation=str(generation))
+    return put(session, RENDERS, generation=generation)
 
 
 def lost_renders(session: Session, *, stalled_seconds: float) -> list[str]:
     """The generations of renders that nobody works on any more, locked for this transaction."""
     return [str(row.generation) for row in session.execute(_LOST, {"stalled": stalled_seconds})]
-
-
-def make_worker_app(settings: TrainerSettings, *, run_entry: RunEntry, upkeep: Callable[[], None]) -> procrastinate.App:
-    """The Procrastinate application of a rendering worker; `run_worker` below runs it."""
-    app = procrastinate.App(
-        connector=procrastinate.PsycopgConnector(conninfo=settings.libpq_url, min_size=1, max_size=4)
-    )
-
-    @app.task(name=RENDER_TASK, queue=RENDER_QUEUE, pass_context=True)
-    def render(context: JobContext, generation: str) -> None:
-        run_entry(RecordId(generation), context.should_abort)
-
-    @app.periodic(cron=f"* * * * * */{settings.upkeep_seconds}")  # the sixth field of croniter is seconds
-    @app.task(name=UPKEEP_TASK, queue=UPKEEP_QUEUE, queueing_lock=UPKEEP_TASK, priority=UPKEEP_PRIORITY)
-    def look_for_lost_renders(timestamp: int) -> None:
-        upkeep()
-
-    return app
-
-
-def run_worker(app: procrastinate.App, settings: TrainerSettings, *, name: str) -> None:
-    """Work until SIGTERM or SIGINT; a render that is running then is taken over by another worker."""
-    app.run_worker(
-        queues=[RENDER_QUEUE, UPKEEP_QUEUE],
-        name=name,
-        concurrency=1,
-        delete_jobs="always",
-        update_heartbeat_interval=settings.heartbeat_seconds,
-        stalled_worker_timeout=settings.stalled_seconds,
-        fetch_job_polling_interval=settings.poll_seconds,
-        abort_job_polling_interval=settings.poll_seconds,
-        shutdown_graceful_timeout=0,
-    )
