@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller, has_role
@@ -269,34 +269,44 @@ def _record(
         | _renewed_licences(named, context.at)
         | ({"break_glass": " ".join(opened)} if (opened := opened_by_break_glass(context)) else {}),
     )
-    row = GenerationRow(
-        id=generation,
-        tenant=caller.tenant,
-        application=caller.principal,
-        idempotency_key=intent.idempotency_key,
-        effect=decision.effect.value,
-        intent=encode_canonical(intent),
-        context=encode_canonical(context),
-        decision=encode_canonical(decision),
-        decided_at=context.at,
-        expires_at=expiry if decision.permitted else None,
-        log_index=index,
-        compose_grant=encode_envelope(grant) if grant else None,
-    )
-    session.add(row)
-    session.flush()
-    for position, version in enumerate(named):
-        session.add(
-            GenerationVersionRow(
-                generation_id=generation,
-                position=position,
-                concept_id=version.concept,
-                number=version.number,
-                renewal=renewed.round if (renewed := version.renewal_at(context.at)) else 0,
-            )
+    session.execute(
+        insert(GenerationRow).values(
+            id=generation,
+            tenant=caller.tenant,
+            application=caller.principal,
+            idempotency_key=intent.idempotency_key,
+            effect=decision.effect.value,
+            intent=encode_canonical(intent),
+            context=encode_canonical(context),
+            decision=encode_canonical(decision),
+            decided_at=context.at,
+            expires_at=expiry if decision.permitted else None,
+            log_index=index,
+            compose_grant=encode_envelope(grant) if grant else None,
         )
-    session.flush()
-    return replace(_attempt(row), held=named)
+    )
+    session.execute(
+        insert(GenerationVersionRow),
+        [
+            {
+                "generation_id": generation,
+                "position": position,
+                "concept_id": version.concept,
+                "number": version.number,
+                "renewal": renewed.round if (renewed := version.renewal_at(context.at)) else 0,
+            }
+            for position, version in enumerate(named)
+        ],
+    )
+    return Attempt(
+        id=generation,
+        decision=decision,
+        context=context,
+        log_index=index,
+        expires_at=expiry if decision.permitted else None,
+        grant=grant,
+        held=named,
+    )
 
 
 def _renewed_licences(named: tuple[Version, ...], at: datetime) -> dict[str, str]:

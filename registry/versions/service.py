@@ -148,7 +148,8 @@ def hold_by_digest(session: Session, tenant: TenantName, manifests: Sequence[Dig
         concept = ConceptId(row.concept_id)
         renewals = history.renewals_of(session, concept, row.number) if row.renewed else ()
         consents[tenant, concept, row.number] = every_consent(manifest_of(row.manifest), renewals)
-    return _hold(session, consents)
+    now = {version.digest: version for version in _hold(session, consents)}
+    return tuple(now[manifest] for manifest in manifests)
 
 
 def _hold(
@@ -241,15 +242,17 @@ _RENEWED: Final = select(RenewedTermsRow.round).where(same_version(RenewedTermsR
 
 
 def _query(tenant: TenantName) -> _Versions:
-    # A state that was loaded before may have moved since: it is read again, never taken from the session.
-    return (
-        select(VersionRow, VersionStateRow, ReviewRequestRow.requested_by, BreakGlassRow, _RENEWED)
-        .join(VersionStateRow, same_version(VersionStateRow))
-        .outerjoin(ReviewRequestRow, same_version(ReviewRequestRow))
-        .outerjoin(BreakGlassRow, same_version(BreakGlassRow))
-        .where(VersionRow.tenant == tenant)
-        .execution_options(populate_existing=True)
-    )
+    return _OF_ALL_TENANTS.where(VersionRow.tenant == tenant)
+
+
+# A state that was loaded before may have moved since: it is read again, never taken from the session.
+_OF_ALL_TENANTS: Final[_Versions] = (
+    select(VersionRow, VersionStateRow, ReviewRequestRow.requested_by, BreakGlassRow, _RENEWED)
+    .join(VersionStateRow, same_version(VersionStateRow))
+    .outerjoin(ReviewRequestRow, same_version(ReviewRequestRow))
+    .outerjoin(BreakGlassRow, same_version(BreakGlassRow))
+    .execution_options(populate_existing=True)
+)
 
 
 def _one(session: Session, statement: _Versions) -> Version | None:

@@ -7,6 +7,8 @@ one it was learned on.
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -18,6 +20,8 @@ from sdk.spec.digest import Digest
 PIPELINE_INDEX: Final = "model_index.json"
 _COUNTED_SUFFIXES: Final = frozenset({".json", ".safetensors", ".txt"})
 _READ_BYTES: Final = 1 << 20
+
+_Stamp = tuple[str, int, int]  # path, size, when it was changed
 
 
 def base_model_digest(directory: Path) -> Digest:
@@ -34,17 +38,30 @@ def base_model_digest(directory: Path) -> Digest:
             f"{directory} is no diffusers pipeline: {PIPELINE_INDEX} is missing; give the path of a local "
             "Stable Diffusion directory as saved by save_pretrained"
         )
-    files = [directory / PIPELINE_INDEX, *sorted(_component_files(directory))]
-    stamp = tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
-    return _digest_of(str(directory), stamp)
+    index = directory / PIPELINE_INDEX
+    stamp = sorted([_stamp_of(str(index), index.stat()), *_component_stamps(directory)])
+    return _digest_of(str(directory), tuple(stamp))
 
 
-def _component_files(directory: Path) -> list[Path]:
-    return [path for path in directory.glob("*/*") if path.is_file() and path.suffix in _COUNTED_SUFFIXES]
+def _component_stamps(directory: Path) -> Iterator[_Stamp]:
+    """Asked at every call, so by `os.scandir`, which is several times as fast as `Path.glob`."""
+    with os.scandir(directory) as folders:
+        for folder in folders:
+            if folder.is_dir():
+                with os.scandir(folder) as files:
+                    yield from (_stamp_of(file.path, file.stat()) for file in files if _counts(file))
+
+
+def _counts(file: os.DirEntry[str]) -> bool:
+    return os.path.splitext(file.name)[1] in _COUNTED_SUFFIXES and file.is_file()
+
+
+def _stamp_of(path: str, found: os.stat_result) -> _Stamp:
+    return path, found.st_size, found.st_mtime_ns
 
 
 @lru_cache(maxsize=8)
-def _digest_of(directory: str, stamp: tuple[tuple[str, int, int], ...]) -> Digest:
+def _digest_of(directory: str, stamp: tuple[_Stamp, ...]) -> Digest:
     root = Path(directory)
     listing = [[Path(name).relative_to(root).as_posix(), _sha256(Path(name))] for name, _, _ in stamp]
     return Digest.of(encode_canonical(sorted(listing)))
