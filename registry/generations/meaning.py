@@ -16,24 +16,29 @@ from registry.versions.version import Terms, Version
 from sdk.errors import Conflict, InputError
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.ids import VersionRef, parse_version_ref
+from sdk.spec.opening import OpeningQuery
 
 
-def require_meant(session: Session, meant: Sequence[str], held: Sequence[Version], terms: Sequence[Terms]) -> None:
-    """Return if each reference means its version now, and that one may be used; none is asked about if none is given.
+def require_meant(session: Session, query: OpeningQuery, held: Sequence[Version], terms: Sequence[Terms]) -> None:
+    """Return if each reference means its version now, and that one may be used and stands under the terms it was found under.
+
+    What is not given is not asked about.
 
     Raises:
         Conflict: one of them does not.
         InputError: they are not as many as the versions.
     """
-    if not meant:
-        return
-    if len(meant) != len(held):
-        raise InputError(f"{len(meant)} references are given for {len(held)} versions; give one for each, in order")
-    for reference, version, of in zip(meant, held, terms, strict=True):
+    for given, what in ((query.meant, "references"), (query.terms, "terms")):
+        if given and len(given) != len(held):
+            raise InputError(f"{len(given)} {what} are given for {len(held)} versions; give one for each, in order")
+    for reference, version, of in zip(query.meant, held, terms, strict=False):
         if not _means(session, parse_version_ref(reference), version):
             raise Conflict(f"{reference} does not mean {version.name} any more; resolve it again")
         if (status := version.status(of)) not in USABLE:
             raise Conflict(f"{version.name} became {status.value}; resolve it again")
+    for found, version, of in zip(query.terms, held, terms, strict=False):
+        if found != of.digest:
+            raise Conflict(f"{version.name} stands under other terms than it was found under; resolve it again")
 
 
 def _means(session: Session, ref: VersionRef, version: Version) -> bool:

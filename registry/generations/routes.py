@@ -54,7 +54,7 @@ def open_generation(
         response.headers.update(SECRET)
     released: Sequence[SealedArtefact] = ()
     with runtime.transaction(caller.tenant) as session:
-        attempt = service.request(session, runtime, caller, intent, meant=query.meant)
+        attempt = service.request(session, runtime, caller, intent, query)
         if query.release and attempt.decision.permitted:
             released = release_embeddings(session, runtime, caller, attempt)
     require_permit(attempt.decision)

@@ -43,6 +43,7 @@ from sdk.spec.envelope import Envelope, encode_envelope, parse_envelope
 from sdk.spec.ids import RecordId
 from sdk.spec.ledger import licences_fact
 from sdk.spec.log_entry import AuditEventType
+from sdk.spec.opening import OpeningQuery
 from sdk.spec.policy import Decision, Effect, PolicyContext, PolicyDomain, Role
 from sdk.spec.statements import GenerationPredicate
 
@@ -67,13 +68,17 @@ class Attempt:
 
 
 def request(
-    session: Session, runtime: Runtime, caller: Caller, intent: GenerationIntent, *, meant: Sequence[str] = ()
+    session: Session,
+    runtime: Runtime,
+    caller: Caller,
+    intent: GenerationIntent,
+    query: OpeningQuery,
 ) -> Attempt:
     """Decide on an intent and record the decision; see the module docstring.
 
     Raises:
         Conflict: the idempotency key was used for another intent, or other policies are in force, or one of the
-            references in `meant` means another version by now, or one that may not be used.
+            references in `query` means another version by now, or one that may not be used, or under other terms.
         NotFound, InputError: the versions named cannot be used together.
     """
     if known := _permitted_before(session, caller, intent):  # 1
@@ -88,7 +93,7 @@ def request(
     _require_usable_together(held, intent)
     now = runtime.clock()
     terms = [versions.terms_of(session, version, now) for version in held]
-    require_meant(session, meant, held, terms)
+    require_meant(session, query, held, terms)
     granted = quota.granted_so_far(session, terms)  # 4
     context = PolicyContext(
         domain=PolicyDomain.COMPOSITION,

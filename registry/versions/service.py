@@ -133,7 +133,9 @@ def hold(session: Session, versions: Sequence[Version]) -> tuple[Version, ...]:
     Raises:
         Conflict: one was renewed at the same moment, so that a consent of it is not held.
     """
-    return _hold(session, {(version.tenant, version.concept, version.number): version.every_consent for version in versions})
+    return _hold(
+        session, {(version.tenant, version.concept, version.number): version.every_consent for version in versions}
+    )
 
 
 def hold_by_digest(session: Session, tenant: TenantName, manifests: Sequence[Digest]) -> tuple[Version, ...]:

@@ -29,13 +29,14 @@ from sdk.policy.recheck import recheck
 from sdk.policy.replay import ProposedTerms, Replayed, replay
 from sdk.policy.sources import sources_of
 from sdk.resolve import current_trust_root
+from sdk.signing.receipts import verify_receipt
 from sdk.spec.api import DecisionQuery, RecordedDecision
 from sdk.spec.canonical import validate_wire
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
 from sdk.spec.policy import Decision, Effect, PolicyContext, PolicyPrincipal, Role, Use
 from sdk.spec.terms import ConsentRecord, LicenceGrant
-from sdk.verify import VerifiedVersion, verify_receipt
+from sdk.verify import VerifiedVersion
 
 commands = typer.Typer()
 _policy = typer.Typer(no_args_is_help=True, help="Ask why, and try a change of rules or terms before it is made.")

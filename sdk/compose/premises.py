@@ -5,7 +5,7 @@ follows another does not ask again. Kept ones count for as long as a status list
 of the trust root or of the TUF metadata that they came with. A status list counts until its own end, as it does within a
 call.
 
-A version that was found by a reference and verified is kept beside them (ADR 0044). A call that uses it holds it to the status list and
+A version that was found by a reference and verified is kept beside them (ADR 0046). A call that uses it holds it to the status list and
 the trust root of its own moment (`sdk.verify.verify_still`), and tells the registry by which reference it was found: an
 intent is decided on only if that still means it, and it may be used.
 

@@ -54,7 +54,7 @@ from sdk.spec.opening import OpeningQuery, RecordingQuery
 from sdk.spec.policy import Use
 from sdk.spec.sampling import Sampling
 from sdk.spec.statements import GenerationPredicate, encode_statement
-from sdk.verify import VerifiedVersion, verify_artefact, verify_live
+from sdk.verify import VerifiedVersion, terms_of, verify_artefact, verify_live
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -121,7 +121,12 @@ def open_generation(
 
     It must mean by `references` what we do, and its log must have grown from what was seen of it.
     """
-    query = OpeningQuery(since=log.size, meant=tuple(references), release=intent.executor is None)
+    query = OpeningQuery(
+        since=log.size,
+        meant=tuple(references),
+        terms=tuple(terms_of(version.bundle) for version in enforced.versions),
+        release=intent.executor is None,
+    )
     opened = composer.client.open_generation(intent, query)
     require_same_decision(opened, enforced, now=composer.clock())
     evidence = {

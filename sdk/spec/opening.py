@@ -28,6 +28,8 @@ class OpeningQuery(RecordingQuery):
 
     meant: tuple[Annotated[str, Field(max_length=300)], ...] = Field(default=(), max_length=16)
     """By which references the intent's versions were found, in its order: a Conflict unless each still means its version."""
+    terms: tuple[Digest, ...] = Field(default=(), max_length=16)
+    """The terms that each of them was found to stand under (`terms_digest`): a Conflict if one was renewed since."""
     release: bool = False  # the embeddings of the versions, to whoever draws
 
 

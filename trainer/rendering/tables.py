@@ -1,4 +1,4 @@
-"""Rows of renders. What may happen to them is `service`; the schema is migrations 0030, 0034 and 0041.
+"""Rows of renders. What may happen to them is `service`; the schema is migrations 0030, 0034 and 0043.
 
 renders          one row a grant, for ever: so a grant is drawn once. `request` is erased when the render ends.
 render_images    what was drawn, and what it attended to where that was asked for; erased when the render ends

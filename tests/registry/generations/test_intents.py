@@ -31,6 +31,7 @@ from sdk.spec.api import AliasChange, AliasChanges, GenerationGrant, GenerationL
 from sdk.spec.canonical import encode_canonical, parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.ids import AliasName, ConceptId, PrincipalId, RecordId
+from sdk.spec.opening import OpeningQuery
 from sdk.spec.policy import PolicyContext, Use
 
 SHRINE = ConceptId("demo/shrine")
@@ -199,6 +200,13 @@ class TestMeant:
         fox = steps.approved()
         refused(self.ask(steps, fox, meant=("demo/fox", "demo/fox")), 422, "input.invalid", "2 references")
 
+    def test_terms_are_those_it_stands_under(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        fox = steps.approved()
+        for query, status in ((OpeningQuery(terms=(Digest.of(b"x"),)), 409), (OpeningQuery(terms=(fox.terms,)), 201)):
+            asked = httpx.QueryParams(query.model_dump(mode="json", exclude_defaults=True))
+            assert steps.post("app", f"/v1/generations?{asked}", steps.intent(fox)).status_code == status
+
     def test_that_are_none_at_all_are_refused(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)
         refused(self.ask(steps, steps.approved(), meant=("no reference",)), 422, "format.invalid")
@@ -207,7 +215,7 @@ class TestMeant:
 class TestAtOnce:
     def composing(self, registry: RegistryUnderTest, fox: Submitted) -> Callable[[Session], service.Attempt]:
         who, intent = caller(registry, "app"), Steps(registry).intent(fox)
-        return lambda session: service.request(session, registry.runtime, who, intent)
+        return lambda session: service.request(session, registry.runtime, who, intent, OpeningQuery())
 
     def revoking(self, registry: RegistryUnderTest, fox: Submitted) -> Callable[[Session], approvals.Outcome]:
         who, envelope = caller(registry, "reviewer"), Steps(registry).revocation(fox, "reviewer")
