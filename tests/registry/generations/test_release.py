@@ -114,7 +114,7 @@ class TestWithTheGrant:
         fox, shrine = steps.approved(), steps.approved(SHRINE, embedding=b"s")
         answer = self.ask(steps, fox, shrine)
         grant = GenerationGrant.model_validate(accepted(answer))
-        assert [artefact.content for artefact in grant.released or ()] == [b"e", b"s"]
+        assert [artefact.content for artefact in grant.released or ()] == [LEARNED, learned_embedding(b"s", SHRINE)]
         assert answer.headers["cache-control"] == "no-store"
         told = ["generation:permitted", "artefact:released", "artefact:released"]
         assert [event for event, _ in steps.events(grant.id)] == told
