@@ -118,20 +118,12 @@ class LogWatch:
         self._memory = memory
         self._trust = trust
         self._prove = prove
-        self._verified: dict[bytes, LogCheckpoint] = {}  # the last two
 
     @property
     def size(self) -> int | None:
         """How long the log was when its newest checkpoint was remembered; none when none is."""
         newest = self._memory.newest(self._trust.log_origin)
-        return self._checkpoint(newest).tree_size if newest else None
-
-    def _checkpoint(self, note: bytes) -> LogCheckpoint:
-        """The checkpoint in a note, verified once."""
-        if note not in self._verified:
-            verified = verify_checkpoint(note, self._trust)
-            self._verified = dict([*self._verified.items()][-1:]) | {note: verified}
-        return self._verified[note]
+        return verify_checkpoint(newest, self._trust).tree_size if newest else None
 
     def see(self, note: bytes, growth: ConsistencyProof | None = None) -> LogCheckpoint:
         """Verify `note` against the log's key and against the newest checkpoint remembered; remember it.
@@ -142,12 +134,12 @@ class LogWatch:
             LogForked: the two contradict each other.
             SignatureInvalid: the trusted log did not sign it.
         """
-        seen = self._checkpoint(note)
+        seen = verify_checkpoint(note, self._trust)
         newest = self._memory.newest(seen.origin)
         if newest is None:
             self._memory.remember(seen.origin, note)
             return seen
-        known = self._checkpoint(newest)
+        known = verify_checkpoint(newest, self._trust)
         old, new = sorted((known, seen), key=lambda checkpoint: checkpoint.tree_size)
         require_consistent(old, new, _proofs(growth, self._prove))
         if seen.tree_size > known.tree_size:

@@ -37,13 +37,12 @@ from sdk.errors import (
     SignatureInvalid,
     StatusListInvalid,
     ThresholdNotMet,
-    TrustRootInvalid,
     VerificationError,
 )
 from sdk.signing.receipts import verify_entry
 from sdk.signing.recorded import verify_recorded
 from sdk.signing.status import verify_status_list
-from sdk.signing.trust import TrustRole, TrustRoot, verify_checkpoint, verify_role
+from sdk.signing.trust import TrustRole, TrustRoot, require_current, verify_checkpoint, verify_role
 from sdk.spec.bundle import ApprovalEvidence, RenewalEvidence, VersionBundle, VersionStatus
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest, verify_digest
@@ -172,7 +171,7 @@ def verify_approvals(version: VerifiedVersion, trust: TrustRoot) -> VerifiedVers
 
 def verify_submission(bundle: VersionBundle, *, ref: VersionRef, trust: TrustRoot, now: datetime) -> VerifiedVersion:
     """Verify everything but the approval (steps 1 to 6): what a reviewer does before they sign."""
-    _require_current(trust, now)  # 1
+    require_current(trust, now)  # 1
     notes, checkpoint = _verify_checkpoints(bundle, trust)  # 2
     manifest = _verify_manifest(bundle, ref)  # 3
     version = VerifiedVersion(
@@ -214,15 +213,6 @@ def verify_live(version: VerifiedVersion, signed: bytes, *, trust: TrustRoot, no
     return status
 
 
-def verify_still(version: VerifiedVersion, status_list: bytes, *, trust: TrustRoot, now: datetime) -> VerifiedVersion:
-    """A version that was verified under this very trust root before, as it is now: steps 1 and 10, which alone depend on the time.
-
-    Raises like `verify_live`, and `TrustRootInvalid`.
-    """
-    _require_current(trust, now)
-    return replace(version, status_list=verify_live(version, status_list, trust=trust, now=now))
-
-
 def verify_artefact(descriptor: ArtefactDescriptor, content: bytes, *, about: str) -> bytes:
     """Return `content` if it is the artefact described (step 11). Raises `DigestMismatch`."""
     if len(content) != descriptor.size:
@@ -230,13 +220,6 @@ def verify_artefact(descriptor: ArtefactDescriptor, content: bytes, *, about: st
             f"{descriptor.name} of {about} should have {descriptor.size} bytes, but has {len(content)}; fetch it again"
         )
     return verify_digest(content, descriptor.digest, f"{descriptor.name} of {about}")
-
-
-def _require_current(trust: TrustRoot, now: datetime) -> None:
-    if now >= trust.expires_at:
-        raise TrustRootInvalid(
-            f"trust root version {trust.version} expired at {trust.expires_at}; fetch the current one"
-        )
 
 
 def _verify_checkpoints(bundle: VersionBundle, trust: TrustRoot) -> tuple[tuple[bytes, ...], LogCheckpoint]:

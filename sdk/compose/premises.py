@@ -6,7 +6,7 @@ of the trust root or of the TUF metadata that they came with. A status list coun
 call.
 
 A version that was found by a reference and verified is kept beside them (ADR 0046). A call that uses it holds it to the status list and
-the trust root of its own moment (`sdk.verify.verify_still`), and tells the registry by which reference it was found: an
+the trust root of its own moment (`sdk.compose.versions.verify_still`), and tells the registry by which reference it was found: an
 intent is decided on only if that still means it, and it may be used.
 
 A refusal or a fault on kept premises counts only when the registry says the same anew (`on_premises`): a policy that was

@@ -7,7 +7,7 @@ A version that an earlier call found by the same reference and verified is used 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sdk.break_glass import verify_usable
@@ -15,9 +15,10 @@ from sdk.cache import LogWatch, StatusWatch
 from sdk.compose.premises import Premises
 from sdk.compose.values import Composer
 from sdk.resolve import StatusLists, resolve_references
+from sdk.signing.trust import TrustRoot, require_current
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.ids import VersionRef, parse_version_ref
-from sdk.verify import VerifiedVersion, verify_still
+from sdk.verify import VerifiedVersion, verify_live
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,15 @@ def verify_versions(
             statuses.see(version.status_list)
         premises.keep(each.reference, version, signed)
     return versions, now
+
+
+def verify_still(version: VerifiedVersion, status_list: bytes, *, trust: TrustRoot, now: datetime) -> VerifiedVersion:
+    """A version that was verified under this very trust root before, as it is now: steps 1 and 10, which alone depend on the time.
+
+    Raises like `verify_live`, and `TrustRootInvalid`.
+    """
+    require_current(trust, now)
+    return replace(version, status_list=verify_live(version, status_list, trust=trust, now=now))
 
 
 def _verify(meant: Meant, signed: bytes, premises: Premises, now: datetime) -> VerifiedVersion:

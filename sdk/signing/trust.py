@@ -133,9 +133,14 @@ def verify_trust_root(envelope: Envelope, *, now: datetime, previous: TrustRoot 
             )
     if previous and root.version < previous.version:
         raise TrustRootInvalid(f"trust root went back from version {previous.version} to {root.version}")
+    require_current(root, now)
+    return root
+
+
+def require_current(root: TrustRoot, now: datetime) -> None:
+    """Return if `root` has not expired. Raises `TrustRootInvalid`."""
     if now >= root.expires_at:
         raise TrustRootInvalid(f"trust root version {root.version} expired at {root.expires_at}; fetch the current one")
-    return root
 
 
 def known_root(envelope: Envelope) -> TrustRoot:
