@@ -51,11 +51,6 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/concepts/{tenant}/{name}/versions/{number}/comments?after=&limit=   CommentList
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/reviews      Envelope -> VersionView
     POST  /v1/concepts/{tenant}/{name}/versions/{number}/revocation   Envelope -> VersionView
-    GET   /v1/renewals                                       RenewalPage (of sdk.spec.renewal, as the next four)
-    POST  /v1/concepts/{tenant}/{name}/versions/{number}/renewals     RenewalRequest -> RenewalView
-    GET   /v1/concepts/{tenant}/{name}/versions/{number}/renewals     RenewalPage
-    GET   /v1/concepts/{tenant}/{name}/versions/{number}/renewal      VersionBundle (under the terms that wait)
-    POST  /v1/concepts/{tenant}/{name}/versions/{number}/renewal/reviews   Envelope -> RenewalView
     POST  /v1/generations?since=&meant=&terms=&release=           GenerationIntent -> GenerationGrant (of sdk.spec.opening: the query)
     GET   /v1/generations?concept=tenant/name                GenerationList
     GET   /v1/generations/decisions?since=&after=&limit=     DecisionPage
