@@ -1,4 +1,5 @@
-"""From a version back to who approved it and under which consents and licences. Approvals count only with their proof."""
+"""From a version back to who approved it and under which consents and licences, as it stands now: after a renewal, those of the
+renewal. Approvals count only with their proof."""
 
 from __future__ import annotations
 

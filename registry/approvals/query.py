@@ -149,6 +149,16 @@ def acts_on_renewal(session: Session, row: RenewalRow) -> Sequence[Act]:
     return [_act(review) for review in renewals.reviews_of(session, row)]
 
 
+def approvals_under(session: Session, version: Version, terms: Terms) -> Sequence[Act]:
+    """The approvals of the terms that held at the moment of `terms`: of a renewal, or the first."""
+    standing = version.renewal_at(terms.at)
+    if standing is None:
+        acts = acts_on(session, version)
+    else:
+        acts = acts_on_renewal(session, renewals.of_round(session, version, standing.round))
+    return [act for act in acts if act.act == Verdict.APPROVE.value]
+
+
 def foresee(
     runtime: Runtime, caller: Caller, version: Version, terms: Terms, action: str = Verdict.APPROVE.value
 ) -> Decision:

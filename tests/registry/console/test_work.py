@@ -13,8 +13,9 @@ from support.console import HOSTILE, Browser
 from support.governed import make_manifest
 from support.registry import RegistryUnderTest
 from support.renewal import new_records
-from support.versions import Steps, Submitted, accepted
+from support.versions import Steps, Submitted, accepted, caller
 
+from registry.console.contracts import contracts_of
 from sdk.spec.ids import ConceptId, PrincipalId
 from sdk.spec.manifest import ConceptKind
 
@@ -213,3 +214,14 @@ class TestRenewal:
         assert "approval.consent" in shown
         assert "imprimatur renewal approve" not in shown
         assert "imprimatur renewal reject" in shown
+
+    def test_is_what_a_picture_is_traced_back_to(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        version = steps.approved()
+        terms = accepted(steps.renewal(version, **new_records(steps, version)))["terms"]
+        accepted(steps.review_renewal(version, terms, "second-reviewer", comment="prolonged"))
+        who = caller(registry, "auditor")
+        with registry.runtime.transaction(who.tenant) as session:
+            (contract,) = contracts_of(session, registry.runtime, who, [version.name])
+        assert [(act.by, act.words) for act in contract.approvals] == [("demo/second-reviewer", "prolonged")]
+        assert contract.terms.digest == terms
