@@ -55,8 +55,14 @@ def fingerprints(image: Image, regions: Iterable[Box]) -> tuple[Fingerprint | No
     """The fingerprints of regions of a picture, in their order; none for one that is flat."""
     import numpy as np
 
-    sums = _area_sums(image)
-    return tuple(_fingerprint(np, _reduced(sums, region)) for region in regions)
+    sums, bands = _area_sums(image), dict[tuple[float, float], Any]()
+    found = []
+    for region in regions:
+        _, top, _, bottom = region
+        if (top, bottom) not in bands:  # many regions have their rows in common
+            bands[top, bottom] = _band(sums, top, bottom)
+        found.append(_fingerprint(np, _reduced(bands[top, bottom], region, len(sums) - 1)))
+    return tuple(found)
 
 
 def fingerprints_of_output(image: Image) -> tuple[Fingerprint, ...]:
@@ -106,12 +112,19 @@ def _area_sums(image: Image) -> Any:
     return np.pad(luma.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
 
 
-def _reduced(sums: Any, region: Box) -> Any:
-    """The means of SIDE x SIDE equal areas of a region [SIDE, SIDE]."""
-    height, width = (length - 1 for length in sums.shape)
+def _band(sums: Any, top: float, bottom: float) -> Any:
+    """The sums at the edges of the rows of a region, by columns [width + 1, SIDE + 1]."""
+    import numpy as np
+
+    height = len(sums) - 1
+    return np.ascontiguousarray(_at_edges(sums, top * height, bottom * height).T)
+
+
+def _reduced(band: Any, region: Box, height: int) -> Any:
+    """The means of SIDE x SIDE equal areas of a region [SIDE, SIDE], whose rows are those of `band`."""
+    width = len(band) - 1
     left, top, right, bottom = region
-    rows = _at_edges(sums, top * height, bottom * height)
-    areas = _at_edges(rows.T, left * width, right * width).T
+    areas = _at_edges(band, left * width, right * width).T
     means = areas[1:, 1:] - areas[:-1, 1:] - areas[1:, :-1] + areas[:-1, :-1]
     return means / ((bottom - top) * height * (right - left) * width / SIDE**2)
 
