@@ -103,8 +103,8 @@ class TestUp:
             except ServiceUnavailable:
                 return False
 
+        assert eventually(lambda: postgres.running(up.database) not in (None, server))
         assert eventually(answers)
-        assert postgres.running(up.database) not in (None, server)
 
     def test_logs_no_credential(self, up: Workspace) -> None:
         whoami(up)
