@@ -102,8 +102,12 @@ def require_plain_path(path: Path) -> None:
 
 def _started(data: Path) -> str:
     get_server = _wheel()
+    deadline, attempts = time.monotonic() + START_SECONDS, 0
     fault: Exception | None = None
-    for _ in range(_ATTEMPTS):
+    while attempts < _ATTEMPTS or (
+        running(data) is not None and time.monotonic() < deadline
+    ):  # recovering, it is waited for
+        attempts += 1
         _remove_stale_pid_file(data)
         try:
             server: Any = get_server(data, cleanup_mode=None)

@@ -62,6 +62,20 @@ class TestStart:
         assert postgres.running(data) is None
         assert answers(postgres.start(data))
 
+    def test_waits_for_a_server_that_recovers_for_long(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        url, pid_file = postgres.start(data), data / "postmaster.pid"
+        ready = pid_file.read_bytes()
+        pid_file.write_bytes(ready.replace(b"ready   ", b"starting"))
+        assert pid_file.read_bytes() != ready
+        waits = iter([None] * 5)
+
+        def sleep(seconds: float) -> None:
+            if next(waits, "over") == "over":
+                pid_file.write_bytes(ready)
+
+        monkeypatch.setattr(postgres.time, "sleep", sleep)
+        assert postgres.start(data) == url
+
     def test_keeps_the_socket_to_the_servers_own_user(self, data: Path) -> None:
         postgres.start(data)
         assert mode(data / ".s.PGSQL.5432") == 0o700
