@@ -4,7 +4,7 @@ It reads top to bottom, and the order is the promise. Nothing is generated befor
 nothing is handed out that was not recorded:
 1. Resolve    references to version bundles, by the registry's answer or one that an earlier call verified (`sdk.compose.premises`).
 2. Verify     every bundle (`sdk.verify`), and that the log extends what was seen of it before.
-3. Enforce    the policies here, on all concepts together.
+3. Enforce    the policies here, on all concepts together. A refusal is told to the registry, which decides and records it.
 4. Record     the intent; the registry's decision of record must permit it too, and mean by the references what we do.
 5. Generate   with the embeddings that come with the grant, each checked against its manifest.
 6. Credential every image with signed Content Credentials.
@@ -24,6 +24,7 @@ from sdk.cache import LogWatch
 from sdk.client import Client
 from sdk.compose.bar import progress_bar
 from sdk.compose.explaining import explain_composition, keep_attention
+from sdk.compose.grant import RefusedHere
 from sdk.compose.options import check_fee, check_options, check_photo, check_run, check_use, check_whole
 from sdk.compose.premises import Premises, on_premises
 from sdk.compose.samples import signed_samples
@@ -35,6 +36,7 @@ from sdk.compose.steps import (
     mark_picture,
     open_generation,
     record_result,
+    report_refusal,
     require_base_model,
     require_live,
 )
@@ -171,9 +173,13 @@ class Asked:
 
 def _compose(composer: Composer, references: tuple[str, ...], asked: Asked, watcher: Watcher) -> Composition:
     scene, sampling, count, photo = asked.scene, asked.sampling, asked.count, asked.photo
-    permitted = on_premises(
-        composer, lambda premises: _permit(composer, references, asked, premises, watcher)
-    )  # 1 to 4
+    try:
+        permitted = on_premises(
+            composer, lambda premises: _permit(composer, references, asked, premises, watcher)
+        )  # 1 to 4
+    except RefusedHere as exc:
+        report_refusal(composer, exc, scene, sampling)
+        raise
     trust, log, versions, grant = permitted.trust, permitted.log, permitted.versions, permitted.grant
 
     watcher.tell(ComposeProgress(stage=ComposeStage.GENERATE, images=count, steps=sampling.steps))

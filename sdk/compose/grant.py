@@ -25,7 +25,7 @@ from sdk.verify import VerifiedVersion
 
 @dataclass(frozen=True, kw_only=True)
 class Enforced:
-    """What this call asked its own policy engine, which permitted it."""
+    """What this call asked its own policy engine."""
 
     engine: PolicyEngine
     asker: PolicyPrincipal
@@ -36,6 +36,14 @@ class Enforced:
     def context(self, at: datetime) -> PolicyContext:
         """The question as it is at the moment `at`."""
         return composition_context(self.asker, self.versions, self.use, count=self.count, at=at)
+
+
+class RefusedHere(PolicyDenied):
+    """Policy refuses in this process, and nobody else has heard of it yet."""
+
+    def __init__(self, refusal: PolicyDenied, enforced: Enforced) -> None:
+        super().__init__(refusal.message, refusal.decision)
+        self.enforced = enforced
 
 
 def require_same_decision(opened: GenerationGrant, enforced: Enforced, *, now: datetime) -> None:

@@ -5,6 +5,7 @@ Each does one thing and raises when it cannot: nothing here decides to go on aft
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sdk.cache import LogWatch, StatusWatch
-from sdk.compose.grant import Enforced, require_grant_of, require_same_decision
+from sdk.compose.grant import Enforced, RefusedHere, require_grant_of, require_same_decision
 from sdk.compose.premises import Premises
-from sdk.compose.question import composition_context
 from sdk.compose.remote import OnAttention, draw_remotely
 from sdk.compose.values import ComposedImage, ComposeProgress, Composer, ComposeStage, Watcher
 from sdk.credentials.concept_use import ConceptUse, CountedApproval, UsedVersion
@@ -30,7 +30,7 @@ from sdk.credentials.mark import (
 )
 from sdk.credentials.signer import CredentialSigner
 from sdk.credentials.watermark import embed, new_watermark_id
-from sdk.errors import BackboneError, VerificationError
+from sdk.errors import BackboneError, ImprimaturError, PolicyDenied, VerificationError
 from sdk.generate.base_model import base_model_digest
 from sdk.generate.drawing import Watch, generate_images
 from sdk.generate.photo import Photo
@@ -58,6 +58,8 @@ from sdk.verify import VerifiedVersion, terms_of, verify_artefact, verify_live
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+_logger = logging.getLogger(__name__)
 
 
 def require_live(composer: Composer, versions: Sequence[VerifiedVersion], trust: TrustRoot) -> None:
@@ -87,10 +89,26 @@ def require_base_model(composer: Composer, versions: Sequence[VerifiedVersion]) 
 def enforce_policy(
     premises: Premises, versions: Sequence[VerifiedVersion], use: Use, count: int, now: datetime
 ) -> Enforced:
-    """Decide here, on all concepts together, by the registry's bundle."""
+    """Decide here, on all concepts together, by the registry's bundle. Raises `RefusedHere`."""
     engine, asker = premises.engine, premises.asker
-    enforce(engine, composition_context(asker, versions, use, count=count, at=now))
-    return Enforced(engine=engine, asker=asker, versions=tuple(versions), use=use, count=count)
+    enforced = Enforced(engine=engine, asker=asker, versions=tuple(versions), use=use, count=count)
+    try:
+        enforce(engine, enforced.context(now))
+    except PolicyDenied as exc:
+        raise RefusedHere(exc, enforced) from exc
+    return enforced
+
+
+def report_refusal(composer: Composer, refused: RefusedHere, scene: Scene, sampling: Sampling) -> None:
+    """Ask the registry too, which refuses and records it: so it is in the ledger that subjects read. Nothing is drawn, whatever it says."""
+    try:
+        composer.client.open_generation(make_intent(refused.enforced, scene, sampling, executor=None))
+    except PolicyDenied:
+        refused.on_record = True
+    except ImprimaturError as exc:
+        _logger.warning("a refusal could not be put on record: %s", exc.message)
+    else:
+        _logger.warning("the registry permits what policy refuses here; its grant is not used")
 
 
 def make_intent(enforced: Enforced, scene: Scene, sampling: Sampling, executor: PrincipalId | None) -> GenerationIntent:

@@ -110,6 +110,7 @@ class TestTheMainJob:
             assert [version.name for version in use.versions] == versions
         with pytest.raises(PolicyDenied, match=r"composition\.territory"):
             compose(studio, FOX, scene="a photo of {demo/fox}", territory="US")
+        assert "composition.territory" in typed(studio, "auditor", "ledger")  # refused by the SDK, and on record
 
         # Audit: the log verifies from outside, and says who, what, and under whose approval.
         report = studio.folder / "report.json"

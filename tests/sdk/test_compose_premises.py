@@ -163,6 +163,7 @@ class TestNotTheLastWord:
                 run(workshop, client, territory="US")
         assert times_asked(workshop) == [2, 2, 2]
         assert workshop.registry.intents == []
+        assert len(workshop.registry.denied) == 2  # each is on record once
 
     def test_policies_that_were_narrowed_refuse_at_once(self, workshop: Workshop, client: Client) -> None:
         run(workshop, client)

@@ -12,6 +12,7 @@ from support.governed import NOW, fixed_signer
 from support.memory_log import MemoryLog
 from support.tampering import without_rule
 from support.tiny_backbone import make_backbone_dir
+from support.wire_values import GRANT
 from support.workshop import SCENE, USE, Workshop, make_embedding, make_workshop, run
 
 from sdk.compose import ComposeProgress, ComposeStage, Composition, compose
@@ -74,6 +75,23 @@ class TestRefusals:
         assert [reason.about for reason in error.decision.reasons] == ["demo/fox"]
         assert all(reason.rule.startswith("composition.") and reason.remedy for reason in error.decision.reasons)
         assert workshop.registry.intents == []
+        (recorded,) = workshop.registry.denied  # the registry refuses it too: it is in the ledger of refused attempts
+        assert error.on_record
+        assert {name: getattr(recorded.use, name) for name in use} == use
+
+    def test_a_refusal_stands_though_the_registry_is_away(
+        self, workshop: Workshop, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        workshop.registry.overrides["POST /v1/generations$"] = lambda: ServiceUnavailable("the database is away")
+        self.refused(workshop, PolicyDenied, "territory US", territory="US")
+        assert "could not be put on record: the database is away" in caplog.text
+
+    def test_a_refusal_stands_though_the_registry_permits(
+        self, workshop: Workshop, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        workshop.registry.overrides["POST /v1/generations$"] = lambda: GRANT
+        self.refused(workshop, PolicyDenied, "territory US", territory="US")
+        assert "its grant is not used" in caplog.text
 
     def test_caller_without_the_role(self, workshop: Workshop) -> None:
         workshop.registry.roles = (Role.AUDITOR,)

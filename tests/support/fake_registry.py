@@ -74,6 +74,7 @@ class FakeRegistry:
         self.effect = Effect.PERMIT
         self.blobs: dict[Digest, bytes] = {}
         self.intents: list[GenerationIntent] = []
+        self.denied: list[GenerationIntent] = []
         self.results: list[GenerationResult] = []
         self.reviews: list[Envelope] = []
         self.asked: list[str] = []
@@ -194,6 +195,10 @@ class FakeRegistry:
                 return Conflict(f"{reference} is not approved any more; resolve it again")
             if self.worlds[concept].manifest.digest not in intent.manifests:
                 return Conflict(f"{reference} means another version by now; resolve it again")
+        honest = CedarEngine(self.policies).evaluate(self.context(intent))
+        if not honest.permitted:
+            self.denied.append(intent)
+            return PolicyDenied("compose is refused", honest)
         granted = self.grant(intent)
         released = tuple(
             ReleasedArtefact(digest=digest, content=self.blobs[digest]) for digest in self._embeddings(intent)
