@@ -321,7 +321,8 @@ def _warn_inseparable(pictures: Sequence[PictureSpec], concepts: Sequence[Concep
         if shown[one.name] == shown[two.name] and not (words_differ or kinds_differ or {one.name, two.name} & masked):
             warnings.append(
                 f"{one.name} and {two.name} are always together and nothing tells them apart: they may be learned as "
-                "one, or each as the other. Give them different class words, a picture of one alone, or a mask."
+                "one, or each as the other. Give them different class words, a picture of one alone, or their masks in "
+                "one picture."
             )
     return warnings
 

@@ -92,8 +92,8 @@ def train_with_em(
     `open_marker` gives what signs the samples' Content Credentials; without it they carry none.
 
     Raises:
-        TrainingInputError: pictures, concepts or settings that cannot be trained from; messages name pictures as the
-            request does.
+        TrainingInputError: pictures, concepts or settings that cannot be trained from; messages name pictures and masks
+            as the request does.
     """
     config = read_config(order.request)
     inputs, out = order.folder / INPUTS, order.folder / OUT
@@ -148,19 +148,25 @@ def _concepts(request: TrainingRequest) -> tuple[ConceptSpec, ...]:
 
 
 def _stage(order: TrainingOrder, inputs: Path) -> tuple[PictureSpec, ...]:
-    """Put the pictures where they have the names of the request, since masks and messages are named after them."""
+    """Put the pictures where they have the names of the request, since what is found and messages are named after them."""
     specs = []
     for number, picture in enumerate(order.request.pictures):
         path = inputs / str(number) / picture.name.rpartition("/")[2]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copyfile(order.pictures[picture.name], path)
-        except FileNotFoundError as exc:
-            raise TrainingInputError(f"picture {picture.name!r} is no longer stored; upload it and ask again") from exc
-        specs.append(
-            PictureSpec(path=path, concepts=tuple(str(name) for name in picture.concepts), caption=picture.caption)
-        )
+        _copy(order.files[picture.digest], path, f"picture {picture.name!r}")
+        masks = {str(concept): path.parent / f"mask of {concept} in {path.name}" for concept in picture.masks}
+        for concept, digest in picture.masks.items():
+            _copy(order.files[digest], masks[str(concept)], f"the mask of {concept} in {picture.name!r}")
+        shown = tuple(str(name) for name in picture.concepts)
+        specs.append(PictureSpec(path=path, concepts=shown, caption=picture.caption, masks=masks))
     return tuple(specs)
+
+
+def _copy(stored: Path, path: Path, what: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copyfile(stored, path)
+    except FileNotFoundError as exc:
+        raise TrainingInputError(f"{what} is no longer stored; upload it and ask again") from exc
 
 
 def _take_checkpoint_over(earlier: tuple[Path, ...], out: Path) -> None:

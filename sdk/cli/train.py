@@ -5,7 +5,8 @@ concepts:
   - {id: demo/fox, kind: subject, class_word: fox, title: The fox}        # vectors: 3
 pictures:
   - {file: pictures/1.png, concepts: [demo/fox], caption: ...}            # concepts: all of them when left out
-settings: {rounds: 4}
+  - {file: pictures/2.png, masks: {demo/fox: masks/2-fox.png}}            # of the picture's size, white where it is
+settings: {max_rounds: 4}
 """
 
 from __future__ import annotations
@@ -43,11 +44,12 @@ class PlannedConcept(WireModel):
 
 
 class PlannedPicture(WireModel):
-    """A picture as the training file names it; `file` is relative to the training file."""
+    """A picture as the training file names it; files are relative to the training file."""
 
     file: str
     concepts: tuple[ConceptId, ...] = ()
     caption: str | None = None
+    masks: dict[ConceptId, str] = Field(default_factory=dict)
 
 
 class TrainingPlan(WireModel):
@@ -107,13 +109,14 @@ def name_missing_concepts(client: Client, plan: TrainingPlan) -> None:
 def make_request(
     client: Client, plan: TrainingPlan, folder: Path, consents: list[RecordId], licences: list[RecordId]
 ) -> TrainingRequest:
-    """Upload the pictures and say what is to be learned from them."""
+    """Upload the pictures and masks, and say what is to be learned from them."""
     everything = tuple(concept.id for concept in plan.concepts)
     pictures: list[dict[str, Any]] = []
     for picture in plan.pictures:
         digest = client.put_picture(read_file(folder / picture.file, "picture"))
+        masks = {of: client.put_picture(read_file(folder / mask, "mask")) for of, mask in picture.masks.items()}
         name, shown = Path(picture.file).name, picture.concepts or everything
-        pictures.append({"name": name, "digest": digest, "concepts": shown, "caption": picture.caption})
+        pictures.append({"name": name, "digest": digest, "concepts": shown, "caption": picture.caption, "masks": masks})
     concepts = [
         {**concept.model_dump(exclude={"title"}), "consents": consents, "licences": licences}
         for concept in plan.concepts

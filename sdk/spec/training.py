@@ -39,12 +39,21 @@ class ConceptRequest(WireModel):
 
 
 class PictureRequest(WireModel):
-    """One uploaded picture and the concepts in it."""
+    """One uploaded picture and the concepts in it.
+
+    `masks` are uploaded as pictures are: of the picture's size, white where the concept is.
+    """
 
     name: ArtefactName
     digest: Digest
     concepts: tuple[ConceptId, ...] = Field(min_length=1)
     caption: str | None = Field(default=None, max_length=300)
+    masks: dict[ConceptId, Digest] = Field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[Digest, ...]:
+        """The picture and its masks."""
+        return (self.digest, *self.masks.values())
 
 
 class TrainingRequest(WireModel):

@@ -17,14 +17,18 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from support.database import DatabaseServer
 from support.governed import consent_record, licence_grant, use_terms
 from support.registry import POLICIES
 from support.studio import StudioInProcess, make_studio
 
+from sdk.cli.train import TrainingPlan
 from sdk.spec.api import NewConcept
+from sdk.spec.canonical import validate_wire
 from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ConceptKind
+from trainer.em.config import parse_config
 
 pytestmark = pytest.mark.long
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -129,6 +133,12 @@ class TestGuides:
         done = Reader(studio, "auditor").follow("verify.md")
         assert {"console", "python", "text"} <= set(done)
         assert Path("approval.tlog-proof").read_text().startswith("c2sp.org/tlog-proof@v1\n")
+
+    def test_teaching(self) -> None:
+        (block,) = [block for language, block in BLOCK.findall((DOCS / "training.md").read_text("utf-8"))]
+        plan = validate_wire(TrainingPlan, yaml.safe_load(block), "training.md")
+        parse_config({"max_rounds": plan.settings["max_rounds"], "m_step": {"steps": plan.settings["m_step.steps"]}})
+        assert plan.pictures[0].masks == {FOX: "masks/1-fox.png"}
 
     def test_composing(self, studio: StudioInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("IMPRIMATUR_PROFILE", str(studio.profile("app").path))

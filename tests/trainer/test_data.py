@@ -140,7 +140,7 @@ class TestWarnings:
         pictures = [of(save(tmp_path / f"{n}.png", (96, 96 + n)), FOX, twin) for n in range(2)]
         said = self.warned(lambda: load(*pictures, concepts=(FOX, twin)))
         assert "demo/fox and demo/vixen are always together and nothing tells them apart" in said
-        assert "different class words, a picture of one alone, or a mask" in said
+        assert "different class words, a picture of one alone, or their masks in one picture" in said
 
     @pytest.mark.parametrize("other", [BIRD, PIER])
     def test_different_words_or_a_place_tell_them_apart(self, tmp_path: Path, other: ConceptSpec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,9 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Backbone:
     return load_backbone(make_backbone_dir(tmp_path_factory.mktemp("backbone"), "sd"))
 
 
+ONE, TWO, DRAWN = Digest.of(b"1"), Digest.of(b"2"), Digest.of(b"3")
+
+
 def request(**changes: object) -> TrainingRequest:
     fox = ConceptRequest(
         id=FOX, kind=ConceptKind.SUBJECT, class_word="fox", vectors=1, consents=(CONSENT,), licences=(LICENCE,)
@@ -47,8 +51,8 @@ def request(**changes: object) -> TrainingRequest:
         id=PIER, kind=ConceptKind.BACKGROUND, class_word="beach", vectors=2, consents=(CONSENT,), licences=(LICENCE,)
     )
     pictures = (
-        PictureRequest(name="set/one.png", digest=Digest.of(b"1"), concepts=(FOX, PIER)),
-        PictureRequest(name="two.png", digest=Digest.of(b"2"), concepts=(PIER,)),
+        PictureRequest(name="set/one.png", digest=ONE, concepts=(FOX, PIER)),
+        PictureRequest(name="two.png", digest=TWO, concepts=(PIER,)),
     )
     made = TrainingRequest(concepts=(fox, pier), pictures=pictures, seed=3, settings=QUICK)
     return made.model_copy(update=changes)
@@ -60,11 +64,22 @@ def order(folder: Path, *earlier: Path, **changes: object) -> TrainingOrder:
     wanted = request(**changes)
     paths = {}
     for number, picture in enumerate(wanted.pictures):
-        paths[picture.name] = stored / picture.digest.hex
-        Image.new("RGB", (80, 80), (60 + 90 * number, 30, 200)).save(paths[picture.name], format="PNG")
+        paths[picture.digest] = stored / picture.digest.hex
+        Image.new("RGB", (80, 80), (60 + 90 * number, 30, 200)).save(paths[picture.digest], format="PNG")
     return TrainingOrder(
-        job=JOB, attempt=1 + len(earlier), request=wanted, pictures=paths, folder=folder, resume_from=earlier
+        job=JOB, attempt=1 + len(earlier), request=wanted, files=paths, folder=folder, resume_from=earlier
     )
+
+
+def masked_order(folder: Path, size: tuple[int, int]) -> TrainingOrder:
+    """The same with a mask of the fox: the left half of the first picture."""
+    one, two = request().pictures
+    wanted = order(folder, pictures=(one.model_copy(update={"masks": {FOX: DRAWN}}), two))
+    path = folder.parent / "stored" / DRAWN.hex
+    mask = Image.new("L", size)
+    mask.paste(255, (0, 0, size[0] // 2, size[1]))
+    mask.save(path, format="PNG")
+    return dataclasses.replace(wanted, files={**wanted.files, DRAWN: path})
 
 
 def train(backbone: Backbone, wanted: TrainingOrder) -> tuple[Trained, list[JobProgress]]:
@@ -144,15 +159,26 @@ class TestTrainWithEm:
 
     def test_names_a_bad_picture_as_the_request_does(self, backbone: Backbone, tmp_path: Path) -> None:
         wanted = order(tmp_path / "attempt-1")
-        wanted.pictures["set/one.png"].write_bytes(b"no picture")
+        wanted.files[ONE].write_bytes(b"no picture")
         with pytest.raises(TrainingInputError) as refusal:
             train(backbone, wanted)
         assert refusal.value.message.startswith("one.png: ")
         assert str(tmp_path) not in refusal.value.message
 
+    def test_a_mask_that_the_user_drew_is_the_mask_of_that_picture(self, backbone: Backbone, tmp_path: Path) -> None:
+        wanted = masked_order(tmp_path / "attempt-1", (80, 80))
+        fox = train(backbone, wanted)[0].concepts[0]
+        mask = Image.open(next(file.path for file in fox.files if file.name == "masks/one.png")).convert("L")
+        left, right = mask.crop((0, 0, 30, 80)), mask.crop((50, 0, 80, 80))
+        assert (left.getextrema(), right.getextrema()) == ((255, 255), (0, 0))
+
+    def test_names_a_bad_mask_as_the_request_does(self, backbone: Backbone, tmp_path: Path) -> None:
+        with pytest.raises(TrainingInputError, match=r"^mask of demo/fox in one.png: the mask is 40 x 80 pixels"):
+            train(backbone, masked_order(tmp_path / "attempt-1", (40, 80)))
+
     def test_says_when_a_picture_is_gone(self, backbone: Backbone, tmp_path: Path) -> None:
         wanted = order(tmp_path / "attempt-1")
-        wanted.pictures["two.png"].unlink()
+        wanted.files[TWO].unlink()
         with pytest.raises(TrainingInputError, match=r"'two.png' is no longer stored"):
             train(backbone, wanted)
 

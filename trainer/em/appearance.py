@@ -5,7 +5,8 @@ come together. But a concept looks like itself in every picture. Queries and key
 latent are features in which the same thing in two pictures lies close (after DIFT, Tang et al., arXiv 2306.03881). How
 well a label suits a cell is the mean kernel between the cell and the cells of *other* pictures that show the label;
 multiplied with what attention says, a few times over, right readings outvote wrong ones. A label that no other picture
-has, such as the ground that the user did not name, is compared with its own picture.
+has, such as the ground that the user did not name, is compared with its own picture; a label that the user drew, with
+the pictures in which it is drawn.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def plan_votes(
     if layers.own and config.weight:
         prompt = compiler.compile((PROMPT,))
         kernel = resemblance(backbone, observed, prompt, layers.own, layers.self_size, config, seed=seed)
-    return Votes(kernel=kernel, judges=judging_pictures(scene), config=config)
+    return Votes(kernel=kernel, judges=judging_pictures(scene, observed.is_given.cpu()), config=config)
 
 
 @torch.no_grad()
@@ -114,11 +115,16 @@ class Votes:
         return likelihood + DOUBT * likelihood.amax(dim=(1, 2), keepdim=True).clamp_min(FLOOR)
 
 
-def judging_pictures(scene: Scene) -> Tensor:
-    """[N, N, K]: any other picture that shows the label; where there is none, the picture itself."""
+def judging_pictures(scene: Scene, given: Tensor) -> Tensor:
+    """[N, N, K]: any other picture that shows the label; where there is none, the picture itself.
+
+    Where the user drew a label's mask, `given` [N, K], those pictures alone are asked: they know what it looks like.
+    """
     presence = scene.presence.float()
     own = torch.eye(len(presence))[:, :, None]
     others = (1 - own) * presence[None]
+    known = others * given[None].float()
+    others = torch.where(known.sum(dim=1, keepdim=True) > 0, known, others)
     unnamed = torch.tensor([name == UNNAMED_BACKGROUND for name in scene.labels])
     lonely = (others.sum(dim=1, keepdim=True) == 0) | unnamed
     return torch.where(lonely, own * presence[None], others)

@@ -1,9 +1,10 @@
 """Whether a training may be asked for at all, decided before a job exists: request, pictures, consent, policy.
 
 In this order:
-1. The request agrees with itself: each concept once, each picture's concepts among them, each concept in a picture.
+1. The request agrees with itself: each concept once, each picture's concepts among them, each concept in a
+   picture, masks of what the picture shows.
 2. Every concept is of the caller's tenant, known to the registry, and of the kind the request says.
-3. Every picture was uploaded by the tenant.
+3. Every picture and mask was uploaded by the tenant.
 4. Policy: the registry's bundle in force, over what the consent and licence records say now, decides "train".
 5. A refusal is told to the registry, which decides it again and logs it, so that whom a concept is about can read of it.
    What is refused stays refused if the registry cannot be told.
@@ -87,6 +88,12 @@ def _check_request(request: TrainingRequest) -> None:
                     f"picture {picture.name!r} shows {concept}, which is not among the concepts to train; "
                     "add it or leave it out"
                 )
+        for concept in picture.masks:
+            if concept not in picture.concepts:
+                raise TrainingInputError(
+                    f"picture {picture.name!r} has a mask of {concept}, which it does not show; "
+                    "list it among the picture's concepts or leave the mask out"
+                )
     for concept in wanted:
         if not any(concept in picture.concepts for picture in request.pictures):
             raise TrainingInputError(f"concept {concept} is in no picture; list it for a picture that shows it")
@@ -105,10 +112,11 @@ def _check_concept(concept: ConceptRequest, caller: Caller, registry: RegistryPo
 
 def _check_pictures(request: TrainingRequest, caller: Caller, pictures: PictureStore) -> None:
     for picture in request.pictures:
-        if not pictures.has(caller.tenant, picture.digest):
-            raise TrainingInputError(
-                f"picture {picture.name!r} was not uploaded; PUT its bytes to /v1/pictures/{picture.digest} first"
-            )
+        named = {f"picture {picture.name!r}": picture.digest}
+        named |= {f"the mask of {concept} in {picture.name!r}": mask for concept, mask in picture.masks.items()}
+        for what, digest in named.items():
+            if not pictures.has(caller.tenant, digest):
+                raise TrainingInputError(f"{what} was not uploaded; PUT its bytes to /v1/pictures/{digest} first")
 
 
 def _facts(

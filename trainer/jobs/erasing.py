@@ -49,7 +49,9 @@ _NAMED_ELSEWHERE: Final = text(
     SELECT FROM training_jobs job
      WHERE job.tenant = :tenant AND job.id <> ALL (CAST(:jobs AS text[]))
        AND NOT EXISTS (SELECT FROM training_events event WHERE event.job = job.id AND event.event = 'erase')
-       AND job.request -> 'pictures' @> jsonb_build_array(jsonb_build_object('digest', CAST(:digest AS text)))
+       AND EXISTS (SELECT FROM jsonb_array_elements(job.request -> 'pictures') picture
+                    WHERE picture ->> 'digest' = :digest
+                       OR EXISTS (SELECT FROM jsonb_each_text(picture -> 'masks') mask WHERE mask.value = :digest))
     """
 )
 
@@ -109,7 +111,7 @@ def _erase(
     store = PictureStore(root=settings.pictures, max_bytes=settings.max_picture_bytes)
     if (folder := settings.jobs / job).exists():
         shutil.rmtree(folder)
-    for digest in {picture.digest for picture in request.pictures}:
+    for digest in {digest for picture in request.pictures for digest in picture.files}:
         if not _is_needed(session, tenant, digest, found):
             store.path(tenant, digest).unlink(missing_ok=True)
     by = next(erasures[consent] for concept in request.concepts for consent in concept.consents if consent in erasures)

@@ -63,12 +63,12 @@ OpenPolicy = Callable[[PolicyBundleView], PolicyEngine]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOrder:
-    """One attempt at one job, with its pictures on disk by their name in the request."""
+    """One attempt at one job, with its pictures and masks on disk."""
 
     job: RecordId
     attempt: int
     request: TrainingRequest
-    pictures: Mapping[str, Path]
+    files: Mapping[Digest, Path]
     folder: Path  # of this attempt alone
     resume_from: tuple[Path, ...] = ()  # folders of earlier attempts, newest first
 

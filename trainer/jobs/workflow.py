@@ -100,7 +100,7 @@ def _order(runtime: Runtime, attempt: Attempt) -> TrainingOrder:
         job=attempt.job,
         attempt=attempt.number,
         request=attempt.request,
-        pictures={picture.name: store.path(attempt.tenant, picture.digest) for picture in attempt.request.pictures},
+        files={d: store.path(attempt.tenant, d) for picture in attempt.request.pictures for d in picture.files},
         folder=folder,
         resume_from=earlier_attempts(jobs, attempt.job, attempt.number),
     )

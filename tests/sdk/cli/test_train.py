@@ -12,6 +12,7 @@ from sdk.cli.application import run
 from sdk.cli.train import TrainingPlan, follow, make_request, name_missing_concepts, read_plan
 from sdk.errors import TrainingInputError
 from sdk.spec.canonical import parse_wire
+from sdk.spec.digest import Digest
 from sdk.spec.training import JobProgress, TrainingRequest
 
 PLAN = """
@@ -51,6 +52,15 @@ class TestTraining:
         assert (request.seed, request.settings) == (3, {"rounds": 2})
         assert all(c.consents == (record_id("con"),) and c.licences == (record_id("lic"),) for c in request.concepts)
         assert "demo/fox@1 is submitted" in capsys.readouterr().out
+
+    def test_masks_are_uploaded_and_named(self, studio: Studio, plan: Path) -> None:
+        (plan.parent / "mask.png").write_bytes(b"a mask")
+        drawn = PLAN.replace("{file: a.png}", "{file: a.png, masks: {demo/fox: mask.png}}")
+        plan.write_text(drawn)
+        with studio.client() as client:
+            request = make_request(client, read_plan(plan), plan.parent, [record_id("con")], [record_id("lic")])
+        assert studio.pictures == [b"picture a", b"a mask", b"picture b"]
+        assert [picture.masks for picture in request.pictures] == [{"demo/fox": Digest.of(b"a mask")}, {}]
 
     def test_a_failed_job_is_an_error(self, studio: Studio, plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
         studio.views = [job("failed", error="out of memory")]

@@ -23,6 +23,14 @@ def scene(*shown: tuple[str, ...]) -> Scene:
     return layout_scene(make_training_set((FOX, BIRD, BEACH), pictures=pictures))
 
 
+def judges_of(laid_out: Scene, *given: tuple[int, int]) -> Tensor:
+    """Who judges whom where the user drew the masks `given`, (picture, label) each."""
+    is_given = torch.zeros_like(laid_out.presence)
+    for picture, label in given:
+        is_given[picture, label] = True
+    return judging_pictures(laid_out, is_given)
+
+
 def kernel_of(kinds: Tensor) -> Tensor:
     """Cells [N, P] of the same kind look alike, of different kinds do not."""
     flat = torch.nn.functional.one_hot(kinds.flatten()).float()
@@ -42,15 +50,26 @@ class TestVotes:
         kinds = torch.tensor([[0, 1, 2, 2], [1, 0, 2, 2], [2, 2, 0, 1], [2, 0, 1, 2]])
         read = kinds.clone()
         read[3] = torch.tensor([2, 1, 0, 2])
-        votes = Votes(kernel=kernel_of(kinds), judges=judging_pictures(scene(*[NAMES] * 4)), config=CONFIG)
+        votes = Votes(kernel=kernel_of(kinds), judges=judges_of(scene(*[NAMES] * 4)), config=CONFIG)
         assert torch.equal(votes(prior_of(read, 3)).flatten(2).argmax(1), kinds)
+
+    def test_one_picture_that_the_user_drew_sets_right_what_all_others_swapped(self) -> None:
+        kinds = torch.tensor([[0, 1, 2, 2], [1, 0, 2, 2], [2, 2, 0, 1], [2, 0, 1, 2]])
+        swapped = torch.tensor([1, 0, 2])
+        read = swapped[kinds]
+        read[0] = kinds[0]
+        prior = prior_of(read, 3, sure=0.6)
+        prior[0] = prior_of(kinds, 3, sure=1.0)[0]
+        drawn = judges_of(scene(*[NAMES] * 4), (0, 0), (0, 1))
+        votes = Votes(kernel=kernel_of(kinds), judges=drawn, config=CONFIG)
+        assert torch.equal(votes(prior).flatten(2).argmax(1), kinds)
 
     def test_every_cell_is_shared_out_among_the_labels_present(self) -> None:
         kinds = torch.tensor([[0, 0, 1, 1], [0, 0, 0, 2]])
         prior = prior_of(kinds, 3)
         prior[0, 2] = 0
         prior = prior / prior.sum(1, keepdim=True)
-        judges = judging_pictures(scene((FOX.name, BIRD.name), NAMES))[:, :, :3]
+        judges = judges_of(scene((FOX.name, BIRD.name), NAMES))[:, :, :3]
         voted = Votes(kernel=kernel_of(kinds), judges=judges, config=CONFIG)(prior)
         torch.testing.assert_close(voted.sum(1), torch.ones(2, 2, 2))
         assert voted[0, 2].max() == 0
@@ -67,18 +86,23 @@ class TestVotes:
 
 class TestJudgingPictures:
     def test_other_pictures_that_show_the_label_judge_it(self) -> None:
-        judges = judging_pictures(scene(NAMES, NAMES, (FOX.name, BEACH.name)))
+        judges = judges_of(scene(NAMES, NAMES, (FOX.name, BEACH.name)))
         assert judges[0, :, 0].tolist() == [0, 1, 1]
         assert judges[0, :, 1].tolist() == [0, 1, 0]
 
+    def test_where_the_user_drew_a_label_those_pictures_alone_judge_the_others(self) -> None:
+        judges = judges_of(scene(NAMES, NAMES, NAMES), (1, 0))
+        assert judges[:, :, 0].tolist() == [[0, 1, 0], [1, 0, 1], [0, 1, 0]]
+        assert judges[0, :, 1].tolist() == [0, 1, 1]
+
     def test_a_label_that_no_other_picture_shows_is_judged_by_its_own(self) -> None:
-        judges = judging_pictures(scene(NAMES, (FOX.name, BEACH.name)))
+        judges = judges_of(scene(NAMES, (FOX.name, BEACH.name)))
         assert judges[0, :, 1].tolist() == [1, 0]
 
     def test_grounds_that_the_user_did_not_name_are_not_alike(self) -> None:
         laid_out = scene((FOX.name,), (FOX.name,))
         unnamed = len(laid_out.labels) - 1
-        assert judging_pictures(laid_out)[:, :, unnamed].tolist() == [[1, 0], [0, 1]]
+        assert judges_of(laid_out)[:, :, unnamed].tolist() == [[1, 0], [0, 1]]
 
 
 class TestResemblance:

@@ -146,6 +146,18 @@ class TestAdmit:
         with pytest.raises(TrainingInputError, match="shows demo/hat"):
             self.admit(training_request(pictures=(picture,)))
 
+    def test_refuses_a_mask_of_what_a_picture_does_not_show(self) -> None:
+        (whole,) = training_request().pictures
+        fox = whole.model_copy(update={"name": "two.png", "concepts": (FOX,), "masks": {PIER: DIGEST}})
+        with pytest.raises(TrainingInputError, match=r"'two.png' has a mask of demo/pier, which it does not show"):
+            self.admit(training_request(pictures=(whole, fox)))
+
+    def test_refuses_a_mask_that_was_not_uploaded(self) -> None:
+        (picture,) = training_request().pictures
+        drawn = picture.model_copy(update={"masks": {FOX: Digest.of(b"never sent")}})
+        with pytest.raises(TrainingInputError, match=r"the mask of demo/fox in 'one.png' was not uploaded; PUT"):
+            self.admit(training_request(pictures=(drawn,)))
+
     def test_refuses_a_concept_without_a_picture(self) -> None:
         picture = PictureRequest(name="one.png", digest=DIGEST, concepts=(FOX,))
         with pytest.raises(TrainingInputError, match="demo/pier is in no picture"):

@@ -115,6 +115,20 @@ def test_picture_that_another_job_names_stays_until_that_is_erased_too(bench: Be
     assert not picture(bench, PICTURE).exists()
 
 
+def test_masks_go_with_their_pictures_unless_another_job_names_them(bench: Bench) -> None:
+    bench.upload(b"a mask")
+    (shown,) = of(CONSENT).pictures
+    drawn = (shown.model_copy(update={"masks": {shown.concepts[0]: Digest.of(b"a mask")}}),)
+    job(bench, THEIRS, of(CONSENT).model_copy(update={"pictures": drawn}))
+    job(bench, NOT_THEIRS, of(OTHERS).model_copy(update={"pictures": drawn}))
+    erased(bench, CONSENT)
+    look(bench)
+    assert picture(bench, b"a mask").exists()
+    erased(bench, CONSENT, OTHERS)
+    look(bench)
+    assert not picture(bench, b"a mask").exists()
+
+
 def test_job_that_waits_is_cancelled_and_one_that_runs_is_asked_to_stop_first(bench: Bench) -> None:
     waiting = job(bench, THEIRS, of(CONSENT), ended=False)
     running = job(bench, NOT_THEIRS, of(CONSENT), ended=False)
