@@ -104,9 +104,14 @@ class CredentialsElsewhere(CredentialsMissing):
 
     code = "verification.credentials_elsewhere"
 
-    def __init__(self, address: str) -> None:
-        super().__init__(f"the image's Content Credentials are not in it but at {address}, which is not asked")
-        self.address = address
+    address = ""  # as it is shown
+
+    @classmethod
+    def at(cls, address: str) -> CredentialsElsewhere:
+        """The error of a picture whose credentials are at `address`."""
+        error = cls(f"the image's Content Credentials are not in it but at {address}, which is not asked")
+        error.address = address
+        return error
 
 
 class DigestMismatch(VerificationError):

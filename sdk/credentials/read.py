@@ -130,7 +130,7 @@ def _report(content: bytes, kind: str, anchors: Sequence[str], *, stamps_trusted
     except c2pa.C2paError as exc:
         reason, _, address = str(exc).partition(_ELSEWHERE)
         if address:
-            raise CredentialsElsewhere(_shown(address)) from exc
+            raise CredentialsElsewhere.at(_shown(address)) from exc
         raise VerificationError(f"the image carries no readable Content Credentials: {_shown(reason)}") from exc
 
 

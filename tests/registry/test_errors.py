@@ -74,8 +74,7 @@ class TestStatus:
 
     @pytest.mark.parametrize("cls", all_classes(errors.ImprimaturError))
     def test_is_defined_for_every_class_of_the_tree(self, cls: type[errors.ImprimaturError]) -> None:
-        error = cls("x", DECISION) if cls is errors.PolicyDenied else cls("x")  # type: ignore[call-arg]
-        assert 400 <= status_of(error) < 600
+        assert 400 <= status_of(cls.__new__(cls)) < 600
 
 
 class TestProblem:

@@ -20,6 +20,7 @@ from sdk.errors import ImprimaturError, ProofInvalid
 from sdk.receipt import verify_erasure, verify_log_proof
 from sdk.signing.cosign import verify_note
 from sdk.signing.grants import verify_grant
+from sdk.signing.receipts import verify_receipt
 from sdk.signing.status import verify_status_list
 from sdk.signing.trust import TrustRole, verify_checkpoint, verify_role, verify_trust_root
 from sdk.spec.bundle import VersionBundle
@@ -31,7 +32,7 @@ from sdk.spec.log_policy import parse_log_policy
 from sdk.spec.log_tiles import parse_entry_bundle
 from sdk.spec.merkle import leaf_hash, root_of
 from sdk.spec.statements import parse_statement
-from sdk.verify import VerifiedVersion, verify_receipt, verify_version
+from sdk.verify import VerifiedVersion, verify_version
 
 FLIPS = max(2000, int(os.environ.get("BIT_FLIPS", "0")))
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"

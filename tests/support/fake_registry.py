@@ -71,7 +71,7 @@ class FakeRegistry:
         self.status = dict.fromkeys(self.worlds, VersionStatus.APPROVED)
         self.principal, self.roles = principal, roles
         self.policies: PolicyBundle = load_bundle(POLICIES)
-        self.effect = Effect.PERMIT
+        self.effect: Effect | None = None  # what is answered whatever the policies say
         self.blobs: dict[Digest, bytes] = {}
         self.intents: list[GenerationIntent] = []
         self.denied: list[GenerationIntent] = []
@@ -195,10 +195,10 @@ class FakeRegistry:
                 return Conflict(f"{reference} is not approved any more; resolve it again")
             if self.worlds[concept].manifest.digest not in intent.manifests:
                 return Conflict(f"{reference} means another version by now; resolve it again")
-        honest = CedarEngine(self.policies).evaluate(self.context(intent))
-        if not honest.permitted:
+        said = self.decision(self.context(intent))
+        if self.effect is None and not said.permitted:
             self.denied.append(intent)
-            return PolicyDenied("compose is refused", honest)
+            return PolicyDenied("compose is refused", said)
         granted = self.grant(intent)
         released = tuple(
             ReleasedArtefact(digest=digest, content=self.blobs[digest]) for digest in self._embeddings(intent)
@@ -316,9 +316,9 @@ class FakeRegistry:
         return self.log.receipt(index)
 
     def decision(self, context: PolicyContext) -> Decision:
-        """What the policies say; `effect` turns a permit into a lie."""
+        """What the policies say, or what `effect` makes of it, a lie."""
         said = CedarEngine(self.policies).evaluate(context)
-        return said if said.effect is self.effect else said.model_copy(update={"effect": self.effect})
+        return said if self.effect is None else said.model_copy(update={"effect": self.effect})
 
     def _view(self, number: int) -> GenerationView:
         events = [parse_log_entry(content).event for content in self.log.contents]
