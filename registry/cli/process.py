@@ -87,10 +87,10 @@ def _signal(child: Child, number: signal.Signals) -> None:
         return
 
 
-def ask_to_die_with_parent() -> None:
-    """Have the kernel end this process when the one that started it is gone, however it went; on Linux."""
+def ask_to_die_with_parent(parent: int) -> None:
+    """Have the kernel end this process when `parent`, which started it, is gone, also if it is already; on Linux."""
     if sys.platform == "linux":
-        _die_with(os.getppid())()
+        _die_with(parent)()
 
 
 def _die_with(parent: int) -> Callable[[], None]:

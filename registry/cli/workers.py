@@ -53,7 +53,7 @@ def how_to_serve(settings: Settings) -> dict[str, Any]:
 def serve_with_workers(root: Path, settings: Settings, workers: int) -> None:
     """Serve the workspace at `root` by `workers` processes until told to stop."""
     config = uvicorn.Config(
-        partial(_worker, root),
+        partial(_worker, root, os.getpid()),
         factory=True,
         workers=workers,
         timeout_worker_healthcheck=ANSWER_SECONDS,
@@ -66,11 +66,11 @@ def serve_with_workers(root: Path, settings: Settings, workers: int) -> None:
         Multiprocess(config, sockets=[config.bind_socket()]).run()
 
 
-def _worker(root: Path) -> FastAPI:
+def _worker(root: Path, parent: int) -> FastAPI:
     """The application of one worker, whose runtime lives as long as its process."""
     from registry.cli.serving import open_runtime, workspace_settings
 
-    ask_to_die_with_parent()
+    ask_to_die_with_parent(parent)
     set_up_logging()
     stack = ExitStack()
     atexit.register(stack.close)

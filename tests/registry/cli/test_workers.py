@@ -162,3 +162,14 @@ class TestWorkers:
         serving.process.wait()
         assert psutil.wait_procs(left, timeout=30)[1] == []
         assert not answers(workspace)
+
+    def test_one_that_is_still_starting_when_the_parent_is_killed_goes_too(
+        self, workspace: Workspace, serving: Child
+    ) -> None:
+        first, second = workers_of(serving)
+        first.kill()
+        assert eventually(lambda: {one.pid for one in workers_of(serving)} - {first.pid, second.pid}), "a new one"
+        left = workers_of(serving)
+        serving.process.kill()
+        serving.process.wait()
+        assert psutil.wait_procs(left, timeout=30)[1] == []
