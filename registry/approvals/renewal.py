@@ -27,7 +27,7 @@ from registry.versions.renewal_tables import RenewalReviewRow, RenewalRow
 from registry.versions.version import Version
 from sdk.errors import Conflict, VerificationError
 from sdk.spec.digest import Digest
-from sdk.spec.envelope import Envelope, encode_envelope
+from sdk.spec.envelope import Envelope
 from sdk.spec.ids import ConceptId
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.policy import Decision
@@ -130,16 +130,9 @@ def _record(
     )
     session.add(
         RenewalReviewRow(
-            concept_id=version.concept,
-            number=version.number,
+            **service.signed_by(caller, version, envelope, verdict),
             round=row.round,
-            reviewer=caller.principal,
-            verdict=verdict.value,
-            owner=version.owner,
-            trainer_of_record=version.trainer_of_record,
             requested_by=row.requested_by,
-            envelope=encode_envelope(envelope),
-            envelope_digest=envelope.digest,
             reviewed_at=runtime.clock(),
             log_index=index,
         )

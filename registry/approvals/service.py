@@ -14,7 +14,7 @@ Then the state moves, and at the threshold an earlier approved version is supers
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -257,22 +257,23 @@ def _add_review(
     verdict: Verdict,
     index: int,
 ) -> None:
-    session.add(
-        ReviewRow(
-            concept_id=version.concept,
-            number=version.number,
-            reviewer=caller.principal,
-            verdict=verdict.value,
-            owner=version.owner,
-            trainer_of_record=version.trainer_of_record,
-            requested_by=version.requester,
-            envelope=encode_envelope(envelope),
-            envelope_digest=envelope.digest,
-            reviewed_at=runtime.clock(),
-            log_index=index,
-        )
-    )
+    signed = signed_by(caller, version, envelope, verdict)
+    session.add(ReviewRow(**signed, requested_by=version.requester, reviewed_at=runtime.clock(), log_index=index))
     session.flush()
+
+
+def signed_by(caller: Caller, version: Version, envelope: Envelope, verdict: Verdict) -> dict[str, Any]:
+    """The columns of a signed verdict on `version`, of its approval as of its renewal."""
+    return {
+        "concept_id": version.concept,
+        "number": version.number,
+        "reviewer": caller.principal,
+        "verdict": verdict.value,
+        "owner": version.owner,
+        "trainer_of_record": version.trainer_of_record,
+        "envelope": encode_envelope(envelope),
+        "envelope_digest": envelope.digest,
+    }
 
 
 def _log(

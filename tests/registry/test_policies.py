@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.at_once import one_after_the_other
 from support.registry import POLICIES, START, RegistryUnderTest
-from support.versions import FOX, Steps, accepted, assert_insert_only, one_after_the_other, refused
+from support.versions import FOX, Steps, accepted, assert_insert_only, refused
 
 from registry.issuance import log_what_is_in_force
 from registry.runtime import Runtime

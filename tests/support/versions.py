@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -22,19 +19,17 @@ import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 from support.governed import SALT, consent_record, learned_embedding, licence_grant, make_manifest, use_terms
 from support.registry import ROLES, RegistryUnderTest
 
 from registry.auth import Caller
-from sdk.errors import ImprimaturError
 from sdk.signing.signer import sign_envelope
 from sdk.spec.api import GeneratedImage, GenerationIntent, GenerationResult, NewConcept, VersionSubmission, Withdrawal
 from sdk.spec.canonical import WireModel
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope
 from sdk.spec.fingerprint import Fingerprint
-from sdk.spec.ids import ConceptId, RecordId, TenantName
+from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.manifest import ArtefactDescriptor, ArtefactRole, ConceptKind, ConceptManifest, encode_manifest
 from sdk.spec.policy import Use
 from sdk.spec.renewal import RenewalRequest
@@ -365,48 +360,3 @@ def caller(registry: RegistryUnderTest, name: str) -> Caller:
     who = registry.principals[name]
     assert str(who) == principal
     return Caller(principal=who, tenant=who.tenant, roles=roles)
-
-
-def one_after_the_other(
-    registry: RegistryUnderTest, first: Callable[[Session], object], second: Callable[[Session], object]
-) -> object:
-    """Run `second` while `first` has acted but not committed; return what `second` gave, or the error it raised.
-
-    `second` must come to wait for `first`; the test fails if it gets through.
-    """
-    with ThreadPoolExecutor(max_workers=1) as threads, ExitStack() as stack:
-        stack.enter_context(_acted(registry, first))
-        late = threads.submit(_in_transaction, registry, second)
-        _wait_until_blocked(registry, late)
-        stack.close()
-        try:
-            return late.result(timeout=20)
-        except ImprimaturError as exc:
-            return exc
-
-
-@contextmanager
-def _acted(registry: RegistryUnderTest, act: Callable[[Session], object]) -> Iterator[None]:
-    with registry.runtime.transaction(TenantName("demo")) as session:
-        act(session)
-        session.flush()
-        yield
-
-
-def _in_transaction(registry: RegistryUnderTest, act: Callable[[Session], object]) -> object:
-    with registry.runtime.transaction(TenantName("demo")) as session:
-        return act(session)
-
-
-def _wait_until_blocked(registry: RegistryUnderTest, late: Future[object]) -> None:
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        assert not late.done(), f"the second act did not wait: {late}"
-        with registry.engine.connect() as connection:
-            if connection.scalar(waiting):
-                return
-        time.sleep(0.01)
-    raise AssertionError("the second act neither waited nor ended")

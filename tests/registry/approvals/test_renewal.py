@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+from support.at_once import one_after_the_other
 from support.registry import RegistryUnderTest
 from support.renewal import LATER_DAYS, TERM_DAYS, asked, bundle_of, new_records, renewed, verified
 from support.versions import (
@@ -20,7 +21,6 @@ from support.versions import (
     accepted,
     assert_insert_only,
     caller,
-    one_after_the_other,
     refused,
     rules_of,
 )

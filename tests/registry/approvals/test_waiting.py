@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sqlalchemy.orm import Session
+from support.at_once import one_after_the_other
 from support.registry import RegistryUnderTest
 from support.versions import (
     Steps,
     Submitted,
     accepted,
     caller,
-    one_after_the_other,
 )
 
 from registry.approvals import service

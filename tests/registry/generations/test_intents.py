@@ -9,6 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+from support.at_once import one_after_the_other
 from support.governed import learned_embedding
 from support.registry import RegistryUnderTest
 from support.versions import (
@@ -17,7 +18,6 @@ from support.versions import (
     Submitted,
     accepted,
     caller,
-    one_after_the_other,
     refused,
     rules_of,
 )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from support.at_once import one_after_the_other
 from support.registry import RegistryUnderTest
 from support.versions import (
     Steps,
@@ -13,7 +14,6 @@ from support.versions import (
     accepted,
     assert_insert_only,
     caller,
-    one_after_the_other,
     refused,
 )
 

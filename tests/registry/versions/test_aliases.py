@@ -5,8 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 from sqlalchemy.orm import Session
+from support.at_once import one_after_the_other
 from support.registry import RegistryUnderTest
-from support.versions import FOX, Steps, accepted, assert_insert_only, caller, one_after_the_other, refused
+from support.versions import FOX, Steps, accepted, assert_insert_only, caller, refused
 
 from registry.versions.aliases import set_aliases
 from sdk.errors import Conflict

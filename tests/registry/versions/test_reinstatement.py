@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from support.at_once import one_after_the_other
 from support.registry import RegistryUnderTest
-from support.versions import Steps, Submitted, accepted, caller, one_after_the_other
+from support.versions import Steps, Submitted, accepted, caller
 
 from registry.log import service as log
 from registry.versions import service

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from sqlalchemy.orm import Session
+from support.at_once import one_after_the_other
 from support.registry import RegistryUnderTest
-from support.versions import FOX, Steps, accepted, caller, one_after_the_other
+from support.versions import FOX, Steps, accepted, caller
 
 from registry.versions import service
 from registry.versions.lifecycle import VersionEvent
