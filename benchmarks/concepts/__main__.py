@@ -27,7 +27,7 @@ def main(words: Sequence[str] | None = None, *, bank: SpriteBank | None = None) 
     arguments = parse(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     backbone = load_backbone(arguments.base_model, device=arguments.device, dtype=PRECISIONS[arguments.precision])
-    recipes = SWEEP_RECIPES if arguments.sweep else RECIPES[: arguments.scenes]
+    recipes = (SWEEP_RECIPES if arguments.sweep else RECIPES)[: arguments.scenes]
     scenes = draw_scenes(bank or held_out_bank(arguments.sprites), backbone.resolution, recipes)
     encoder = load_encoder(arguments.encoder)
     common = {"backbone": backbone, "scenes": scenes, "prior_folder": arguments.out / "prior", "quick": arguments.quick}

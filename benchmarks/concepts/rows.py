@@ -18,13 +18,15 @@ QUICK_STEPS, QUICK_PRIOR = 2, 2
 class Row:
     """A method, what the table calls it, and, for a peer, its published settings and the grid of the sweep.
 
-    Our own rows take their numbers from `EMConfig` and are given None.
+    Our own rows take their numbers from `EMConfig` and are given None. A row with `tuned_as` goes by the sweep of that
+    row: the same method on other masks.
     """
 
     title: str
     learn: Callable[[Task, Settings | None], Outcome]
     published: Settings | None = None
     sweep: tuple[Settings, ...] = ()
+    tuned_as: str | None = None
 
     def settings(self, tuned: Settings | None, *, quick: bool) -> Settings | None:
         """The numbers to run with: the `tuned` ones or else the published; a quick run has a few steps."""
@@ -76,8 +78,9 @@ ROWS: Mapping[str, Row] = MappingProxyType(
         "break-a-scene-exact": peer(
             "Break-A-Scene, exact masks given", _with_exact_masks, break_a_scene.PUBLISHED, break_a_scene.SWEEP
         ),
-        "break-a-scene-ours": peer(
-            "Break-A-Scene, our masks", _with_our_masks, break_a_scene.PUBLISHED, break_a_scene.SWEEP
+        "break-a-scene-ours": dataclasses.replace(
+            peer("Break-A-Scene, our masks", _with_our_masks, break_a_scene.PUBLISHED, ()),
+            tuned_as="break-a-scene-exact",
         ),
         "dreambooth-lora": peer(
             "DreamBooth with LoRA", dreambooth_lora.learn, dreambooth_lora.PUBLISHED, dreambooth_lora.SWEEP

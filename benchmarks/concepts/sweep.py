@@ -1,7 +1,8 @@
 """A small search of each peer's steps and rates for this base: published numbers belong to Stable Diffusion.
 
 Every setting of a row's grid, the published one among them, learns the given scenes with a seed that the table does not
-use; the best mean product of identity and prompt similarity wins. The choice is kept in `sweep.json`.
+use; the best mean product of identity and prompt similarity wins. All scores are kept in `sweep.json`; what it holds is
+not tried again.
 """
 
 from __future__ import annotations
@@ -24,23 +25,36 @@ SEED = 1000
 
 
 def sweep(run: Run, rows: Sequence[str], encoder: ImageTextEncoder) -> Path:
-    """Try the grids of `rows` on the run's scenes; add what is found to `sweep.json` and return its path."""
+    """Try the grids of `rows` on the run's scenes; add each score to `sweep.json` as it comes, and return its path."""
     path = run.out / "sweep.json"
     run.out.mkdir(parents=True, exist_ok=True)
-    found = json.loads(path.read_text("utf-8")) if path.exists() else {}
     for row in rows:
-        published = ROWS[row].published
-        if published is None or row in found:
-            continue
-        tried = [(each, score_settings(run, row, each, encoder)) for each in (published, *ROWS[row].sweep)]
-        best, reached = max(tried, key=lambda each: each[1])
-        found[row] = {
-            "best": dataclasses.asdict(best),
-            "tried": [{"settings": dataclasses.asdict(settings), "score": score} for settings, score in tried],
-        }
-        _logger.info("%s: %s, %.3f", row, best, reached)
-        write_json(path, found)
+        for settings in grid(row):
+            tried = read_scores(path)
+            if settings in [known for known, _ in tried.get(row, [])]:
+                continue
+            score = score_settings(run, row, settings, encoder)
+            _logger.info("%s: %s: %.3f", row, settings, score)
+            tried[row] = [*tried.get(row, []), (settings, score)]
+            write_json(path, {name: [encode_score(*each) for each in scores] for name, scores in tried.items()})
     return path
+
+
+def grid(row: str) -> tuple[Settings, ...]:
+    """The settings to try, the published ones first; none for our own rows and for one that goes by another's."""
+    published = ROWS[row].published
+    return () if published is None or ROWS[row].tuned_as else (published, *ROWS[row].sweep)
+
+
+def read_scores(path: Path) -> dict[str, list[tuple[Settings, float]]]:
+    """What `sweep.json` holds, by row; empty where there is none."""
+    found = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return {row: [(Settings(**each["settings"]), each["score"]) for each in tried] for row, tried in found.items()}
+
+
+def encode_score(settings: Settings, score: float) -> dict[str, object]:
+    """One line of `sweep.json`."""
+    return {"settings": dataclasses.asdict(settings), "score": score}
 
 
 def score_settings(run: Run, row: str, settings: Settings, encoder: ImageTextEncoder) -> float:
@@ -55,7 +69,17 @@ def score_settings(run: Run, row: str, settings: Settings, encoder: ImageTextEnc
 
 
 def read_tuned(path: Path) -> dict[str, Settings]:
-    """The settings that a sweep chose, by row; none where there was no sweep."""
-    if not path.exists():
-        return {}
-    return {row: Settings(**found["best"]) for row, found in json.loads(path.read_text("utf-8")).items()}
+    """The settings that did best in a finished sweep, by row; published ones stand where a row was not swept.
+
+    Raises:
+        ValueError: the sweep of a row was cut off; run it to its end.
+    """
+    best: dict[str, Settings] = {}
+    scores = read_scores(path)
+    for name, row in ROWS.items():
+        tried = scores.get(row.tuned_as or name, [])
+        if tried and len(tried) < len(grid(row.tuned_as or name)):
+            raise ValueError(f"{path} holds a part of {name}'s grid; run --sweep again to its end")
+        if tried:
+            best[name] = max(tried, key=lambda each: each[1])[0]
+    return best

@@ -17,6 +17,7 @@ from benchmarks.concepts.learned import Change, Learned, applied, load_learned, 
 from benchmarks.concepts.measures import mask_iou
 from benchmarks.concepts.rows import ROWS
 from benchmarks.concepts.scenes import NOBODY, RECIPES, SWEEP_RECIPES, BenchScene, draw_scenes, places
+from benchmarks.concepts.sweep import encode_score, grid, read_tuned
 from benchmarks.concepts.table import seconds_to_reach
 from benchmarks.concepts.task import PriorPictures, Task, draw_prior
 from trainer.backbone import Backbone, load_backbone
@@ -177,10 +178,28 @@ class TestRun:
         with pytest.raises(ValueError, match="precision differ"):
             main([*words, "--precision", "bf16"], bank=disc_bank())
 
-    def test_a_sweep_chooses_settings_that_a_tuned_run_takes(self, network: Path, tmp_path: Path) -> None:
-        words = ["--quick", "--rows", "dreambooth-lora", "--base-model", str(network), "--out", str(tmp_path)]
+    def test_a_sweep_goes_on_where_it_was_cut_off_and_a_tuned_run_takes_its_best(
+        self, network: Path, tmp_path: Path
+    ) -> None:
+        words = ["--quick", "--scenes", "1", "--rows", "dreambooth-lora", "--base-model", str(network)]
+        words += ["--out", str(tmp_path)]
+        path = tmp_path / "sweep.json"
         main([*words, "--sweep"], bank=disc_bank())
-        best = json.loads((tmp_path / "sweep.json").read_text())["dreambooth-lora"]["best"]
-        main([*words, "--scenes", "1", "--settings", "tuned"], bank=disc_bank())
+        whole = json.loads(path.read_text())
+        first, *others = whole["dreambooth-lora"]
+        path.write_text(json.dumps({"dreambooth-lora": [{**first, "score": 9.0}]}))
+        with pytest.raises(ValueError, match="again to its end"):
+            main([*words, "--settings", "tuned"], bank=disc_bank())
+        main([*words, "--sweep"], bank=disc_bank())
+        assert json.loads(path.read_text())["dreambooth-lora"] == [{**first, "score": 9.0}, *others]
+        main([*words, "--settings", "tuned"], bank=disc_bank())
         run = json.loads((tmp_path / "tuned" / "run.json").read_text())
-        assert run["settings"]["dreambooth-lora"] == best
+        assert run["settings"]["dreambooth-lora"] == first["settings"]
+
+    def test_break_a_scene_on_our_masks_goes_by_the_sweep_on_exact_ones(self, tmp_path: Path) -> None:
+        path = tmp_path / "sweep.json"
+        tried = [encode_score(settings, float(number)) for number, settings in enumerate(grid("break-a-scene-exact"))]
+        path.write_text(json.dumps({"break-a-scene-exact": tried}))
+        best = grid("break-a-scene-exact")[-1]
+        assert read_tuned(path) == {"break-a-scene-exact": best, "break-a-scene-ours": best}
+        assert grid("break-a-scene-ours") == ()
