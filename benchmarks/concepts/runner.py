@@ -71,6 +71,10 @@ class Run:
             self._ordinary[scene.name] = draw_ordinary(self.backbone, texts, self.effort)
         return self._ordinary[scene.name]
 
+    def settings(self, row: str) -> Settings | None:
+        """The numbers of a row; none for one of ours."""
+        return ROWS[row].settings(self.tuned.get(row), quick=self.quick)
+
     def facts(self) -> dict[str, Any]:
         """What all results have in common."""
         return {
@@ -78,7 +82,6 @@ class Run:
             "device": str(self.backbone.device.type),
             "precision": str(self.backbone.dtype).removeprefix("torch."),
             "quick": self.quick,
-            "settings": {name: dataclasses.asdict(settings) for name, settings in sorted(self.tuned.items())},
             "hardware": hardware(self.backbone.device),
         }
 
@@ -94,9 +97,11 @@ def run_all(run: Run, rows: Sequence[str], seeds: Sequence[int], encoder: ImageT
     """Measure everything that is not yet in the output folder.
 
     Raises:
-        ValueError: the folder holds results of another network, precision or machine.
+        ValueError: the folder holds results of another network, precision or machine, or a row's under other settings.
     """
     check_facts(run)
+    for row in rows:
+        check_settings(run, row)
     cells = [(row, scene, seed) for seed in seeds for scene in run.scenes for row in rows]
     for number, (row, scene, seed) in enumerate(cells, start=1):
         if not run.path(row, scene, seed).with_suffix(".json").exists():
@@ -121,12 +126,25 @@ def check_facts(run: Run) -> None:
         raise ValueError(f"{run.out} holds results of another run ({', '.join(differing)} differ); give another --out")
 
 
+def check_settings(run: Run, row: str) -> None:
+    """Hold what is kept of a row to the settings that it is to have now."""
+    for path in sorted((run.out / "results" / row).glob("*.json")):
+        kept = json.loads(path.read_text("utf-8"))["settings"]
+        if kept != encode_settings(run.settings(row)):
+            raise ValueError(f"{path} is of other settings, {kept}; remove it, or give another --out")
+
+
+def encode_settings(settings: Settings | None) -> dict[str, Any] | None:
+    """Settings as they are written beside what was measured with them."""
+    return None if settings is None else dataclasses.asdict(settings)
+
+
 def measure_cell(run: Run, row: str, scene: BenchScene, seed: int, encoder: ImageTextEncoder) -> dict[str, Any]:
     """Learn one scene by one method with one seed, and measure it."""
     path = run.path(row, scene, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     task = Task(backbone=run.backbone, scene=scene, seed=seed, prior=run.prior, quick=run.quick)
-    settings = ROWS[row].settings(run.tuned.get(row), quick=run.quick)
+    settings = run.settings(row)
     draw_prior(task, settings)
     with measured(run.backbone.device) as reading:
         outcome = ROWS[row].learn(task, settings)
@@ -134,6 +152,7 @@ def measure_cell(run: Run, row: str, scene: BenchScene, seed: int, encoder: Imag
         "row": row,
         "scene": scene.name,
         "seed": seed,
+        "settings": encode_settings(settings),
         "seconds": reading.seconds,
         "steps_per_second": outcome.steps / outcome.step_seconds,
         "peak_bytes": reading.peak_bytes,

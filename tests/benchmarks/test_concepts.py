@@ -193,8 +193,11 @@ class TestRun:
         main([*words, "--sweep"], bank=disc_bank())
         assert json.loads(path.read_text())["dreambooth-lora"] == [{**first, "score": 9.0}, *others]
         main([*words, "--settings", "tuned"], bank=disc_bank())
-        run = json.loads((tmp_path / "tuned" / "run.json").read_text())
-        assert run["settings"]["dreambooth-lora"] == first["settings"]
+        (kept,) = (tmp_path / "tuned" / "results" / "dreambooth-lora").glob("*.json")
+        assert json.loads(kept.read_text())["settings"]["learning_rate"] == first["settings"]["learning_rate"]
+        path.write_text(json.dumps({"dreambooth-lora": [first, {**others[0], "score": 99.0}, *others[1:]]}))
+        with pytest.raises(ValueError, match="is of other settings"):
+            main([*words, "--settings", "tuned"], bank=disc_bank())
 
     def test_break_a_scene_on_our_masks_goes_by_the_sweep_on_exact_ones(self, tmp_path: Path) -> None:
         path = tmp_path / "sweep.json"
