@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
-from sqlalchemy import ForeignKey, Index, Row, String, func, or_, select, text, update
+from sqlalchemy import Connection, ForeignKey, Index, Row, String, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -171,7 +171,7 @@ def has_role(session: Session, runtime: Runtime, principal: PrincipalId, role: R
     )
 
 
-def authenticate(session: Session, runtime: Runtime, header: str | None) -> Caller:
+def authenticate(session: Session | Connection, runtime: Runtime, header: str | None) -> Caller:
     """The caller that an `Authorization` header proves.
 
     Raises:
@@ -196,11 +196,11 @@ def identify(runtime: Runtime, header: str | None) -> Caller:
     if runtime.tokens and scheme.lower() == "bearer" and not token.startswith(CREDENTIAL_PREFIX):
         found = runtime.tokens.verify(token.strip(), runtime.clock())
         return Caller(principal=found.principal, tenant=found.principal.tenant, roles=found.roles)
-    with runtime.transaction() as session:
-        return authenticate(session, runtime, header)
+    with runtime.look() as connection:
+        return authenticate(connection, runtime, header)
 
 
-def caller_of_credential(session: Session, runtime: Runtime, digest: Digest) -> Caller:
+def caller_of_credential(session: Session | Connection, runtime: Runtime, digest: Digest) -> Caller:
     """The caller that the credential with this digest proves, now. Raises `AuthenticationRequired`."""
     row = session.execute(_CREDENTIAL, {"digest": digest}).one_or_none()
     if row is None:

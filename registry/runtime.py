@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Protocol
 
 from fastapi import Depends, Request
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from registry.oidc import TokenVerifier
@@ -105,8 +105,7 @@ class Runtime:
     @contextmanager
     def transaction(self, tenant: TenantName | None = None) -> Iterator[Session]:
         """One transaction for `tenant`: on disk at the end of the block, rolled back when it raises."""
-        engine: Engine = self.sessions.kw["bind"]
-        with engine.connect() as connection:
+        with self._engine.connect() as connection:
             with self.sessions(bind=connection) as session, session.begin():
                 session.execute(_WORK_FOR, {"role": APP_ROLE, "tenant": tenant or ""})
                 if tenant and self.claim:
@@ -115,6 +114,20 @@ class Runtime:
                     yield session
             if session.info.get(FLUSH_AFTER_COMMIT):  # on the same connection, and by itself: one round trip
                 connection.execution_options(isolation_level="AUTOCOMMIT").execute(FLUSH)
+
+    @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """For statements that each stand alone, at one round trip each: about credentials and the log, which belong to no tenant.
+
+        Row security is not in force here.
+        """
+        with self._engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def _engine(self) -> Engine:
+        engine: Engine = self.sessions.kw["bind"]
+        return engine
 
 
 def system_clock() -> datetime:

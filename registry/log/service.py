@@ -29,10 +29,11 @@ from registry.log.tree import (
     Span,
     consistency_proof,
     consistency_spans,
+    given,
     inclusion_proof,
     inclusion_spans,
     multiproof,
-    read_at_once,
+    nodes_of,
     root_hash,
 )
 from registry.runtime import FLUSH, FLUSH_AFTER_COMMIT, Runtime
@@ -59,16 +60,27 @@ _NODES: Final = text("""
       JOIN log_nodes USING (level, node_index)
 """)
 _CONTENTS: Final = text("SELECT leaf_index, content FROM log_entries WHERE leaf_index = ANY(:indices)")
-_IS_FLUSHED: Final = text("SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()")
-_STANDING: Final = text("""
-    SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn() AS flushed,
-           ARRAY(SELECT line
-                   FROM (SELECT DISTINCT ON (witness) witness, line -- the newest of each
-                           FROM log_cosignatures
-                          WHERE tree_size = :size
-                          ORDER BY witness, cosigned_at DESC) AS newest
-                  ORDER BY witness COLLATE "C") AS cosignatures
-""")
+_FLUSHED: Final = "pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()"
+_IS_FLUSHED: Final = text(f"SELECT {_FLUSHED}")
+_COSIGNED: Final = """
+    ARRAY(SELECT line
+            FROM (SELECT DISTINCT ON (witness) witness, line -- the newest of each
+                    FROM log_cosignatures
+                   WHERE tree_size = :size
+                   ORDER BY witness, cosigned_at DESC) AS newest
+           ORDER BY witness COLLATE "C")
+"""
+_STANDING: Final = text(f"SELECT {_FLUSHED} AS flushed, {_COSIGNED} AS cosignatures")
+_PROOF: Final = text(f"""
+    SELECT (SELECT content FROM log_entries WHERE leaf_index = :index) AS content,
+           ARRAY(SELECT hash
+                   FROM unnest(CAST(:levels AS smallint[]), CAST(:positions AS bigint[]))
+                        WITH ORDINALITY AS wanted (level, node_index, place)
+                   LEFT JOIN log_nodes USING (level, node_index)
+                  ORDER BY place) AS hashes,
+           {_FLUSHED} AS flushed,
+           {_COSIGNED} AS cosignatures
+""")  # noqa: S608 - names of this file only
 
 
 def append(
@@ -143,17 +155,23 @@ def receipt(runtime: Runtime, index: int, *, since: int | None = None) -> GrownR
     """
     size = index + 1
     known = since if since is not None and since <= size else None
-    with runtime.transaction() as session:
-        content = _contents(session, [index], size)[index]
-        grown = consistency_spans(known, size) if known is not None else []
-        read = read_at_once([Span(0, size), *inclusion_spans(index, size), *grown], node_reader(session))
-        return GrownReceipt(
-            entry=content,
-            index=index,
-            inclusion=inclusion_proof(index, size, read),
-            checkpoint=_signed_note(session, runtime, size, read),
-            growth=_growth(known, size, read) if known is not None else None,
-        )
+    grown = consistency_spans(known, size) if known is not None else []
+    nodes = nodes_of([Span(0, size), *inclusion_spans(index, size), *grown])
+    with runtime.look() as connection:
+        found = connection.execute(_PROOF, {"index": index, "size": size, **_as_arrays(nodes)}).one()
+        if not found.flushed:
+            connection.execute(FLUSH)
+    if found.content is None:
+        raise NotFound(f"there is no entry {index} in the log")
+    stored = {node: content for node, content in zip(nodes, found.hashes, strict=True) if content}
+    read = given(_complete(stored, nodes))
+    return GrownReceipt(
+        entry=found.content,
+        index=index,
+        inclusion=inclusion_proof(index, size, read),
+        checkpoint=_note(runtime, size, read, found.cosignatures),
+        growth=_growth(known, size, read) if known is not None else None,
+    )
 
 
 def receipts(
@@ -166,8 +184,8 @@ def receipts(
     """
     size = tree_size(session) if size is None else size
     contents = _contents(session, indices, size)
-    spans = chain([Span(0, size)], *(inclusion_spans(index, size) for index in indices))
-    read = read_at_once(spans, node_reader(session))
+    nodes = nodes_of(chain([Span(0, size)], *(inclusion_spans(index, size) for index in indices)))
+    read = given(node_reader(session)(nodes))
     note = _signed_note(session, runtime, size, read)
     return tuple(
         LogReceipt(entry=contents[index], index=index, inclusion=inclusion_proof(index, size, read), checkpoint=note)
@@ -207,12 +225,15 @@ def checkpoint_note(session: Session, runtime: Runtime, size: int | None = None)
 def _signed_note(session: Session, runtime: Runtime, size: int, read: NodeReader) -> str:
     if session.info.get(_APPENDED):
         raise ServiceError("a checkpoint over entries that are not committed is never signed")
-    root = root_hash(size, read)
     standing = session.execute(_STANDING, {"size": size}).one()
     if not standing.flushed:
         session.execute(FLUSH)
-    checkpoint = LogCheckpoint(origin=runtime.trust_root.log_origin, tree_size=size, root_hash=root)
-    return sign_checkpoint(checkpoint, runtime.log_signer).decode() + "".join(standing.cosignatures)
+    return _note(runtime, size, read, standing.cosignatures)
+
+
+def _note(runtime: Runtime, size: int, read: NodeReader, cosignatures: Sequence[str]) -> str:
+    checkpoint = LogCheckpoint(origin=runtime.trust_root.log_origin, tree_size=size, root_hash=root_hash(size, read))
+    return sign_checkpoint(checkpoint, runtime.log_signer).decode() + "".join(cosignatures)
 
 
 def witnessed_size(session: Session, runtime: Runtime) -> int | None:
@@ -259,16 +280,21 @@ def node_reader(session: Session) -> NodeReader:
 
     def read(nodes: Iterable[Node]) -> Mapping[Node, bytes]:
         wanted = set(nodes)
-        if not wanted:
-            return {}
-        levels, positions = zip(*wanted, strict=True)
-        rows = session.execute(_NODES, {"levels": list(levels), "positions": list(positions)})
+        rows = session.execute(_NODES, _as_arrays(wanted)) if wanted else ()
         found = {Node(level, index): content for level, index, content in rows}
-        if missing := wanted - found.keys():
-            raise ServiceError(f"the log lacks {len(missing)} stored hashes, the first at {min(missing)}; restore it")
-        return found
+        return _complete(found, wanted)
 
     return read
+
+
+def _as_arrays(nodes: Collection[Node]) -> dict[str, list[int]]:
+    return {"levels": [node.level for node in nodes], "positions": [node.position for node in nodes]}
+
+
+def _complete(found: Mapping[Node, bytes], wanted: Collection[Node]) -> Mapping[Node, bytes]:
+    if missing := set(wanted) - found.keys():
+        raise ServiceError(f"the log lacks {len(missing)} stored hashes, the first at {min(missing)}; restore it")
+    return found
 
 
 def _contents(session: Session, indices: Collection[int], size: int) -> dict[int, bytes]:

@@ -131,9 +131,13 @@ def complete_subtrees(span: Span) -> list[Node]:
     return nodes
 
 
-def read_at_once(spans: Iterable[Span], read: NodeReader) -> NodeReader:
-    """A reader that has asked for everything that these spans need, in one question."""
-    stored = read(chain.from_iterable(complete_subtrees(span) for span in spans))
+def nodes_of(spans: Iterable[Span]) -> list[Node]:
+    """Every node that the hashes of these spans are folded from, once."""
+    return list(dict.fromkeys(chain.from_iterable(complete_subtrees(span) for span in spans)))
+
+
+def given(stored: Mapping[Node, bytes]) -> NodeReader:
+    """A reader of what was read before."""
     return lambda nodes: stored
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -229,10 +228,8 @@ def mark_picture(
     held, pixels = watermark if marked else None, marked or picture
     source = COMPOSITE_SOURCE_TYPE if photo else DIGITAL_SOURCE_TYPE
     parent = ParentPhoto(content=photo.content, media_type=photo.media_type) if photo else None
-    with ThreadPoolExecutor(1) as beside:  # both are mostly outside the interpreter
-        fingerprints = beside.submit(fingerprints_of_output, pixels)
-        png = mark_image(encode_png(pixels, source), use, signer, parent, samples=samples, watermark=held)
-        return ComposedImage(png=png, fingerprints=fingerprints.result(), watermark=held)
+    png = mark_image(encode_png(pixels, source), use, signer, parent, samples=samples, watermark=held)
+    return ComposedImage(png=png, fingerprints=fingerprints_of_output(pixels), watermark=held)
 
 
 def _used(version: VerifiedVersion) -> UsedVersion:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LENGTH: Final = 127
 MESSAGE: Final = 64
+DISTANCE: Final = 21  # at least, between two code words
 _GENERATOR: Final = (
     0o1206534025570773100045  # Lin and Costello, table of primitive BCH codes; bit i is the coefficient of x^i
 )

@@ -13,8 +13,9 @@ alike have fingerprints near each other.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sdk.spec.fingerprint import Fingerprint
@@ -55,13 +56,15 @@ def fingerprints(image: Image, regions: Iterable[Box]) -> tuple[Fingerprint | No
     """The fingerprints of regions of a picture, in their order; none for one that is flat."""
     import numpy as np
 
-    sums, bands = _area_sums(image), dict[tuple[float, float], Any]()
+    luma = np.asarray(image.convert("L").reduce(max(1, min(image.size) // _FINE)), dtype=np.float64)
+    bands = dict[tuple[float, float], Any]()
     found = []
     for region in regions:
-        _, top, _, bottom = region
+        left, top, right, bottom = region
         if (top, bottom) not in bands:  # many regions have their rows in common
-            bands[top, bottom] = _band(sums, top, bottom)
-        found.append(_fingerprint(np, _reduced(bands[top, bottom], region, len(sums) - 1)))
+            bands[top, bottom] = _waves(len(luma), top, bottom) @ luma
+        coefficients = bands[top, bottom] @ _waves(luma.shape[1], left, right).T
+        found.append(None if _is_flat(luma, region, coefficients) else _above_median(coefficients))
     return tuple(found)
 
 
@@ -86,13 +89,36 @@ def _distinct(found: Iterable[Fingerprint | None]) -> tuple[Fingerprint, ...]:
     return tuple(dict.fromkeys(held for held in found if held))
 
 
-def _fingerprint(np: Any, luma: Any) -> Fingerprint | None:
-    if luma.std() < _MIN_DEVIATION:
-        return None
-    cosines = _cosines()
-    coefficients = (cosines @ luma @ cosines.T).reshape(-1)
-    middle = np.sort(coefficients)[len(coefficients) // 2]
-    return Fingerprint(f"dct256:{np.packbits(coefficients >= middle).tobytes().hex()}")
+def _above_median(coefficients: Any) -> Fingerprint:
+    import numpy as np
+
+    flat = coefficients.reshape(-1)
+    middle = np.sort(flat)[len(flat) // 2]
+    return Fingerprint(f"dct256:{np.packbits(flat >= middle).tobytes().hex()}")
+
+
+def _is_flat(luma: Any, region: Box, coefficients: Any) -> bool:
+    """Whether the reduced region deviates too little. The kept coefficients alone mostly say that it deviates enough."""
+    if 2 * math.sqrt((coefficients**2).sum()) / SIDE**2 >= _MIN_DEVIATION:
+        return False
+    left, top, right, bottom = region
+    reduced = _means(len(luma), top, bottom) @ luma @ _means(luma.shape[1], left, right).T
+    return bool(reduced.std() < _MIN_DEVIATION)
+
+
+@lru_cache(maxsize=256)
+def _waves(length: int, first: float, last: float) -> Any:
+    """How the pixels of a line add up to the waves of its part from `first` to `last` [16, length]."""
+    return _cosines() @ _means(length, first, last)
+
+
+def _means(length: int, first: float, last: float) -> Any:
+    """The means over SIDE equal pieces of a part of a line, whose ends cut pixels in proportion [SIDE, length]."""
+    import numpy as np
+
+    edges, pixels = np.linspace(first * length, last * length, SIDE + 1)[:, None], np.arange(length)
+    covered = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
+    return np.clip(covered, 0, None) * SIDE / ((last - first) * length)
 
 
 @cache
@@ -102,38 +128,3 @@ def _cosines() -> Any:
 
     place, wave = np.arange(SIDE), np.array(_KEPT)[:, None]
     return np.cos(np.pi * (2 * place + 1) * wave / (2 * SIDE))
-
-
-def _area_sums(image: Image) -> Any:
-    """For every corner between pixels, the sum of the luma above and to the left of it [height + 1, width + 1]."""
-    import numpy as np
-
-    luma = np.asarray(image.convert("L").reduce(max(1, min(image.size) // _FINE)), dtype=np.float64)
-    return np.pad(luma.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-
-
-def _band(sums: Any, top: float, bottom: float) -> Any:
-    """The sums at the edges of the rows of a region, by columns [width + 1, SIDE + 1]."""
-    import numpy as np
-
-    height = len(sums) - 1
-    return np.ascontiguousarray(_at_edges(sums, top * height, bottom * height).T)
-
-
-def _reduced(band: Any, region: Box, height: int) -> Any:
-    """The means of SIDE x SIDE equal areas of a region [SIDE, SIDE], whose rows are those of `band`."""
-    width = len(band) - 1
-    left, top, right, bottom = region
-    areas = _at_edges(band, left * width, right * width).T
-    means = areas[1:, 1:] - areas[:-1, 1:] - areas[1:, :-1] + areas[:-1, :-1]
-    return means / ((bottom - top) * height * (right - left) * width / SIDE**2)
-
-
-def _at_edges(sums: Any, first: float, last: float) -> Any:
-    """`sums` along its first axis at the SIDE + 1 edges of SIDE equal parts; between pixels, in proportion."""
-    import numpy as np
-
-    edges = np.linspace(first, last, SIDE + 1)
-    below = np.minimum(edges.astype(int), len(sums) - 2)
-    part = (edges - below)[:, None]
-    return sums[below] * (1 - part) + sums[below + 1] * part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -73,3 +74,22 @@ class TestDatabaseAway:
             assert registry.client(None).get("/healthz").status_code == 200
             postgres_server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
             assert registry.client("app").get("/v1/whoami").status_code == 200
+
+
+class TestLook:
+    def test_is_used_only_for_what_has_no_tenant(self) -> None:
+        registry = Path(__file__).parents[2] / "registry"
+        users = {path.relative_to(registry) for path in registry.rglob("*.py") if ".look()" in path.read_text()}
+        assert users == {Path("auth.py"), Path("log/service.py")}
+
+    def test_sends_each_statement_by_itself(self, registry: RegistryUnderTest) -> None:
+        with registry.runtime.look() as connection:
+            first, second = (connection.scalar(text("SELECT pg_current_xact_id()::text")) for _ in range(2))
+        assert first != second
+
+    def test_leaves_the_next_transaction_whole(self, registry: RegistryUnderTest) -> None:
+        with registry.runtime.look() as connection:
+            connection.execute(text("SELECT 1"))
+        with registry.runtime.transaction() as session:
+            first, second = (session.scalar(text("SELECT pg_current_xact_id()::text")) for _ in range(2))
+        assert first == second
