@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-from functools import cache
-
 from fastapi import APIRouter, Response
 
 from registry.auth import AnyCallerDep, CallerDep
@@ -12,6 +9,7 @@ from registry.policies import bundle_at, bundle_of
 from registry.readiness import require_ready
 from registry.runtime import RuntimeDep
 from sdk.errors import InputError
+from sdk.software import software_version
 from sdk.spec.api import Health, Moment, PolicyBundleView, WhoAmI
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import encode_envelope
@@ -22,14 +20,14 @@ router = APIRouter(tags=["about"])
 @router.get("/healthz")
 def health() -> Health:
     """The process answers; nothing else is asked."""
-    return Health(service="registry", version=_version())
+    return Health(service="registry", version=software_version())
 
 
 @router.get("/readyz")
 def readiness(runtime: RuntimeDep) -> Health:
     """Database, blob store and log key can serve; else 503, naming those that cannot."""
     require_ready(runtime)
-    return Health(service="registry", version=_version(), status="ready")
+    return Health(service="registry", version=software_version(), status="ready")
 
 
 @router.get("/v1/trust-root", response_class=Response)
@@ -63,11 +61,3 @@ def policies(
         with runtime.transaction(caller.tenant) as session:
             return bundle_at(session, runtime, as_of)
     return runtime.policy_bundle.view()
-
-
-@cache
-def _version() -> str:
-    try:
-        return importlib.metadata.version("imprimatur")
-    except importlib.metadata.PackageNotFoundError:
-        return "0"  # run from a source tree that was never installed

@@ -25,13 +25,14 @@ from sdk.errors import ImprimaturError, PolicyDenied
 from sdk.policy.bundle import parse_bundle
 from sdk.policy.cedar import CedarEngine
 from sdk.policy.engine import PolicyEngine
+from sdk.software import software_version
 from sdk.spec.api import Health, PolicyBundleView, Problem
 from trainer.jobs.auth import Authenticator
 from trainer.jobs.ports import RegistryPort
 from trainer.jobs.routes import router
 from trainer.jobs.runtime import Runtime, RuntimeDep
 from trainer.rendering.routes import router as rendering
-from trainer.settings import TrainerSettings, software_version
+from trainer.settings import TrainerSettings
 
 _logger = logging.getLogger(__name__)
 

@@ -19,7 +19,6 @@ Here is every limit of the trainer, with its name, unit and default. Nothing els
 
 from __future__ import annotations
 
-import importlib.metadata
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -104,14 +103,6 @@ class TrainerSettings:
     def libpq_url(self) -> str:
         """The database's address as libpq reads it."""
         return _with_driver(self.database_url, "postgresql")
-
-
-def software_version() -> str:
-    """The version of this distribution, as manifests and /healthz state it."""
-    try:
-        return importlib.metadata.version("imprimatur")
-    except importlib.metadata.PackageNotFoundError:
-        return "0+uninstalled"
 
 
 _FOLDERS: Final = ("base_model", "image_encoder")  # relative to the workspace; empty is left out

@@ -26,6 +26,7 @@ from sdk.credentials.signer import CredentialSigner, load_credential_signer
 from sdk.errors import ConfigurationError, TrainingInputError
 from sdk.profile import Profile, load_profile
 from sdk.signing.signer import load_key_file
+from sdk.software import software_version
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId
@@ -41,7 +42,6 @@ from trainer.jobs.loop import serve_queue
 from trainer.jobs.ports import Trained, TrainedConcept, TrainedFile, TrainingOrder
 from trainer.jobs.runtime import Runtime
 from trainer.run import LearnedConcept, TrainingResult, run_training
-from trainer.settings import software_version
 
 _logger = logging.getLogger(__name__)
 

@@ -46,6 +46,7 @@ from sdk.cli import (
 )
 from sdk.cli.connection import CliState, complain, say
 from sdk.errors import ImprimaturError
+from sdk.software import software_version
 
 ENTRY_POINT_GROUP: Final = "imprimatur.commands"
 _INTERRUPTED: Final = 130  # the shell's exit status after Ctrl-C
@@ -143,7 +144,7 @@ def _failed(state: CliState, message: str) -> int:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        say(f"imprimatur {importlib.metadata.version('imprimatur')}")
+        say(f"imprimatur {software_version()}")
         raise typer.Exit
 
 

@@ -19,6 +19,7 @@ from sdk.credentials.concept_use import ASSERTION_LABEL, ConceptUse, UsedVersion
 from sdk.credentials.manifest_store import PNG_MEDIA_TYPE, Ingredient, carries_credentials, require_readable, sign_png
 from sdk.credentials.signer import CredentialSigner
 from sdk.errors import InputError
+from sdk.software import software_version
 from sdk.spec.watermark import WatermarkId
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ DIGITAL_SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/tra
 COMPOSITE_SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 WATERMARK_ALGORITHM: Final = "dev.imprimatur.wm61"
 _COMPRESSION: Final = 1  # of PNG; 6 takes four times as long for an eighth less
-GENERATOR: Final = {"name": "imprimatur"}
 _PARENT: Final = {"label": "photo", "title": "photo", "relationship": "parentOf"}
 _XMP: Final = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -56,6 +56,11 @@ class ParentPhoto:
 
     content: bytes
     media_type: str
+
+
+def generator() -> dict[str, str]:
+    """This software, as manifests name what made them."""
+    return {"name": "imprimatur", "version": software_version()}
 
 
 def encode_png(image: Image, source_type: str = DIGITAL_SOURCE_TYPE) -> bytes:
@@ -125,13 +130,13 @@ def _manifest(
     drawn = {
         "action": "c2pa.edited" if edited else "c2pa.created",
         "digitalSourceType": COMPOSITE_SOURCE_TYPE if edited else DIGITAL_SOURCE_TYPE,
-        "softwareAgent": GENERATOR,
+        "softwareAgent": generator(),
         "parameters": {"ingredientIds": [each["label"] for each in described]},
     }
     opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": [_PARENT["label"]]}}
     unsigned = "application/vnd.imprimatur.concept-manifest+json"
     return {
-        "claim_generator_info": [GENERATOR],
+        "claim_generator_info": [generator()],
         "title": str(use.generation),
         "format": PNG_MEDIA_TYPE,
         "ingredients": [each | {"format": unsigned} for each in described if each["title"] not in signed],

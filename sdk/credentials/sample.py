@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from sdk.credentials.manifest_store import PNG_MEDIA_TYPE, sign_png
-from sdk.credentials.mark import DIGITAL_SOURCE_TYPE, GENERATOR, NO_MINING, encode_png
+from sdk.credentials.mark import DIGITAL_SOURCE_TYPE, NO_MINING, encode_png, generator
 from sdk.credentials.picture import read_picture
 from sdk.credentials.signer import CredentialSigner
 from sdk.spec.canonical import WireModel
@@ -33,9 +33,9 @@ class SampleOrigin(WireModel):
 
 def mark_sample(content: bytes, origin: SampleOrigin, signer: CredentialSigner) -> bytes:
     """A picture as PNG with signed Content Credentials that say `origin`. Raises as `sign_png`."""
-    drawn = {"action": "c2pa.created", "digitalSourceType": DIGITAL_SOURCE_TYPE, "softwareAgent": GENERATOR}
+    drawn = {"action": "c2pa.created", "digitalSourceType": DIGITAL_SOURCE_TYPE, "softwareAgent": generator()}
     manifest = {
-        "claim_generator_info": [GENERATOR],
+        "claim_generator_info": [generator()],
         "title": f"sample of {origin.concept}",
         "format": PNG_MEDIA_TYPE,
         "assertions": [

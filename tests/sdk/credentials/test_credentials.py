@@ -26,6 +26,7 @@ from sdk.credentials.read import (
 )
 from sdk.credentials.signer import CredentialSigner, load_credential_signer
 from sdk.errors import ConfigurationError, CredentialsElsewhere, VerificationError
+from sdk.software import software_version
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,14 @@ class TestManifest:
         assert len(mining["entries"]) == 4
         assert {entry["use"] for entry in mining["entries"].values()} == {"notAllowed"}
         assert read_credentials(marked, [authority]).state is CredentialState.TRUSTED
+
+    def test_names_the_software_with_its_version(self, marked: bytes) -> None:
+        report = json.loads(c2pa.Reader("image/png", io.BytesIO(marked)).json())
+        manifest = report["manifests"][report["active_manifest"]]
+        (created,) = next(each for each in manifest["assertions"] if "c2pa.actions" in each["label"])["data"]["actions"]
+        generated = manifest["claim_generator_info"][0]
+        for told in (created["softwareAgent"], generated):
+            assert (told["name"], told["version"]) == ("imprimatur", software_version())
 
 
 class TestMarking:
