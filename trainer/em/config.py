@@ -86,6 +86,7 @@ class MStepConfig:
     learning_rate: float = 1e-2  # Adam
     final_rate: float = 0.3  # fraction of `learning_rate` reached in the last round, linearly
     betas: tuple[float, float] = (0.9, 0.99)
+    averaged: int = 25  # last updates of a round whose mean is what the round learned; 1: the last one alone
     timestep_low: float = 0.0  # fraction of `num_train_timesteps`
     timestep_high: float = 1.0  # fraction of `num_train_timesteps`
     attention_weight: float = 0.01  # cross-entropy over tokens; 0 turns the term off
@@ -99,6 +100,7 @@ class MStepConfig:
 
     def __post_init__(self) -> None:
         _require(self.steps >= 1 and self.batch_size >= 1, "m_step.steps and batch_size must be at least 1")
+        _require(self.averaged >= 1, "m_step.averaged must be at least 1")
         _require(self.learning_rate > 0, "m_step.learning_rate must be positive")
         _require(0 <= self.timestep_low < self.timestep_high <= 1, "m_step timesteps must be fractions, low < high")
         _require(bool(self.templates), "m_step.templates must hold at least one caption")

@@ -92,14 +92,17 @@ def m_step(
 ) -> Generator[Ask, Answer, tuple[Learned, Tensor]]:
     """Make a round's updates under `masks` [N, K, G, G]; return what was learned and the losses [steps].
 
-    `on_step` gets the number of each finished update and its loss, still on the device.
+    What is learned is the mean of the rows after the last updates (Polyak and Juditsky 1992): each update sees a few
+    samples, and its rows jitter with them. `on_step` gets the number of each finished update and its loss, still on the device.
     """
     config = problem.config.m_step
     total = problem.config.max_rounds * config.steps
     cell_masks = resize(masks, problem.observed.latent_size)
     rows = {key: value.clone().requires_grad_() for key, value in learned.rows.items()}
+    mean = {key: torch.zeros_like(value) for key, value in learned.rows.items()}
     first, second = dict(learned.first), dict(learned.second)
     losses = []
+    unkept = first_step + config.steps - min(config.averaged, config.steps)
     for step in range(first_step, first_step + config.steps):
         told = yield Ask(problem=problem, batch=draw_batch(problem, cell_masks, generator), rows=rows)
         rate = config.learning_rate * (1 - (1 - config.final_rate) * step / max(1, total - 1))
@@ -110,10 +113,11 @@ def m_step(
                     told.gradients[key] * scale, first[key], second[key], step + 1, config.betas
                 )
                 row.sub_(rate * update)
+                if step >= unkept:
+                    mean[key].lerp_(row, 1 / (step - unkept + 1))
         losses.append(told.loss)
         on_step(step + 1, losses[-1])
-    fixed = {key: value.detach() for key, value in rows.items()}
-    return Learned(rows=fixed, first=first, second=second), torch.stack(losses)
+    return Learned(rows=mean, first=first, second=second), torch.stack(losses)
 
 
 def answered(asking: Generator[Ask, Answer, Result]) -> Result:

@@ -87,6 +87,14 @@ class TestMStep:
             distances.append(float((run(p)[0].rows["clip_l"] - p.origin["clip_l"]).norm()))
         assert distances[1] < 0.5 * distances[0]
 
+    def test_the_mean_of_the_last_updates_is_learned(self) -> None:
+        fifth, sixth, mean = (
+            run(problem(steps=steps, averaged=averaged, final_rate=1.0))[0].rows["clip_l"]
+            for steps, averaged in ((5, 1), (6, 1), (6, 2))
+        )
+        assert not torch.allclose(fifth, sixth)
+        torch.testing.assert_close(mean, (fifth + sixth) / 2)
+
     def test_equal_generators_give_equal_bits(self) -> None:
         one, two = (run(problem(), seed=3)[0].rows["clip_l"] for _ in range(2))
         assert torch.equal(one, two)
