@@ -261,9 +261,11 @@ def _decode(path: Path, max_pixels: int) -> Image.Image:
                 )
             image.load()
             return ImageOps.exif_transpose(image)
+    except Image.DecompressionBombError as exc:
+        raise TrainingInputError(f"{path}: it is over the limit of {max_pixels} pixels; scale it down") from exc
     except FileNotFoundError as exc:
         raise TrainingInputError(f"{path}: there is no such file; correct the path") from exc
-    except (UnidentifiedImageError, Image.DecompressionBombError) as exc:
+    except UnidentifiedImageError as exc:
         raise TrainingInputError(
             f"{path}: this is not a JPEG, PNG or WebP picture that can be read; export it again as one of these"
         ) from exc
@@ -272,13 +274,13 @@ def _decode(path: Path, max_pixels: int) -> Image.Image:
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """RGB on white where the picture was transparent."""
+    """RGB on white where the picture was transparent. Of 16-bit levels the upper 8 bits are kept."""
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
-    if image.mode.startswith("I;16") or image.mode == "I":
-        return Image.fromarray((np.asarray(image, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     return image.convert("RGB")
 
 

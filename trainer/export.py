@@ -1,8 +1,9 @@
 """What was learned, as files that others read: embeddings and adapters as safetensors, masks as PNG.
 
 Stable Diffusion 1.x/2.x: one file a concept with exactly one tensor [k, d] float32 under the placeholder token, the
-one layout that diffusers `load_textual_inversion`, AUTOMATIC1111, ComfyUI and InvokeAI all load. SDXL: `clip_l` and
-`clip_g` in one file, as the latter three read it (for diffusers pass each tensor with `token=` and its encoder).
+one layout that diffusers `load_textual_inversion`, AUTOMATIC1111, ComfyUI and InvokeAI all load (InvokeAI's importer
+asks for the name `emb_params` first, docs/training.md). SDXL: `clip_l` and `clip_g` in one file, as the latter three
+read it (for diffusers pass each tensor with `token=` and its encoder).
 Facts about the training are strings in the header, never extra tensors. Equal contents give equal bytes.
 """
 

@@ -12,9 +12,10 @@ from benchmarks.throughput import count_flops, main
 
 
 class TestThroughput:
-    def test_a_tiny_network_is_measured(self, capsys: pytest.CaptureFixture[str]) -> None:
+    @pytest.mark.parametrize("precision", ["fp32", "bf16"])
+    def test_a_tiny_network_is_measured(self, capsys: pytest.CaptureFixture[str], precision: str) -> None:
         torch.set_num_threads(1)
-        main(["--tiny", "--steps", "1", "--batch", "2"])
+        main(["--tiny", "--steps", "1", "--batch", "2", "--precision", precision])
         speed = json.loads(capsys.readouterr().out.splitlines()[-1])
         assert speed["m_step_seconds"] > 0
         assert speed["m_step_ratio"] > 1

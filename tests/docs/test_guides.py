@@ -135,7 +135,7 @@ class TestGuides:
         assert Path("approval.tlog-proof").read_text().startswith("c2sp.org/tlog-proof@v1\n")
 
     def test_teaching(self) -> None:
-        (block,) = [block for language, block in BLOCK.findall((DOCS / "training.md").read_text("utf-8"))]
+        (block,) = [block for lang, block in BLOCK.findall((DOCS / "training.md").read_text("utf-8")) if lang == "yaml"]
         plan = validate_wire(TrainingPlan, yaml.safe_load(block), "training.md")
         parse_config({"max_rounds": plan.settings["max_rounds"], "m_step": {"steps": plan.settings["m_step.steps"]}})
         assert plan.pictures[0].masks == {FOX: "masks/1-fox.png"}

@@ -1,5 +1,8 @@
 """trainer.data: what is refused, with the file and the mend named; what is honoured; what is only warned of."""
 
+import dataclasses
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +12,15 @@ from PIL import Image
 
 from sdk.errors import TrainingInputError
 from sdk.spec.manifest import ConceptKind
-from trainer.data import MAX_PICTURES, ConceptSpec, PictureSpec, TrainingSet, load_training_set, placeholder_tokens
+from trainer.data import (
+    MAX_BYTES,
+    MAX_PICTURES,
+    ConceptSpec,
+    PictureSpec,
+    TrainingSet,
+    load_training_set,
+    placeholder_tokens,
+)
 
 FOX = ConceptSpec(name="demo/fox", kind=ConceptKind.SUBJECT, class_word="fox")
 BIRD = ConceptSpec(name="demo/bird", kind=ConceptKind.SUBJECT, class_word="bird")
@@ -59,6 +70,20 @@ class TestRefusals:
         with pytest.raises(TrainingInputError, match=r"huge\.png: 100 x 100 is over the limit of 9999 pixels"):
             load(of(path), max_pixels=9999)
 
+    def test_a_picture_of_far_too_many_pixels_is_told_to_be_too_large(self, tmp_path: Path) -> None:
+        path = save(tmp_path / "bomb.png", (100, 100))
+        header = bytearray(path.read_bytes())
+        header[16:24] = struct.pack(">II", 20_000, 20_000)
+        header[29:33] = struct.pack(">I", zlib.crc32(header[12:29]))
+        path.write_bytes(header)
+        self.refused(of(path), match=r"bomb\.png: it is over the limit of 40000000 pixels; scale it down")
+
+    def test_a_file_of_too_many_bytes(self, tmp_path: Path) -> None:
+        path = save(tmp_path / "heavy.png")
+        with path.open("r+b") as file:
+            file.truncate(MAX_BYTES + 1)
+        self.refused(of(path), match=rf"heavy\.png: {MAX_BYTES + 1} bytes is over the limit of {MAX_BYTES}")
+
     def test_too_many_pictures(self, tmp_path: Path) -> None:
         path = save(tmp_path / "one.png")
         self.refused(*[of(path)] * (MAX_PICTURES + 1), match=f"expected 1 to {MAX_PICTURES} pictures")
@@ -73,6 +98,32 @@ class TestRefusals:
     def test_a_picture_that_lists_none(self, tmp_path: Path) -> None:
         picture = PictureSpec(path=save(tmp_path / "one.png"), concepts=())
         self.refused(picture, match=r"one\.png: no concept is listed")
+
+    def test_a_picture_that_lists_one_twice(self, tmp_path: Path) -> None:
+        self.refused(of(save(tmp_path / "one.png"), FOX, FOX), match=r"one\.png: a concept is listed twice for it")
+
+    def test_a_mask_of_what_the_picture_does_not_list(self, tmp_path: Path) -> None:
+        pictures = [
+            of(save(tmp_path / "one.png"), masks={BIRD.name: tmp_path / "m.png"}),
+            of(tmp_path / "one.png", BIRD),
+        ]
+        self.refused(
+            *pictures, concepts=(FOX, BIRD), match=r"one\.png: a mask is given for demo/bird, which is not listed"
+        )
+
+    @pytest.mark.parametrize(
+        ("concepts", "fault"),
+        [
+            ((FOX, FOX), "concept demo/fox is listed 2 times; list it once"),
+            ((dataclasses.replace(FOX, vectors=5),), "concept demo/fox asks for 5 vectors; give it 1 to 4"),
+            ((dataclasses.replace(FOX, name="fox"),), "concept name: "),
+            ((), "expected 1 to 8 concepts, found 0"),
+        ],
+    )
+    def test_concepts_that_cannot_be_learned(
+        self, tmp_path: Path, concepts: tuple[ConceptSpec, ...], fault: str
+    ) -> None:
+        self.refused(of(save(tmp_path / "one.png")), concepts=concepts, match=fault)
 
     def test_a_caption_that_leaves_a_concept_out(self, tmp_path: Path) -> None:
         picture = of(save(tmp_path / "one.png"), caption="a photo of a fox")
@@ -108,6 +159,11 @@ class TestPictures:
     def test_every_mode_becomes_rgb(self, tmp_path: Path, mode: str) -> None:
         suffix = "jpg" if mode == "CMYK" else "png"
         assert load(of(save(tmp_path / f"one.{suffix}", mode=mode))).pictures[0].pixels.shape == (3, SIDE, SIDE)
+
+    def test_of_sixteen_bits_the_upper_eight_are_kept(self, tmp_path: Path) -> None:
+        for name, options in (("deep.png", {}), ("clear.png", {"transparency": 1})):  # one level of grey is transparent
+            Image.new("I;16", (96, 96), 0x7800).save(tmp_path / name, **options)
+            assert (load(of(tmp_path / name)).pictures[0].pixels == 0x78).all()
 
     def test_transparency_becomes_white(self, tmp_path: Path) -> None:
         Image.new("RGBA", (96, 96), (255, 0, 0, 0)).save(tmp_path / "clear.png")

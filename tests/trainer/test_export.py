@@ -85,6 +85,13 @@ def as_invokeai(tensors: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
     return (next(iter(tensors.values())),)
 
 
+def as_invokeai_importer(tensors: Mapping[str, Tensor]) -> int:
+    """The width by which its importer tells the base model: by three names, else the first side of the first tensor."""
+    if "emb_params" in tensors:
+        return tensors["emb_params"].shape[-1]
+    return tensors["clip_g"].shape[-1] if "clip_g" in tensors else next(iter(tensors.values())).shape[0]
+
+
 class TestReaders:
     @pytest.mark.parametrize("read", [as_automatic1111, as_invokeai], ids=lambda reader: reader.__name__)
     def test_reads_the_rows_that_were_learned(
@@ -100,6 +107,17 @@ class TestReaders:
         family, path, _ = exported
         widths = tuple(tower.width for tower in tiny_backbone(family).towers)
         assert all(len(each) == VECTORS for each in as_comfyui(load_file(path), widths))
+
+    def test_invokeai_imports_it_under_the_name_that_the_guide_gives_it(
+        self, exported: tuple[str, Path, EMState]
+    ) -> None:
+        family, path, _ = exported
+        width, tensors = tiny_backbone(family).towers[-1].width, load_file(path)
+        if family == "sd":
+            assert as_invokeai_importer(tensors) == VECTORS  # for which it knows no base model
+            (rows,) = tensors.values()
+            tensors = {"emb_params": rows}
+        assert as_invokeai_importer(tensors) == width
 
     def test_diffusers_binds_every_vector_under_the_placeholder_token(self, tmp_path: Path) -> None:
         training, state = training_set(), state_of("sd", training_set())

@@ -7,6 +7,7 @@ small base model in `trainer/mini`; for a Stable Diffusion class base see the no
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +37,7 @@ class EStepConfig:
     def __post_init__(self) -> None:
         _require(self.timesteps >= 1 and self.batch_size >= 1, "e_step.timesteps and batch_size must be at least 1")
         _require(0 <= self.timestep_low <= self.timestep_high, "e_step.timestep_low must not exceed timestep_high")
+        _require(self.map_size >= 1 and self.self_map_size >= 1, "e_step.map_size and self_map_size must be at least 1")
         _require(self.word_weight >= 0, "e_step.word_weight must not be negative")
         _require(self.sharpness > 0, "e_step.sharpness must be positive")
         _require(self.propagation_power >= 0, "e_step.propagation_power must not be negative")
@@ -75,6 +77,7 @@ class CRFConfig:
         _require(self.iterations >= 0, "crf.iterations must not be negative")
         deviations = (self.appearance_distance, self.appearance_colour, self.smoothness_distance)
         _require(min(deviations) > 0, "crf standard deviations must be positive")
+        _require(min(self.appearance_weight, self.smoothness_weight) >= 0, "crf weights must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +104,18 @@ class MStepConfig:
     def __post_init__(self) -> None:
         _require(self.steps >= 1 and self.batch_size >= 1, "m_step.steps and batch_size must be at least 1")
         _require(self.averaged >= 1, "m_step.averaged must be at least 1")
-        _require(self.learning_rate > 0, "m_step.learning_rate must be positive")
+        _require(
+            self.learning_rate > 0 and self.final_rate >= 0, "m_step.learning_rate must be positive, final_rate >= 0"
+        )
+        _require(self.gradient_clip > 0, "m_step.gradient_clip must be positive")
+        weights = (self.attention_weight, self.background_weight, self.anchor_weight)
+        _require(min(weights) >= 0 and self.rearranged >= 0, "m_step weights and rearranged must not be negative")
+        chances = (self.subset_chance, self.flip_chance)
+        _require(min(chances) >= 0 and max(chances) <= 1, "m_step.subset_chance and flip_chance must be in [0, 1]")
         _require(0 <= self.timestep_low < self.timestep_high <= 1, "m_step timesteps must be fractions, low < high")
         _require(bool(self.templates), "m_step.templates must hold at least one caption")
         _require(all(t.count("{}") == 1 for t in self.templates), "each m_step template holds one {}")
+        _require(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "m_step.betas are two numbers in [0, 1)")
         object.__setattr__(self, "betas", tuple(self.betas))
         object.__setattr__(self, "templates", tuple(self.templates))
 
@@ -197,6 +208,20 @@ def parse_config(values: dict[str, Any]) -> EMConfig:
         for name, group in _GROUPS.items():
             if name in chosen:
                 chosen[name] = group(**chosen[name])
-        return EMConfig(**chosen)
+        config = EMConfig(**chosen)
     except TypeError as exc:
         raise TrainingInputError(f"training configuration: {exc}; see trainer/em/config.py for the names") from exc
+    _check_numbers(config, "")
+    return config
+
+
+def _check_numbers(group: Any, prefix: str) -> None:
+    """Counts are whole and every number is finite: a step of 2.5 or nan would be found out in the middle of a training."""
+    for each in dataclasses.fields(group):
+        name, value = prefix + each.name, getattr(group, each.name)
+        if dataclasses.is_dataclass(value):
+            _check_numbers(value, f"{name}.")
+        elif each.type == "int":
+            _require(type(value) is int, f"{name} must be a whole number, found {value!r}")
+        elif each.type == "float":
+            _require(type(value) in (int, float) and math.isfinite(value), f"{name} must be a number, found {value!r}")

@@ -17,6 +17,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from sdk.errors import TrainingInputError
 from trainer.backbone import TextConditioning
 from trainer.em.attention import attention_capture
 from trainer.em.config import MStepConfig
@@ -94,6 +95,9 @@ def m_step(
 
     What is learned is the mean of the rows after the last updates (Polyak and Juditsky 1992): each update sees a few
     samples, and its rows jitter with them. `on_step` gets the number of each finished update and its loss, still on the device.
+
+    Raises:
+        TrainingInputError: what was learned is no longer made of numbers.
     """
     config = problem.config.m_step
     total = problem.config.max_rounds * config.steps
@@ -117,6 +121,11 @@ def m_step(
                     mean[key].lerp_(row, 1 / (step - unkept + 1))
         losses.append(told.loss)
         on_step(step + 1, losses[-1])
+    if not all(bool(row.isfinite().all()) for row in mean.values()):
+        raise TrainingInputError(
+            f"the training diverged: after {first_step + config.steps} steps its embeddings are no longer numbers; "
+            "give m_step.learning_rate a smaller value"
+        )
     return Learned(rows=mean, first=first, second=second), torch.stack(losses)
 
 

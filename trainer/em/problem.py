@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from sdk.errors import TrainingInputError
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
 from trainer.backbone import Backbone
@@ -15,12 +17,12 @@ from trainer.em.appearance import Votes, plan_votes
 from trainer.em.attention import Layers
 from trainer.em.config import EMConfig, EStepConfig
 from trainer.em.crf import DenseCRF
-from trainer.em.e_step import MaskEstimate, e_step, plan_crf, read_layers
+from trainer.em.e_step import E_STEP_TEMPLATE, MaskEstimate, e_step, plan_crf, read_layers
 from trainer.em.first_masks import cluster_posterior, needs_clusters
 from trainer.em.guards import guard_masks
 from trainer.em.latents import Observed, observe
 from trainer.em.prompts import PromptCompiler, embed_words
-from trainer.em.scene import Scene, in_words, layout_scene
+from trainer.em.scene import Scene, in_words, layout_scene, picture_prompt
 from trainer.em.state import MaskVerdict
 
 
@@ -40,11 +42,16 @@ class Problem:
 
 
 def prepare(backbone: Backbone, pictures: TrainingSet, config: EMConfig) -> Problem:
-    """Lay out the scene and encode the pictures, once."""
+    """Lay out the scene and encode the pictures, once.
+
+    Raises:
+        TrainingInputError: a picture's caption is too long for the text encoders.
+    """
     scene = layout_scene(pictures)
+    compiler = PromptCompiler(backbone.towers)
+    check_captions(scene, compiler, config.m_step.templates)
     observed = observe(backbone, scene, config.crf.grid)
     layers = read_layers(backbone, observed.latent_size, config.e_step)
-    compiler = PromptCompiler(backbone.towers)
     return Problem(
         backbone=backbone,
         scene=scene,
@@ -56,6 +63,16 @@ def prepare(backbone: Backbone, pictures: TrainingSet, config: EMConfig) -> Prob
         origin=first_rows(backbone, scene),
         config=config,
     )
+
+
+def check_captions(scene: Scene, compiler: PromptCompiler, templates: Sequence[str]) -> None:
+    """Compile the longest prompts of every picture, so that one that is too long is found before anything is trained."""
+    for number, picture in enumerate(scene.pictures):
+        try:
+            for template in (E_STEP_TEMPLATE, *templates):
+                compiler.compile(picture_prompt(scene, number, scene.present(number), template))
+        except TrainingInputError as exc:
+            raise TrainingInputError(f"{picture.name}: {exc.message}") from exc
 
 
 def first_rows(backbone: Backbone, scene: Scene) -> dict[str, Tensor]:

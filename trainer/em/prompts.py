@@ -96,7 +96,10 @@ def _tokenise(tower: TextTower, prompt: Prompt) -> tuple[tuple[int, ...], tuple[
         else:
             ids += tokenizer(part, add_special_tokens=False).input_ids
     if columns and columns[-1] >= tower.max_length - 1:
-        raise TrainingInputError(f"a caption has over {tower.max_length - 2} tokens and cuts a concept off; shorten it")
+        raise TrainingInputError(
+            f"a caption has over {tower.max_length - 2} tokens and cuts a concept off; "
+            "shorten it or give its concepts fewer vectors"
+        )
     ids = [*ids[: tower.max_length - 1], tokenizer.eos_token_id]
     ids += [tokenizer.pad_token_id] * (tower.max_length - len(ids))
     return tuple(ids), tuple(columns), tuple(rows)

@@ -35,16 +35,21 @@ def overlay(pixels: Tensor, winner: Tensor) -> np.ndarray:
 
 
 def line_plot(
-    series: dict[str, Sequence[float]], *, title: str, x_label: str, y_range: tuple[float, float] | None = None
+    series: dict[str, Sequence[float]],
+    *,
+    title: str,
+    x_label: str,
+    first: int = 0,
+    y_range: tuple[float, float] | None = None,
 ) -> str:
-    """An SVG line plot of named series against their index."""
+    """An SVG line plot of named series against their index, counted from `first`."""
     values = [value for line in series.values() for value in line]
     if not values:
         return f"<p>{escape(title)}: nothing to show.</p>"
     low, high = y_range or (min(values), max(values))
     span = (high - low) or 1.0
     longest = max(len(line) for line in series.values())
-    parts = [_frame(title, x_label, low, high, longest)]
+    parts = [_frame(title, f"{x_label} ({first} to {first + longest - 1})", low, high)]
     for index, (name, line) in enumerate(series.items()):
         colour = LABEL_COLOURS[index % len(LABEL_COLOURS)]
         points = " ".join(
@@ -77,14 +82,14 @@ def smoothed(values: Sequence[float], window: int) -> list[float]:
     return result
 
 
-def _frame(title: str, x_label: str, low: float, high: float, longest: int) -> str:
+def _frame(title: str, x_label: str, low: float, high: float) -> str:
     right, bottom = PAD + WIDTH, PAD + HEIGHT
     return (
         f'<text x="{PAD}" y="20" font-weight="bold">{escape(title)}</text>'
         f'<path d="M{PAD},{PAD}V{bottom}H{right}" fill="none" stroke="#888"/>'
         f'<text x="{PAD - 4}" y="{PAD + 4}" text-anchor="end">{high:.3g}</text>'
         f'<text x="{PAD - 4}" y="{bottom}" text-anchor="end">{low:.3g}</text>'
-        f'<text x="{right}" y="{bottom + 18}" text-anchor="end">{escape(x_label)} (0 to {longest - 1})</text>'
+        f'<text x="{right}" y="{bottom + 18}" text-anchor="end">{escape(x_label)}</text>'
     )
 
 

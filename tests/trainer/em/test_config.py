@@ -1,6 +1,7 @@
 """trainer.em.config."""
 
 import json
+import re
 
 import pytest
 
@@ -22,6 +23,20 @@ class TestEMConfig:
             parse_config(values)
 
     @pytest.mark.parametrize(
+        ("values", "fault"),
+        [
+            ({"m_step": {"steps": 2.5}}, "m_step.steps must be a whole number, found 2.5"),
+            ({"crf": {"grid": True}}, "crf.grid must be between"),
+            ({"max_rounds": True}, "max_rounds must be a whole number, found True"),
+            ({"e_step": {"sharpness": float("inf")}}, "e_step.sharpness must be a number, found inf"),
+            ({"stop": {"loss_gain": "much"}}, "stop.loss_gain must be a number, found 'much'"),
+        ],
+    )
+    def test_refuses_numbers_of_another_kind(self, values: dict[str, object], fault: str) -> None:
+        with pytest.raises(TrainingInputError, match=re.escape(fault)):
+            parse_config(values)
+
+    @pytest.mark.parametrize(
         "make",
         [
             lambda: EMConfig(max_rounds=0),
@@ -34,6 +49,14 @@ class TestEMConfig:
             lambda: MStepConfig(templates=("no slot",)),
             lambda: MStepConfig(timestep_low=0.5, timestep_high=0.5),
             lambda: GuardConfig(min_area=0.95),
+            lambda: EStepConfig(map_size=0),
+            lambda: CRFConfig(smoothness_weight=-1),
+            lambda: MStepConfig(final_rate=-1),
+            lambda: MStepConfig(gradient_clip=0),
+            lambda: MStepConfig(rearranged=-1),
+            lambda: MStepConfig(background_weight=-0.1),
+            lambda: MStepConfig(flip_chance=1.5),
+            lambda: MStepConfig(betas=(0.9, 1.0)),
         ],
     )
     def test_refuses_values_out_of_range(self, make: object) -> None:

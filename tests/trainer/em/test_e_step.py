@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -10,6 +11,7 @@ from trainer.em.appearance import Votes, plan_votes
 from trainer.em.attention import attention_capture
 from trainer.em.config import AppearanceConfig, CRFConfig, EStepConfig
 from trainer.em.e_step import (
+    agreement,
     attention_maps,
     e_step,
     full_prompts,
@@ -20,6 +22,7 @@ from trainer.em.e_step import (
     plan_crf,
     propagate,
     read_layers,
+    refine,
     stratified,
     turned_prompts,
 )
@@ -87,6 +90,31 @@ class TestEStep:
         expected = torch.stack([seen.probabilities(name)[0].mean(0)[:, prompt.columns[0]] for name in layers]).mean(0)
         torch.testing.assert_close(maps[0, 0].flatten(), expected)
 
+    def test_every_picture_is_looked_at_under_stratified_noise_and_no_further_than_the_last_layer_read(self) -> None:
+        scene, observed, rows, compiler = tiny_problem()
+        backbone, levels, ends = tiny_backbone(), list[int](), list[str]()
+        handles = [
+            backbone.unet.register_forward_pre_hook(lambda _unet, inputs: levels.extend(inputs[1].tolist())),
+            backbone.unet.conv_out.register_forward_hook(lambda *_: ends.append("the end was reached")),
+        ]
+        learning = {key: value.clone().requires_grad_() for key, value in rows.items()}
+        maps, own = attention_maps(backbone, scene, observed, learning, compiler, CONFIG, seed=0)
+        for handle in handles:
+            handle.remove()
+        assert levels == [20, 40, 60] * 2
+        assert ends == []
+        assert own is not None
+        assert not maps.requires_grad
+
+    def test_self_attention_carries_the_maps(self) -> None:
+        scene, observed, rows, compiler = tiny_problem()
+        still = dataclasses.replace(CONFIG, propagation_power=0)
+        one, two = (
+            e_step(tiny_backbone(), scene, observed, rows, compiler, c, NO_VOTES, plan_crf(observed, CRF), seed=0)
+            for c in (CONFIG, still)
+        )
+        assert not torch.allclose(one.heard, two.heard, atol=1e-2)
+
     def test_a_mask_the_user_gave_stays(self) -> None:
         mask = torch.zeros(32, 32, dtype=torch.bool)
         mask[:16] = True
@@ -133,6 +161,39 @@ class TestEStep:
         assert not (estimate.heard.argmax(1) == 0).all()
 
 
+class TestRefine:
+    def test_votes_and_field_both_see_the_masks_that_the_user_gave(self) -> None:
+        mask = torch.zeros(32, 32, dtype=torch.bool)
+        mask[:16] = True
+        _, observed, _, _ = tiny_problem(masks={"demo/fox": mask})
+        seen: list[Tensor] = []
+
+        def keep(posterior: Tensor) -> Tensor:
+            seen.append(posterior)
+            return torch.full_like(posterior, 1 / 3)
+
+        even = torch.full((2, 3, 16, 16), 1 / 3)
+        refined = refine(even, even, even, observed, keep, keep).posterior  # type: ignore[arg-type]
+        assert len(seen) == 2
+        assert all(torch.equal(each[0, 0], observed.given[0, 0]) for each in (*seen, refined))
+
+
+class TestPlanCRF:
+    def test_every_number_of_the_settings_reaches_the_field(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("trainer.em.e_step.DenseCRF", lambda _colours, **numbers: numbers)
+        _, observed, _, _ = tiny_problem()
+        numbers = {f.name: n + 1 for n, f in enumerate(dataclasses.fields(CRFConfig)) if f.name != "grid"}
+        assert plan_crf(observed, CRFConfig(**numbers)) == numbers  # type: ignore[arg-type]
+
+
+class TestAgreement:
+    def test_is_the_product_with_the_second_to_its_weight(self) -> None:
+        heard, said = (torch.tensor(each).view(1, 2, 1, 1) for each in ([0.6, 0.4], [0.2, 0.8]))
+        torch.testing.assert_close(agreement(heard, said, 0.0), heard)
+        squared = torch.tensor([0.6 * 0.04, 0.4 * 0.64])
+        torch.testing.assert_close(agreement(heard, said, 2.0).flatten(), squared / squared.sum())
+
+
 class TestPropagate:
     def test_carries_a_spot_over_the_cells_that_attend_to_it(self) -> None:
         own = torch.full((1, 4, 4), 0.0)
@@ -162,6 +223,12 @@ class TestLabelPosterior:
         weak = torch.tensor([[0.0, 0.0], [0.0, 0.001]])
         posterior = label_posterior(torch.stack([strong, weak])[None], BOTH, NO_BACKGROUND.expand(2), 6.0)
         assert posterior[0].argmax(0).tolist()[1][1] == 1
+
+    def test_the_sharper_the_surer(self) -> None:
+        maps = torch.tensor([[[0.9, 0.1], [0.1, 0.1]], [[0.1, 0.1], [0.1, 0.9]]])[None]
+        mild, sharp = (label_posterior(maps, BOTH, NO_BACKGROUND.expand(2), by)[0, 0, 0, 0] for by in (1.0, 6.0))
+        torch.testing.assert_close(mild, torch.tensor(1.0).sigmoid())
+        torch.testing.assert_close(sharp, torch.tensor(6.0).sigmoid())
 
     def test_a_background_takes_the_room_that_subjects_leave(self) -> None:
         subject = torch.tensor([[0.9, 0.0], [0.0, 0.0]])

@@ -1,13 +1,17 @@
 """trainer.em.first_masks."""
 
 import dataclasses
+from typing import Any, cast
 
+import pytest
 import torch
+from torch import Tensor
 
 from sdk.spec.manifest import ConceptKind
 from tests.support.tiny_backbone import BEACH, BIRD, FOX, make_picture, make_training_set, tiny_backbone
 from trainer.em.config import CRFConfig, EMConfig
 from trainer.em.first_masks import cluster_posterior, kmeans, needs_clusters
+from trainer.em.latents import resize
 from trainer.em.problem import first_masks, prepare
 from trainer.em.scene import layout_scene
 
@@ -43,6 +47,27 @@ class TestClusterPosterior:
         border = torch.ones(16, 16, dtype=torch.bool)
         border[1:-1, 1:-1] = False
         assert (posterior[:, 1][:, border] > 0.5).all()
+
+    def test_cells_that_attend_to_the_same_places_of_the_clean_latent_belong_together(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        levels: list[tuple[int, int, int]] = []
+        problem = prepare(tiny_backbone(), make_training_set((NAMELESS, BEACH)), EMConfig(crf=CRFConfig(grid=16)))
+        inside = torch.zeros(8, 8)
+        inside[3:5, 3:5] = 1  # nothing in the pictures is there
+        groups = torch.stack([inside.flatten(), 1 - inside.flatten()])
+        own = (groups.T @ (groups / groups.sum(dim=1, keepdim=True))).expand(3, -1, -1)
+
+        def read(*arguments: Any, seed: int) -> tuple[Tensor, Tensor]:
+            config = arguments[-1]
+            levels.append((config.timesteps, config.timestep_low, config.timestep_high))
+            return torch.zeros(3, 2, 8, 8), own
+
+        monkeypatch.setattr("trainer.em.first_masks.attention_maps", read)
+        monkeypatch.setattr("trainer.em.first_masks.refine", lambda _heard, prior, *_: prior)
+        prior = cast(Tensor, first_masks(problem))
+        assert levels == [(1, 1, 1)]
+        assert torch.equal(resize(prior, 8)[:, 0] > 0.5, inside.bool().expand(3, 8, 8))
 
     def test_without_self_attention_colours_are_clustered(self) -> None:
         config = EMConfig(crf=CRFConfig(grid=16))

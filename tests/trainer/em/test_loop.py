@@ -11,7 +11,9 @@ from tests.support.tiny_backbone import BEACH, FOX, make_picture, make_training_
 from tests.trainer.em.test_state import same_bits
 from trainer.em import EMConfig, EMState, TrainingPhase, TrainingProgress, fit, load_state, save_state
 from trainer.em.config import CRFConfig, EStepConfig, GuardConfig, MStepConfig, StopConfig
-from trainer.em.loop import has_converged
+from trainer.em.e_step import harden
+from trainer.em.loop import VECTOR_SPREAD, first_state, has_converged, training_material
+from trainer.em.problem import prepare
 from trainer.em.state import RoundRecord
 
 CONFIG = EMConfig(
@@ -117,6 +119,26 @@ class TestFit:
         assert [p.step for p in tokens] == [5, 10, 15]
         assert all(p.loss is not None and p.eta_seconds is not None for p in tokens)
 
+    def test_ends_when_it_has_converged(self) -> None:
+        stop = StopConfig(min_rounds=1, patience=1, mask_iou=0.0, loss_gain=1.0, evaluation_timesteps=1)
+        state = fit(tiny_backbone(), make_training_set(), dataclasses.replace(CONFIG, stop=stop))
+        assert state.converged
+        assert state.round == 2
+
+    def test_what_the_class_words_said_is_heard_in_every_round(self) -> None:
+        configs = [
+            dataclasses.replace(CONFIG, max_rounds=1, e_step=dataclasses.replace(CONFIG.e_step, word_weight=weight))
+            for weight in (0.0, 50.0)
+        ]
+        alone, beside = (fit(tiny_backbone(), make_training_set(), config) for config in configs)
+        assert torch.equal(alone.said, beside.said)
+        assert not torch.allclose(alone.posterior, beside.posterior, atol=1e-2)
+
+    def test_every_round_says_how_much_attention_leaks(self) -> None:
+        state = fit(tiny_backbone(), make_training_set(), dataclasses.replace(CONFIG, max_rounds=1))
+        for each in state.records:
+            torch.testing.assert_close(torch.tensor(each.leakage).sum(dim=1), torch.ones(2))
+
     def test_a_mask_the_user_gave_is_kept_to_the_end(self) -> None:
         mask = torch.zeros(32, 32, dtype=torch.bool)
         mask[:12, :12] = True
@@ -134,6 +156,35 @@ class TestFit:
         refused = [v for r in state.records[1:] for v in r.verdicts if v.reason]
         assert refused
         assert all(torch.equal(masks, state.history[0]) for masks in state.history[1:])
+
+
+class TestFirstState:
+    def test_the_vectors_of_one_concept_start_apart(self) -> None:
+        fox = dataclasses.replace(FOX, vectors=2)
+        problem = prepare(tiny_backbone(), make_training_set((fox, BEACH)), CONFIG)
+        one, other, beach = first_state(problem, "test").rows["clip_l"]
+        assert torch.equal(one, problem.origin["clip_l"][0])
+        assert float((one - other).norm() / one.norm()) == pytest.approx(VECTOR_SPREAD)
+        assert torch.equal(beach, problem.origin["clip_l"][2])
+
+    def test_first_masks_are_guarded(self) -> None:
+        config = dataclasses.replace(CONFIG, guards=GuardConfig(min_area=0.6))  # one of two is always smaller
+        state = first_state(prepare(tiny_backbone(), make_training_set(), config), "test")
+        assert {verdict.reason for verdict in state.records[0].verdicts} >= {"collapse"}
+        assert torch.equal(state.posterior, torch.full_like(state.posterior, 0.5))
+
+
+class TestTrainingMaterial:
+    def test_young_masks_stay_posteriors_and_older_ones_are_hard_with_rearranged_copies(self) -> None:
+        problem = prepare(tiny_backbone(), make_training_set(), CONFIG)
+        posterior = first_state(problem, "test").posterior
+        young, old = (
+            training_material(problem, posterior, torch.Generator().manual_seed(0), round=number) for number in (0, 1)
+        )
+        assert young == (problem, posterior)
+        material, masks = old
+        assert torch.equal(masks[:3], harden(posterior))
+        assert material.observed.count == len(masks) == 3 * (1 + CONFIG.m_step.rearranged)
 
 
 class TestHasConverged:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from trainer.em.losses import anchor_loss, area_normalised_weights, attention_loss, masked_diffusion_loss
+from trainer.em.losses import MIN_AREA, anchor_loss, area_normalised_weights, attention_loss, masked_diffusion_loss
 
 
 def split_masks(columns: int, *, side: int = 8) -> torch.Tensor:
@@ -40,6 +40,14 @@ class TestAreaNormalisation:
     def test_a_vanished_mask_does_not_blow_up(self) -> None:
         weights = area_normalised_weights(torch.zeros(1, 2, 8, 8), torch.tensor([[1.0, 1.0]]))
         assert weights.abs().max() == 0
+
+    def test_a_vanishing_mask_is_not_heard_as_loud_as_a_real_one(self) -> None:
+        masks = torch.zeros(1, 2, 40, 40)
+        masks[0, 0, 0, 0] = 1
+        masks[0, 1] = 1 - masks[0, 0]
+        weights = area_normalised_weights(masks, torch.tensor([[1.0, 1.0]]))
+        heard = (1 / (MIN_AREA * 1600)) / (1 / (MIN_AREA * 1600) + 1)
+        assert float((weights * masks[:, 0]).sum()) == pytest.approx(heard)
 
     def test_refuses_shares_of_another_shape(self) -> None:
         with pytest.raises(ValueError, match="agree"):

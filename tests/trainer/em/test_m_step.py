@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sdk.errors import TrainingInputError
 from tests.support.tiny_backbone import BEACH, BIRD, FOX, make_picture, make_training_set, tiny_backbone
 from trainer.data import TrainingSet
 from trainer.em.config import CRFConfig, EMConfig, MStepConfig
@@ -17,6 +18,8 @@ from trainer.em.m_step import (
     adam,
     answered,
     clip_scale,
+    draw_batch,
+    draw_latents,
     draw_samples,
     draw_subset,
     draw_timesteps,
@@ -95,9 +98,52 @@ class TestMStep:
         assert not torch.allclose(fifth, sixth)
         torch.testing.assert_close(mean, (fifth + sixth) / 2)
 
+    def test_a_gradient_counts_only_as_far_as_the_clip_lets_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("trainer.em.m_step.clip_scale", lambda _gradients, _limit: torch.tensor(0.0))
+        p = problem(steps=2)
+        assert torch.equal(run(p)[0].rows["clip_l"], p.origin["clip_l"])
+
+    def test_the_rate_falls_to_its_final_share_in_the_last_update_of_the_last_round(self) -> None:
+        p = problem(steps=2, averaged=1, final_rate=0.0, learning_rate=0.02)
+        p = dataclasses.replace(p, config=dataclasses.replace(p.config, max_rounds=1))
+        moved = (run(p)[0].rows["clip_l"] - p.origin["clip_l"]).abs()
+        assert float(moved.max()) == pytest.approx(0.02, rel=1e-2)  # Adam's first update, and nothing after it
+
+    def test_the_evaluation_batch_is_always_the_same(self) -> None:
+        p = problem()
+        losses = {evaluation_loss(p, even_masks(p), p.origin) for _ in range(2)}
+        assert len(losses) == 1
+
+    def test_one_that_diverges_says_what_to_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("trainer.em.m_step.clip_scale", lambda _gradients, _limit: torch.tensor(float("nan")))
+        with pytest.raises(TrainingInputError, match=r"diverged: after 2 steps .* give m_step.learning_rate a smaller"):
+            run(problem(steps=2))
+
     def test_equal_generators_give_equal_bits(self) -> None:
         one, two = (run(problem(), seed=3)[0].rows["clip_l"] for _ in range(2))
         assert torch.equal(one, two)
+
+
+class TestDrawBatch:
+    def test_a_mirrored_sample_has_the_mirrored_picture_and_masks(self) -> None:
+        p = problem(flip_chance=1.0, subset_chance=0.0, batch_size=3)
+        p = dataclasses.replace(
+            p, observed=dataclasses.replace(p.observed, std=torch.zeros_like(p.observed.std))
+        )  # so that a latent is its mean
+        masks = torch.rand(3, 2, 8, 8, generator=torch.Generator().manual_seed(1))
+        batch = draw_batch(p, masks, torch.Generator().manual_seed(0))
+        kept = p.backbone.noise_scheduler.alphas_cumprod[batch.timesteps][:, None, None, None]
+        latents = (batch.noisy - (1 - kept).sqrt() * batch.target) / kept.sqrt()  # the target is the noise
+        for latent, mask in zip(latents, batch.masks, strict=True):
+            (shown,) = (n for n in range(3) if torch.equal(mask, masks[n].flip(-1)))
+            torch.testing.assert_close(latent, p.observed.mean[1, shown], atol=1e-2, rtol=1e-2)
+
+    def test_latents_are_samples_of_their_posterior(self) -> None:
+        observed = problem().observed
+        zeros = torch.zeros(4000, dtype=torch.long)
+        drawn = draw_latents(observed, zeros, zeros, torch.Generator().manual_seed(0))
+        torch.testing.assert_close(drawn.mean(dim=0), observed.mean[0, 0], atol=0.1, rtol=0.1)
+        torch.testing.assert_close(drawn.std(dim=0), observed.std[0, 0], atol=0.1, rtol=0.1)
 
 
 class TestDrawSamples:
@@ -119,6 +165,16 @@ class TestDrawSamples:
         scene = layout_scene(make_training_set((FOX, BEACH)))
         config = MStepConfig(subset_chance=0.0, batch_size=50)
         assert {s.labels for s in draw_samples(scene, config, torch.Generator().manual_seed(0))} == {(0, 1), (1, 0)}
+
+    def test_subset_chance_one_shows_some_alone(self) -> None:
+        scene = layout_scene(make_training_set((FOX, BEACH)))
+        config = MStepConfig(subset_chance=1.0, batch_size=50)
+        assert {s.labels for s in draw_samples(scene, config, torch.Generator().manual_seed(0))} >= {(0,), (1,)}
+
+    def test_every_template_is_used(self) -> None:
+        scene, config = layout_scene(make_training_set((FOX, BEACH))), MStepConfig(batch_size=50)
+        samples = draw_samples(scene, config, torch.Generator().manual_seed(0))
+        assert {s.template for s in samples} == set(config.templates)
 
     def test_pictures_come_evenly(self) -> None:
         scene = layout_scene(make_training_set((FOX, BEACH)))

@@ -1,11 +1,13 @@
 """trainer.em.prompts."""
 
 import copy
+import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from sdk.errors import TrainingInputError
+from sdk.errors import BackboneError, TrainingInputError
 from tests.support.tiny_backbone import tiny_backbone
 from trainer.em.prompts import PromptCompiler, Slot, embed_words, encode_prompts, parse_prompt
 
@@ -39,6 +41,20 @@ class TestPromptCompiler:
         compiled = PromptCompiler([tower]).compile(("a photo of", "a fox"))
         expected = tower.tokenizer("a photo of a fox", padding="max_length", max_length=tower.max_length).input_ids
         assert list(compiled.ids[0]) == expected
+
+    def test_refuses_tokenizers_that_put_a_concept_at_different_places(self) -> None:
+        class Spelling:
+            """Takes a word for its letters."""
+
+            bos_token_id, eos_token_id, pad_token_id = 1, 2, 3
+
+            def __call__(self, text: str, **_: object) -> object:
+                return SimpleNamespace(input_ids=[ord(letter) for letter in text])
+
+        (tower,) = tiny_backbone().towers
+        other = dataclasses.replace(tower, tokenizer=Spelling())
+        with pytest.raises(BackboneError, match="the two tokenizers split a prompt differently"):
+            PromptCompiler((tower, other)).compile(("a fox", FOX))
 
     def test_refuses_a_caption_that_cuts_a_concept_off(self) -> None:
         with pytest.raises(TrainingInputError, match="cuts a concept off"):

@@ -1,12 +1,14 @@
 """trainer.em.scene."""
 
+import dataclasses
+
 import torch
 
 from sdk.spec.manifest import ConceptKind
 from tests.support.tiny_backbone import BEACH, BIRD, FOX, make_picture, make_training_set, tiny_backbone
 from trainer.data import ConceptSpec
 from trainer.em.prompts import PromptCompiler, Slot
-from trainer.em.scene import UNNAMED_BACKGROUND, label_columns, layout_scene, picture_prompt
+from trainer.em.scene import UNNAMED_BACKGROUND, in_words, label_columns, layout_scene, picture_prompt
 
 INK = ConceptSpec(name="demo/ink", kind=ConceptKind.STYLE, class_word="ink", vectors=2)
 
@@ -28,6 +30,15 @@ class TestLayoutScene:
         assert scene.labels == ("demo/fox", UNNAMED_BACKGROUND)
         assert scene.slots["demo/ink"] == Slot(rows=(1, 2))
         assert scene.styles(0) == ("demo/ink",)
+
+
+class TestInWords:
+    def test_says_what_a_person_would_say(self) -> None:
+        animal = dataclasses.replace(FOX, class_word="animal", vectors=3)
+        scene = in_words(layout_scene(make_training_set((animal, BEACH))))
+        fox, beach = scene.slots[FOX.name], scene.slots[BEACH.name]
+        assert (fox, beach) == (Slot(rows=(0,)), Slot(rows=(1,)))
+        assert picture_prompt(scene, 0, (0, 1), "a photo of {}") == ("a photo of", "an", fox, "in", "a", beach)
 
 
 class TestPicturePrompt:
