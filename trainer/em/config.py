@@ -124,7 +124,7 @@ class MStepConfig:
 class GuardConfig:
     """When a new mask is refused and the old one kept."""
 
-    warm_up: int = 2  # rounds in which masks may still jump
+    warm_up: int = 2  # rounds in which masks may still jump, and labels change places
     jump_iou: float = 0.8  # a new mask must overlap the old one this much after the warm-up
     min_area: float = 0.01  # smallest share of a picture; below it the mask has collapsed
     max_area: float = 0.90  # largest share of a picture for anything but a background

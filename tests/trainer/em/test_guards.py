@@ -50,6 +50,11 @@ class TestGuardMasks:
         assert reasons == ["", ""]
         assert torch.equal(taken, columns(6))
 
+    def test_lets_two_labels_change_places_during_the_warm_up(self) -> None:
+        taken, reasons = judge(columns(10), columns(10).flip(1), round=0)
+        assert reasons == ["", ""]
+        assert torch.equal(taken, columns(10).flip(1))
+
     def test_refuses_a_mask_that_vanished(self) -> None:
         taken, reasons = judge(columns(10), columns(0), round=0)
         assert reasons[0] == "collapse"
