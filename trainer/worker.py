@@ -126,7 +126,7 @@ def read_config(request: TrainingRequest) -> EMConfig:
     """The optimiser's settings: the request's overrides by dotted name (`m_step.steps`), and its seed.
 
     Raises:
-        TrainingInputError: a name is unknown or a value out of range.
+        TrainingInputError: a name is unknown, a value out of range, or the result would not be kept.
     """
     values: dict[str, Any] = {"seed": request.seed}
     for name, value in request.settings.items():
@@ -137,7 +137,13 @@ def read_config(request: TrainingRequest) -> EMConfig:
             values.setdefault(group, {})[member] = value
         else:
             values[name] = value
-    return parse_config(values)
+    config = parse_config(values)
+    if config.adapters.steps:
+        raise TrainingInputError(
+            "adapters.steps: a version holds embeddings alone, and a job's adapters would be lost; leave it out, or train "
+            "with trainer.run.run_training"
+        )
+    return config
 
 
 def _concepts(request: TrainingRequest) -> tuple[ConceptSpec, ...]:

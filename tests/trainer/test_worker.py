@@ -200,6 +200,10 @@ class TestReadConfig:
         with pytest.raises(TrainingInputError, match="m_step"):
             read_config(request(settings={"m_step.steps": 0}))
 
+    def test_refuses_adapters_which_a_job_would_lose(self) -> None:
+        with pytest.raises(TrainingInputError, match="a job's adapters would be lost; leave it out"):
+            read_config(request(settings={"adapters.steps": 20}))
+
 
 class TestRun:
     def test_needs_the_services_own_profile(self, tmp_path: Path) -> None:
