@@ -12,7 +12,7 @@ from tests.trainer.em.test_state import same_bits
 from trainer.em import EMConfig, EMState, TrainingPhase, TrainingProgress, fit, load_state, save_state
 from trainer.em.config import CRFConfig, EStepConfig, GuardConfig, MStepConfig, StopConfig
 from trainer.em.e_step import harden
-from trainer.em.loop import VECTOR_SPREAD, first_state, has_converged, training_material
+from trainer.em.loop import VECTOR_SPREAD, first_state, has_converged, learned_so_far, training_material
 from trainer.em.problem import prepare
 from trainer.em.state import RoundRecord
 
@@ -118,6 +118,23 @@ class TestFit:
         tokens = [p for p in seen if p.phase is TrainingPhase.TOKENS]
         assert [p.step for p in tokens] == [5, 10, 15]
         assert all(p.loss is not None and p.eta_seconds is not None for p in tokens)
+
+    def test_every_round_goes_on_from_the_last(self) -> None:
+        states: list[EMState] = []
+        backbone, pictures = tiny_backbone(), make_training_set()
+        fit(backbone, pictures, CONFIG, on_round=states.append)
+        assert [(state.round, state.step) for state in states] == [(0, 0), (1, 5), (2, 10), (3, 15)]
+        for name in ("rows", "first_moments", "second_moments"):
+            assert len({getattr(state, name)["clip_l"].numpy().tobytes() for state in states}) == 4
+        assert len({state.generator.numpy().tobytes() for state in states}) == 4  # no two rounds draw alike
+        assert all(torch.equal(state.said, states[0].said) for state in states)
+        learned = learned_so_far(prepare(backbone, pictures, CONFIG), states[2])
+        for part, kept in (
+            (learned.rows, "rows"),
+            (learned.first, "first_moments"),
+            (learned.second, "second_moments"),
+        ):
+            assert torch.equal(part["clip_l"], getattr(states[2], kept)["clip_l"])
 
     def test_ends_when_it_has_converged(self) -> None:
         stop = StopConfig(min_rounds=1, patience=1, mask_iou=0.0, loss_gain=1.0, evaluation_timesteps=1)
