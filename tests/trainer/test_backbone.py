@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from sdk.errors import BackboneError
 from tests.support.tiny_backbone import LATENT_SIZE, RESOLUTION, make_backbone_dir, tiny_backbone
@@ -53,10 +54,14 @@ class TestLoadBackbone:
         with pytest.raises(BackboneError, match=part):
             load_backbone(folder)
 
-    def test_weights_that_are_no_safetensors_are_never_loaded(self, folder: Path) -> None:
-        (weights,) = (folder / "unet").glob("*.safetensors")
-        weights.rename(weights.with_name("diffusion_pytorch_model.bin"))
-        with pytest.raises(BackboneError, match="unet"):
+    @pytest.mark.parametrize(
+        ("part", "pickled"), [("unet", "diffusion_pytorch_model.bin"), ("text_encoder", "pytorch_model.bin")]
+    )
+    def test_weights_that_are_no_safetensors_are_never_loaded(self, folder: Path, part: str, pickled: str) -> None:
+        (weights,) = (folder / part).glob("*.safetensors")
+        torch.save(load_file(weights), folder / part / pickled)
+        weights.unlink()
+        with pytest.raises(BackboneError, match=part):
             load_backbone(folder)
 
     def test_a_text_encoder_of_another_width(self, folder: Path, tmp_path: Path) -> None:

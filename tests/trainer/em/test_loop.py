@@ -96,7 +96,8 @@ class TestFit:
         if change == "config":
             config = dataclasses.replace(config, seed=5)
         elif change == "pictures":
-            pictures = make_training_set(pictures=[make_picture("p", ["demo/fox", "demo/beach"], shift=2)])
+            moved = [make_picture(f"p{n}", ["demo/fox", "demo/beach"], shift=4 * n + 1) for n in range(3)]
+            pictures = make_training_set(pictures=moved)
         elif change == "base":
             backbone = tiny_backbone("sd-v")
         else:

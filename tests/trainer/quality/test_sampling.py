@@ -33,6 +33,8 @@ class TestSamplePictures:
         assert torch.equal(one[1], two[1])
         assert not torch.equal(one[0], two[0])
         assert not torch.equal(one[1], other[1])
+        alone = sample("sd", HERE)[0].int()
+        assert int((alone - one[0].int()).abs().max()) <= 1  # rounding: a batch of another size adds up otherwise
 
     def test_what_was_learned_decides(self) -> None:
         assert not torch.equal(sample("sd", HERE), sample("sd", HERE, scale=5.0))
