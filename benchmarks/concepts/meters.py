@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,11 +45,19 @@ def _begin(device: torch.device) -> int | None:
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         return int(torch.cuda.memory_allocated(device))
+    _give_back()
     try:
         _CLEAR.write_text(_RESET_PEAK)
     except OSError:
         return None
     return _status("VmRSS")
+
+
+def _give_back() -> None:
+    """Return freed memory to the system: a block that used it again would seem to need none."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # malloc_trim is glibc's
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _peak(device: torch.device) -> int | None:
