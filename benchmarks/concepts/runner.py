@@ -189,13 +189,20 @@ def stages(run: Run, scene: BenchScene, outcome: Outcome, encoder: ImageTextEnco
 
 
 def add_composition(run: Run, row: str, scene: BenchScene, seed: int, encoder: ImageTextEncoder) -> None:
-    """Measure the scene's first object with a concept of the next scene, learned apart by the same method and seed."""
+    """Measure the scene's first object with a concept of the next scene, learned apart by the same method and seed.
+
+    It stays unmeasured where results were brought without what was learned, which is too large to keep of every row.
+    """
     path = run.path(row, scene, seed)
     values = json.loads(path.with_suffix(".json").read_text("utf-8"))
     if "composition" in values:
         return
     other = run.scenes[(run.scenes.index(scene) + 1) % len(run.scenes)]
-    one, two = (load_learned(p.with_suffix(".safetensors")) for p in (path, run.path(row, other, seed)))
+    files = [p.with_suffix(".safetensors") for p in (path, run.path(row, other, seed))]
+    if missing := [file for file in files if not file.exists()]:
+        _logger.warning("no composition of %s, %s, seed %d: %s is not there", row, scene.name, seed, missing[0])
+        return
+    one, two = map(load_learned, files)
     values["composition"] = composition(run.backbone, encoder, (scene, other), (one, two), run.effort)
     values["composed_with"] = other.name
     write_json(path.with_suffix(".json"), values)

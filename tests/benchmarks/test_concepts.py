@@ -172,6 +172,19 @@ class TestRun:
         again = {path: path.stat().st_mtime_ns for path in results}
         assert [path for path in results if again[path] != written[path]] == results[:1]
 
+    def test_results_without_what_was_learned_are_kept_and_not_composed(self, network: Path, tmp_path: Path) -> None:
+        words = ["--quick", "--scenes", "2", "--rows", "ours", "--base-model", str(network), "--out", str(tmp_path)]
+        main(words, bank=disc_bank())
+        folder = tmp_path / "published" / "results" / "ours"
+        kept = {path: json.loads(path.read_text()) for path in folder.glob("*.json")}
+        for path, values in kept.items():
+            path.write_text(json.dumps({name: value for name, value in values.items() if name != "composition"}))
+            path.with_suffix(".safetensors").unlink()
+        main(words, bank=disc_bank())
+        again = [json.loads(path.read_text()) for path in kept]
+        assert [each["identity"] for each in again] == [each["identity"] for each in kept.values()]
+        assert not any("composition" in each for each in again)
+
     def test_results_of_another_precision_are_not_mixed_in(self, network: Path, tmp_path: Path) -> None:
         words = ["--quick", "--scenes", "1", "--rows", "ours", "--base-model", str(network), "--out", str(tmp_path)]
         main(words, bank=disc_bank())
