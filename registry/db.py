@@ -87,7 +87,7 @@ class Base(DeclarativeBase):
 
 
 def make_engine(url: str, *, connections: int = 10, overflow: int = 10, wait_seconds: int = 10) -> Engine:
-    """An engine for `postgresql://...`; it connects on first use, and anew soon after the server came back.
+    """An engine for `postgresql://...`; it connects on first use, and anew after the server came back.
 
     Raises:
         ConfigurationError: the URL is not a PostgreSQL URL; its password is not repeated.

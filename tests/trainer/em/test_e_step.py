@@ -11,6 +11,7 @@ from trainer.em.appearance import Votes, plan_votes
 from trainer.em.attention import attention_capture
 from trainer.em.config import AppearanceConfig, CRFConfig, EStepConfig
 from trainer.em.e_step import (
+    MaskEstimate,
     agreement,
     attention_maps,
     e_step,
@@ -43,6 +44,20 @@ def tiny_problem(**changes: object) -> tuple[Scene, Observed, dict[str, Tensor],
     return scene, observe(backbone, scene, CRF.grid), first_rows(backbone, scene), PromptCompiler(backbone.towers)
 
 
+def estimated(
+    problem: tuple[Scene, Observed, dict[str, Tensor], PromptCompiler],
+    *,
+    config: EStepConfig = CONFIG,
+    votes: Votes = NO_VOTES,
+    crf: CRFConfig = CRF,
+    seed: int = 0,
+    said: Tensor | None = None,
+) -> MaskEstimate:
+    scene, observed, rows, compiler = problem
+    made = plan_crf(observed, crf)
+    return e_step(tiny_backbone(), scene, observed, rows, compiler, config, votes, made, seed=seed, said=said)
+
+
 def given_observed(given: Tensor, is_given: Tensor) -> Observed:
     empty = torch.zeros(0)
     return Observed(mean=empty, std=empty, colours=empty, given=given, is_given=is_given)
@@ -50,20 +65,14 @@ def given_observed(given: Tensor, is_given: Tensor) -> Observed:
 
 class TestEStep:
     def test_posteriors_sum_to_one_over_the_labels_present(self) -> None:
-        scene, observed, rows, compiler = tiny_problem()
-        posterior = e_step(
-            tiny_backbone(), scene, observed, rows, compiler, CONFIG, NO_VOTES, plan_crf(observed, CRF), seed=0
-        ).posterior
+        posterior = estimated(tiny_problem()).posterior
         torch.testing.assert_close(posterior.sum(1), torch.ones(2, 16, 16))
         assert posterior[0, 2].max() == 0
         assert posterior[1, 1].max() == 0
 
     def test_equal_arguments_give_equal_masks(self) -> None:
-        scene, observed, rows, compiler = tiny_problem()
-        one, two = (
-            e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, NO_VOTES, plan_crf(observed, CRF), seed=4)
-            for _ in range(2)
-        )
+        problem = tiny_problem()
+        one, two = (estimated(problem, seed=4) for _ in range(2))
         assert torch.equal(one.posterior, two.posterior)
 
     def test_the_batch_size_does_not_matter(self) -> None:
@@ -107,41 +116,28 @@ class TestEStep:
         assert not maps.requires_grad
 
     def test_self_attention_carries_the_maps(self) -> None:
-        scene, observed, rows, compiler = tiny_problem()
-        still = dataclasses.replace(CONFIG, propagation_power=0)
-        one, two = (
-            e_step(tiny_backbone(), scene, observed, rows, compiler, c, NO_VOTES, plan_crf(observed, CRF), seed=0)
-            for c in (CONFIG, still)
-        )
+        problem, still = tiny_problem(), dataclasses.replace(CONFIG, propagation_power=0)
+        one, two = (estimated(problem, config=config) for config in (CONFIG, still))
         assert not torch.allclose(one.heard, two.heard, atol=1e-2)
 
     def test_a_mask_the_user_gave_stays(self) -> None:
         mask = torch.zeros(32, 32, dtype=torch.bool)
         mask[:16] = True
-        scene, observed, rows, compiler = tiny_problem(masks={"demo/fox": mask})
-        posterior = e_step(
-            tiny_backbone(), scene, observed, rows, compiler, CONFIG, NO_VOTES, plan_crf(observed, CRF), seed=0
-        ).posterior
-        assert torch.equal(posterior[0, 0], observed.given[0, 0])
+        problem = tiny_problem(masks={"demo/fox": mask})
+        posterior = estimated(problem).posterior
+        assert torch.equal(posterior[0, 0], problem[1].given[0, 0])
         torch.testing.assert_close(posterior.sum(1), torch.ones(2, 16, 16))
 
     def test_the_crf_refines_the_prior(self) -> None:
-        scene, observed, rows, compiler = tiny_problem()
-        raw = dataclasses.replace(CRF, iterations=0)
-        one, two = (
-            e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, NO_VOTES, plan_crf(observed, c), seed=0)
-            for c in (CRF, raw)
-        )
+        problem, raw = tiny_problem(), dataclasses.replace(CRF, iterations=0)
+        one, two = (estimated(problem, crf=crf) for crf in (CRF, raw))
         assert not torch.allclose(one.posterior, two.posterior, atol=1e-2)
 
     def test_the_other_pictures_are_heard(self) -> None:
-        scene, observed, rows, compiler = tiny_problem()
+        scene, observed, _, compiler = problem = tiny_problem()
         backbone, layers = tiny_backbone(), read_layers(tiny_backbone(), observed.latent_size, CONFIG)
         votes = plan_votes(backbone, scene, observed, compiler, layers, AppearanceConfig(), seed=0)
-        one, two = (
-            e_step(backbone, scene, observed, rows, compiler, CONFIG, each, plan_crf(observed, CRF), seed=0)
-            for each in (votes, NO_VOTES)
-        )
+        one, two = (estimated(problem, votes=each) for each in (votes, NO_VOTES))
         assert not torch.allclose(one.posterior, two.posterior, atol=1e-2)
 
     def test_noise_levels_take_turns_at_the_orders_of_a_prompt(self) -> None:
@@ -152,11 +148,10 @@ class TestEStep:
         assert prompts[1].rows == (1, 0, 2)
 
     def test_what_the_class_words_said_is_heard_beside_the_tokens(self) -> None:
-        scene, observed, rows, compiler = tiny_problem()
-        said = scene.presence[:, :, None, None].expand(-1, -1, 16, 16).float() * 1e-6
+        problem = tiny_problem()
+        said = problem[0].presence[:, :, None, None].expand(-1, -1, 16, 16).float() * 1e-6
         said[:, 0] = 1.0
-        crf = plan_crf(observed, CRF)
-        estimate = e_step(tiny_backbone(), scene, observed, rows, compiler, CONFIG, NO_VOTES, crf, seed=0, said=said)
+        estimate = estimated(problem, said=said)
         assert (estimate.posterior.argmax(1) == 0).all()
         assert not (estimate.heard.argmax(1) == 0).all()
 
