@@ -1,7 +1,7 @@
 """Randomly initialised networks of exactly the shapes of Stable Diffusion 1.5 and SDXL; speed does not depend on weights.
 
-The VAE is a small one with the right latent: pictures are encoded once, before anything that is timed. The tokenizer
-is the small base model's, since only the number of tokens matters; the encoders have their own full vocabularies.
+The tokenizer is the small base model's, since only the number of tokens matters; the encoders have their own full
+vocabularies.
 """
 
 from __future__ import annotations
@@ -29,11 +29,14 @@ class Shape:
     family: BackboneFamily
     side: int
     unet: Mapping[str, Any]
+    vae: Mapping[str, Any]
     towers: tuple[Mapping[str, Any], ...]
 
 
 _CLIP_L = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
 _CLIP_G = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 20}
+_KL_F8 = {"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2}
+_SMALL_KL_F8 = {"block_out_channels": (8, 8, 8, 8), "layers_per_block": 1, "norm_num_groups": 4}
 _SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
 
 SHAPES: Mapping[str, Shape] = MappingProxyType(
@@ -49,6 +52,7 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
                 "cross_attention_dim": 768,
                 "attention_head_dim": 8,
             },
+            vae=_KL_F8,
             towers=(_CLIP_L,),
         ),
         "sdxl": Shape(
@@ -67,6 +71,7 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
                 "addition_time_embed_dim": 256,
                 "projection_class_embeddings_input_dim": 2816,
             },
+            vae=_KL_F8,
             towers=(_CLIP_L, _CLIP_G),
         ),
         "tiny": Shape(
@@ -81,6 +86,7 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
                 "attention_head_dim": 4,
                 "norm_num_groups": 4,
             },
+            vae=_SMALL_KL_F8,
             towers=(_SMALL,),
         ),
     }
@@ -98,11 +104,10 @@ def random_backbone(shape: Shape, *, device: torch.device | str, dtype: torch.dt
     with torch.device(device):
         unet = build_unet(shape).to(dtype)
         vae = AutoencoderKL(
-            block_out_channels=(8, 8, 8, 8),
             down_block_types=("DownEncoderBlock2D",) * 4,
             up_block_types=("UpDecoderBlock2D",) * 4,
             latent_channels=4,
-            norm_num_groups=4,
+            **shape.vae,
         ).to(dtype)
         towers = tuple(_tower(number, config, dtype) for number, config in enumerate(shape.towers))
     for module in (unet, vae, *(tower.encoder for tower in towers)):

@@ -4,6 +4,7 @@ Seconds alone say little about code, so each is divided by the arithmetic floor:
 do without, at the speed that a plain matrix product reaches on the same device, at the same precision, in the same run.
 The floor of an update is the U-Net's forward pass and its backward pass to the text; of an E-step, a full forward pass
 for each noised latent (it ends early, so it may take less). Losses, optimiser, text encoder and CRF are in the seconds.
+The M-step is also held against the plain Textual Inversion loop, as the concepts benchmark has it.
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ import json
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.concepts.baselines import textual_inversion
+from benchmarks.concepts.scenes import BenchScene
+from benchmarks.concepts.task import PriorPictures, Settings, Task
 from benchmarks.networks import SHAPES, TEXT_LENGTH, Shape, build_unet, random_backbone
 from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone, BackboneFamily
@@ -48,6 +53,8 @@ class Speed:
     trainings: int
     together_seconds: float  # one update of each of `trainings`, in one pass
     together_ratio: float
+    plain_seconds: float  # one update of plain Textual Inversion at the same batch
+    against_plain: float  # that over `m_step_seconds`: how many times the updates a second
     e_step_seconds: float  # all pictures at all noise levels, with the CRF
     e_step_ratio: float
 
@@ -64,6 +71,7 @@ def measure(
     rows = {key: value.to(device) for key, value in first_rows(backbone, problem.scene).items()}
     m_seconds = seconds_of(lambda: run_m_step(problem, rows), device) / steps
     all_seconds = seconds_of(lambda: run_together(problem, rows, trainings), device) / steps
+    plain_seconds = seconds_of(lambda: run_plain(backbone, side, batch=batch, steps=steps), device) / steps
     e_seconds = seconds_of(lambda: estimate_masks(problem, rows), device)
     passes = PICTURES * problem.config.e_step.timesteps
     return Speed(
@@ -82,6 +90,8 @@ def measure(
         trainings=trainings,
         together_seconds=all_seconds,
         together_ratio=all_seconds * peak / (update * batch * trainings),
+        plain_seconds=plain_seconds,
+        against_plain=plain_seconds / m_seconds,
         e_step_seconds=e_seconds,
         e_step_ratio=e_seconds * peak / (forward * passes),
     )
@@ -131,8 +141,8 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def make_problem(backbone: Backbone, side: int, *, batch: int, steps: int) -> Problem:
-    """Random pictures of one subject, with the settings' defaults but for `batch` and `steps`."""
+def random_pictures(side: int) -> TrainingSet:
+    """Random pictures of one subject."""
     generator = torch.Generator().manual_seed(0)
     concept = ConceptSpec(name="bench/thing", kind=ConceptKind.SUBJECT, class_word="animal")
     pictures = tuple(
@@ -147,9 +157,22 @@ def make_problem(backbone: Backbone, side: int, *, batch: int, steps: int) -> Pr
         )
         for number in range(PICTURES)
     )
-    training = TrainingSet(pictures=pictures, concepts=(concept,), resolution=side, warnings=())
+    return TrainingSet(pictures=pictures, concepts=(concept,), resolution=side, warnings=())
+
+
+def make_problem(backbone: Backbone, side: int, *, batch: int, steps: int) -> Problem:
+    """Random pictures, with the settings' defaults but for `batch` and `steps`."""
     config = EMConfig(m_step=MStepConfig(steps=steps, batch_size=batch), e_step=EStepConfig(batch_size=batch))
-    return prepare(backbone, training, config)
+    return prepare(backbone, random_pictures(side), config)
+
+
+def run_plain(backbone: Backbone, side: int, *, batch: int, steps: int) -> None:
+    """As many updates of plain Textual Inversion: whole pictures through the VAE, the whole embedding matrix in AdamW."""
+    training = random_pictures(side)
+    owner = torch.zeros(PICTURES, side, side, dtype=torch.uint8)
+    scene = BenchScene(name="random", concepts=training.concepts, pictures=training.pictures, owner=owner)
+    task = Task(backbone=backbone, scene=scene, seed=0, prior=PriorPictures(folder=Path("unused")))
+    textual_inversion.learn(task, Settings(steps=steps, learning_rate=2e-3, batch_size=batch))
 
 
 def run_m_step(problem: Problem, rows: dict[str, torch.Tensor]) -> None:

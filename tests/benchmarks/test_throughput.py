@@ -19,6 +19,7 @@ class TestThroughput:
         speed = json.loads(capsys.readouterr().out.splitlines()[-1])
         assert speed["m_step_seconds"] > 0
         assert speed["m_step_ratio"] > 1
+        assert speed["against_plain"] == pytest.approx(speed["plain_seconds"] / speed["m_step_seconds"])
 
     def test_the_floor_of_stable_diffusion_is_402_gigamacs_a_pass_and_under_1_8_teraflops_an_update(self) -> None:
         forward, update = count_flops(SHAPES["sd15"], 512)
