@@ -61,14 +61,17 @@ def identify(content: bytes, client: Client, trust: TrustRoot) -> Identification
     if not matches:
         matches = client.identify(query_of_crops(query, picture)).matches
     said = look_for_credentials(content, trust.credential_authorities, trust.time_stamp_authorities or ())
-    traced = {name: trace(client, name, trust) for match in matches for name in match.generation.versions}
     return Identification(
         digest=query.digest,
         said=said,
-        matches=tuple(
-            Match(likeness=match, versions=tuple(traced[name] for name in match.generation.versions))
-            for match in matches
-        ),
+        matches=tuple(_match(client, likeness, trust) for likeness in matches),
+    )
+
+
+def _match(client: Client, likeness: Likeness, trust: TrustRoot) -> Match:
+    made = likeness.generation
+    return Match(
+        likeness=likeness, versions=tuple(trace(client, name, made.permitted_at, trust) for name in made.versions)
     )
 
 

@@ -1,7 +1,9 @@
-"""From a version back to who approved it and under which consents and licences, as it stands now: after a renewal, those of the
-renewal. Approvals count only with their proof."""
+"""From a version back to who approved it, and under which consents and licences it stood at a moment: before a renewal others
+than after it. Approvals count only with their proof."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from sdk.client import Client
 from sdk.signing.receipts import verify_receipt
@@ -13,13 +15,16 @@ from sdk.spec.ids import parse_version_ref
 from sdk.verify import version_name
 
 
-def trace(client: Client, name: str, trust: TrustRoot) -> TracedVersion:
-    """Trace the version `tenant/name@number`.
+def trace(client: Client, name: str, at: datetime, trust: TrustRoot) -> TracedVersion:
+    """Trace the version `tenant/name@number` as it stood at the moment `at`.
 
     Raises:
         VerificationError: an approval's proof does not hold.
     """
-    return trace_bundle(client.resolve(parse_version_ref(name)), trust)
+    ref = parse_version_ref(name)
+    if ref.number is None:
+        raise ValueError(f"{name} names no version by its number")
+    return trace_bundle(client.get_version(ref.concept, ref.number, at), trust)
 
 
 def trace_bundle(bundle: VersionBundle, trust: TrustRoot) -> TracedVersion:

@@ -48,9 +48,12 @@ class Act:
     log_index: int
 
 
-def bundle(session: Session, runtime: Runtime, version: Version) -> VersionBundle:
-    """Everything a verifier needs to decide about `version`; all receipts are under one checkpoint."""
-    terms = versions.terms_of(session, version, runtime.clock())
+def bundle(session: Session, runtime: Runtime, version: Version, at: datetime) -> VersionBundle:
+    """Everything a verifier needs to decide about `version` under the terms that hold at the moment `at`.
+
+    All receipts are under one checkpoint.
+    """
+    terms = versions.terms_of(session, version, at)
     standing = version.renewal_at(terms.at)
     if standing is None:
         return _bundle(session, runtime, version, terms, _approvals(session, version), version.manifest.consents)

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
 
 from registry.approvals import break_glass, query, service
 from registry.auth import CallerDep
 from registry.paging import PageDep
-from registry.runtime import RuntimeDep
+from registry.runtime import RuntimeDep, require_past
 from registry.versions import service as versions
 from registry.versions.path import VERSION, VersionPathDep
 from sdk.errors import ServiceError
@@ -27,11 +28,15 @@ router = APIRouter(prefix="/v1", tags=["approvals"])
 
 
 @router.get(VERSION)
-def get_version(named: VersionPathDep, runtime: RuntimeDep, caller: CallerDep) -> VersionBundle:
-    """One version with all its proofs."""
+def get_version(
+    named: VersionPathDep, runtime: RuntimeDep, caller: CallerDep, terms_at: AwareDatetime | None = None
+) -> VersionBundle:
+    """One version with all its proofs; with the approvals, consents and licences that it stood under at a past moment, if one is given."""
+    moment = runtime.clock() if terms_at is None else terms_at
+    require_past(runtime, moment)
     with runtime.transaction(caller.tenant) as session:
         version = versions.load(session, caller.tenant, named.concept, named.number)
-        return query.bundle(session, runtime, version)
+        return query.bundle(session, runtime, version, moment)
 
 
 @router.get("/resolve")
@@ -39,7 +44,7 @@ def resolve(ref: Annotated[str, Query(max_length=300)], runtime: RuntimeDep, cal
     """The version that a reference means, with all its proofs."""
     with runtime.transaction(caller.tenant) as session:
         version = versions.resolve(session, caller.tenant, parse_version_ref(ref))
-        return query.bundle(session, runtime, version)
+        return query.bundle(session, runtime, version, runtime.clock())
 
 
 @router.post(f"{VERSION}/reviews", status_code=201)

@@ -50,9 +50,10 @@ class VersionCalls:
         """GET .../versions."""
         return self._registry.get_pages(f"/v1/concepts/{concept}/versions", VersionList)
 
-    def get_version(self, concept: ConceptId, number: int) -> VersionBundle:
-        """GET .../versions/{number}: whatever its status."""
-        return self._registry.get(f"/v1/concepts/{concept}/versions/{number}", VersionBundle)
+    def get_version(self, concept: ConceptId, number: int, terms_at: datetime | None = None) -> VersionBundle:
+        """GET .../versions/{number}: whatever its status; with what it stood under at the moment `terms_at`, if one is given."""
+        asked = {} if terms_at is None else {"terms_at": terms_at.isoformat()}
+        return self._registry.get(f"/v1/concepts/{concept}/versions/{number}", VersionBundle, asked)
 
     def resolve(self, ref: VersionRef | str) -> VersionBundle:
         """GET /v1/resolve: the version that a reference means; its proofs are still to be verified."""

@@ -35,7 +35,7 @@ def explain(
         decided_at=view.permitted_at,
         use=view.intent.use,
         decision=view.decision,
-        versions=tuple(trace(client, name, trust) for name in view.versions),
+        versions=tuple(trace(client, name, view.permitted_at, trust) for name in view.versions),
         intent_index=view.intent_index,
         result_index=view.result_index,
         images=attention.images if attention else (),

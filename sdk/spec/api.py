@@ -37,7 +37,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
     GET   /v1/concepts/{tenant}/{name}?as_of=                ConceptView
     POST  /v1/concepts/{tenant}/{name}/versions              VersionSubmission -> VersionView
     GET   /v1/concepts/{tenant}/{name}/versions              VersionList
-    GET   /v1/concepts/{tenant}/{name}/versions/{number}     VersionBundle
+    GET   /v1/concepts/{tenant}/{name}/versions/{number}?terms_at=   VersionBundle
     GET   /v1/concepts/{tenant}/{name}/versions/{number}/files/{digest}   bytes of a picture or report (reviewers)
     GET   /v1/resolve?ref=tenant/name@...                    VersionBundle
     GET   /v1/history?ref=tenant/name@...&at=                VersionAt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from support.at_once import one_after_the_other
-from support.registry import RegistryUnderTest
+from support.registry import BASE_URL, RegistryUnderTest
 from support.renewal import LATER_DAYS, TERM_DAYS, asked, bundle_of, new_records, renewed, verified
 from support.versions import (
     FOX,
@@ -30,7 +30,9 @@ from registry.reminders.service import remind_all
 from registry.versions import service as versions
 from registry.versions.renewal import ask
 from registry.versions.withdrawal import withdraw_consent
+from sdk.client import Client
 from sdk.errors import NotApproved
+from sdk.explain.explanation import explain
 from sdk.spec.api import Withdrawal
 from sdk.spec.consent_events import ConsentAnswer, ConsentEvent, LifeEvent, LifeEventReport
 from sdk.spec.digest import Digest
@@ -175,6 +177,32 @@ class TestRenews:
             stood = accepted(registry.client("auditor").get("/v1/history", params={"ref": "demo/fox@1", "at": at}))
             assert (stood["status"], stood["licences"]) == (status, licences)
             assert list(stood["consents"]) == (view["consents"] if at == registry.clock.now else [fox.consent])
+
+    def test_and_what_was_generated_before_is_traced_to_what_held_then(
+        self, registry: RegistryUnderTest, steps: Steps, fox: Submitted
+    ) -> None:
+        first = accepted(steps.compose(fox))["id"]
+        registry.clock.advance(days=1)
+        view = renewed(steps, fox)
+        registry.clock.advance(days=1)
+        second = accepted(steps.compose(fox, key="l" * 16))["id"]
+        auditor = Client(BASE_URL, registry.credentials["auditor"], transport=registry.transport)
+        traced = [
+            explain(auditor, registry.runtime.trust_root, generation).versions[0] for generation in (first, second)
+        ]
+        assert [[record.id for record in one.consents] for one in traced] == [[fox.consent], view["consents"]]
+        assert [[record.id for record in one.licences] for one in traced] == [
+            list(fox.manifest.licences),
+            view["licences"],
+        ]
+        assert traced[0].approvals[0].log_index < view["log_index"] < traced[1].approvals[0].log_index
+
+    def test_and_no_terms_are_told_of_a_moment_to_come(
+        self, registry: RegistryUnderTest, steps: Steps, fox: Submitted
+    ) -> None:
+        later = registry.clock.now + timedelta(seconds=1)
+        answer = registry.client("auditor").get(fox.path, params={"terms_at": later.isoformat()})
+        refused(answer, 422, "input.invalid", "has not come yet")
 
     @pytest.mark.parametrize("which", ["the one before", "the one that holds", "the one that will hold"])
     def test_and_a_withdrawal_of_either_consent_suspends_it(self, steps: Steps, fox: Submitted, which: str) -> None:
