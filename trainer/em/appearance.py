@@ -7,6 +7,9 @@ well a label suits a cell is the mean kernel between the cell and the cells of *
 multiplied with what attention says, a few times over, right readings outvote wrong ones. A label that no other picture
 has, such as the ground that the user did not name, is compared with its own picture; a label that the user drew, with
 the pictures in which it is drawn.
+
+And a picture whose list leaves a label out says what the label does not look like: a cell that looks like that picture is
+hardly the label, however many pictures confuse the two (ADR 0049).
 """
 
 from __future__ import annotations
@@ -43,7 +46,8 @@ def plan_votes(
     if layers.own and config.weight:
         prompt = compiler.compile((PROMPT,))
         kernel = resemblance(backbone, observed, prompt, layers.own, layers.self_size, config, seed=seed)
-    return Votes(kernel=kernel, judges=judging_pictures(scene, observed.is_given.cpu()), config=config)
+    judges = judging_pictures(scene, observed.is_given.cpu())
+    return Votes(kernel=kernel, presence=scene.presence, judges=judges, config=config)
 
 
 @torch.no_grad()
@@ -85,10 +89,12 @@ def resemblance(
 class Votes:
     """The votes of one training; `kernel` None is a network without self-attention, or votes switched off.
 
-    `judges` [N, N, K] says whether picture m has a say on label k in picture n.
+    `presence` bool [N, K] says which labels a picture has, `judges` [N, N, K] whether picture m has a say on label k in
+    picture n.
     """
 
     kernel: Tensor | None
+    presence: Tensor
     judges: Tensor
     config: AppearanceConfig
 
@@ -99,8 +105,10 @@ class Votes:
         side = int(self.kernel.shape[1] ** 0.5)
         cells = resize(prior, side).flatten(2)  # [N, K, P]
         believed, judges = cells, self.judges.to(prior)
+        elsewhere = look_elsewhere(self.kernel, self.presence)
         for _ in range(self.config.iterations):
             likelihood = self._likelihood(believed, judges)
+            likelihood = likelihood * likelihood / (likelihood + self.config.absence * elsewhere)
             score = cells.clamp_min(FLOOR).log() + self.config.weight * likelihood.log()
             believed = score.masked_fill(cells.amax(dim=2, keepdim=True) == 0, float("-inf")).softmax(dim=1)
         swayed = believed / cells.clamp_min(FLOOR)
@@ -113,6 +121,13 @@ class Votes:
         total = torch.einsum("nmk,mk->nk", judges, believed.sum(dim=2)).clamp_min(FLOOR)
         likelihood = seen / total[:, :, None]
         return likelihood + DOUBT * likelihood.amax(dim=(1, 2), keepdim=True).clamp_min(FLOOR)
+
+
+def look_elsewhere(kernel: Tensor, presence: Tensor) -> Tensor:
+    """[N, K, P]: how much a cell looks like the pictures whose `presence` [N, K] leaves the label out; 0 where none does."""
+    absent = (~presence).to(kernel)
+    share = absent / absent.sum(dim=0).clamp_min(1)
+    return torch.einsum("npm,mk->nkp", kernel.mean(dim=3), share)
 
 
 def judging_pictures(scene: Scene, given: Tensor) -> Tensor:

@@ -48,13 +48,14 @@ class AppearanceConfig:
     """How pictures vote on one another's labels. Swept on scenes that no benchmark uses."""
 
     weight: float = 2.0  # exponent of the likelihood against attention's posterior; 0 turns the votes off
+    absence: float = 10.0  # how much the look of pictures that do not list a label counts against it; 0 forgets them
     sharpness: float = 10.0  # of the kernel exp(sharpness * (cosine - 1))
     iterations: int = 8  # votes an E-step
     timestep: int = 30  # noise under which features are read, of the scheduler's `num_train_timesteps`
     grid: int = 16  # largest side of the cells that are compared
 
     def __post_init__(self) -> None:
-        _require(self.weight >= 0, "appearance.weight must not be negative")
+        _require(min(self.weight, self.absence) >= 0, "appearance.weight and absence must not be negative")
         _require(self.sharpness > 0, "appearance.sharpness must be positive")
         _require(self.iterations >= 1 and self.timestep >= 0, "appearance.iterations must be at least 1, timestep 0")
         _require(2 <= self.grid <= 64, "appearance.grid must be between 2 and 64 cells")

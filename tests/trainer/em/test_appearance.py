@@ -1,13 +1,14 @@
 """trainer.em.appearance: pictures vote on one another's labels."""
 
 import dataclasses
+import math
 
 import torch
 from torch import Tensor
 
 from tests.support.tiny_backbone import BEACH, BIRD, FOX, make_picture, make_training_set, tiny_backbone
 from trainer.data import Picture
-from trainer.em.appearance import Votes, judging_pictures, plan_votes
+from trainer.em.appearance import Votes, judging_pictures, look_elsewhere, plan_votes
 from trainer.em.attention import plan_layers
 from trainer.em.config import AppearanceConfig
 from trainer.em.latents import observe
@@ -38,6 +39,13 @@ def kernel_of(kinds: Tensor) -> Tensor:
     return kernel.view(*kinds.shape, *kinds.shape)
 
 
+def votes_of(kinds: Tensor, laid_out: Scene, *given: tuple[int, int]) -> Votes:
+    """Votes on the concepts among cells of `kinds` [N, P]; `given` like `judges_of`."""
+    named = len(NAMES)
+    judges = judges_of(laid_out, *given)[:, :, :named]
+    return Votes(kernel=kernel_of(kinds), presence=laid_out.presence[:, :named], judges=judges, config=CONFIG)
+
+
 def prior_of(labels: Tensor, count: int, *, sure: float = 0.8) -> Tensor:
     """[N, K, 2, 2] that believes `labels` [N, 4]."""
     one_hot = torch.nn.functional.one_hot(labels, count).float()
@@ -50,7 +58,7 @@ class TestVotes:
         kinds = torch.tensor([[0, 1, 2, 2], [1, 0, 2, 2], [2, 2, 0, 1], [2, 0, 1, 2]])
         read = kinds.clone()
         read[3] = torch.tensor([2, 1, 0, 2])
-        votes = Votes(kernel=kernel_of(kinds), judges=judges_of(scene(*[NAMES] * 4)), config=CONFIG)
+        votes = votes_of(kinds, scene(*[NAMES] * 4))
         assert torch.equal(votes(prior_of(read, 3)).flatten(2).argmax(1), kinds)
 
     def test_one_picture_that_the_user_drew_sets_right_what_all_others_swapped(self) -> None:
@@ -60,17 +68,25 @@ class TestVotes:
         read[0] = kinds[0]
         prior = prior_of(read, 3, sure=0.6)
         prior[0] = prior_of(kinds, 3, sure=1.0)[0]
-        drawn = judges_of(scene(*[NAMES] * 4), (0, 0), (0, 1))
-        votes = Votes(kernel=kernel_of(kinds), judges=drawn, config=CONFIG)
+        votes = votes_of(kinds, scene(*[NAMES] * 4), (0, 0), (0, 1))
         assert torch.equal(votes(prior).flatten(2).argmax(1), kinds)
+
+    def test_one_picture_whose_list_leaves_a_thing_out_sets_right_what_all_others_call_by_its_name(self) -> None:
+        kinds = torch.tensor([[0, 1, 2, 2], [1, 0, 2, 2], [2, 2, 0, 1], [1, 1, 2, 2]])
+        without_fox = (BIRD.name, BEACH.name)
+        laid_out = scene(NAMES, NAMES, NAMES, without_fox)
+        read = torch.where(kinds == 2, 0, kinds)  # wherever there is a fox, the beach is called fox
+        read[3] = kinds[3]
+        prior = prior_of(read, 3)
+        prior[3, 0] = 0
+        assert torch.equal(votes_of(kinds, laid_out)(prior).flatten(2).argmax(1), kinds)
 
     def test_every_cell_is_shared_out_among_the_labels_present(self) -> None:
         kinds = torch.tensor([[0, 0, 1, 1], [0, 0, 0, 2]])
         prior = prior_of(kinds, 3)
         prior[0, 2] = 0
         prior = prior / prior.sum(1, keepdim=True)
-        judges = judges_of(scene((FOX.name, BIRD.name), NAMES))[:, :, :3]
-        voted = Votes(kernel=kernel_of(kinds), judges=judges, config=CONFIG)(prior)
+        voted = votes_of(kinds, scene((FOX.name, BIRD.name), NAMES))(prior)
         torch.testing.assert_close(voted.sum(1), torch.ones(2, 2, 2))
         assert voted[0, 2].max() == 0
 
@@ -103,6 +119,16 @@ class TestJudgingPictures:
         laid_out = scene((FOX.name,), (FOX.name,))
         unnamed = len(laid_out.labels) - 1
         assert judges_of(laid_out)[:, :, unnamed].tolist() == [[1, 0], [0, 1]]
+
+
+class TestLookElsewhere:
+    def test_is_the_mean_likeness_to_pictures_that_leave_the_label_out(self) -> None:
+        kinds = torch.tensor([[0, 1, 2, 2], [1, 1, 2, 2], [0, 0, 0, 2]])
+        presence = torch.tensor([[True, True], [False, True], [True, True]])
+        found = look_elsewhere(kernel_of(kinds), presence)
+        unlike = math.exp(-CONFIG.sharpness)
+        torch.testing.assert_close(found[0, 0], torch.tensor([0.0, 0.5, 0.5, 0.5]), atol=unlike, rtol=0)
+        assert found[:, 1].abs().max() == 0  # no picture leaves it out
 
 
 class TestResemblance:

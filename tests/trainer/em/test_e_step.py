@@ -34,7 +34,7 @@ from trainer.em.scene import Scene, layout_scene
 
 CONFIG = EStepConfig(timesteps=3, timestep_low=10, timestep_high=70)
 CRF = CRFConfig(grid=16)
-NO_VOTES = Votes(kernel=None, judges=torch.zeros(0), config=AppearanceConfig())
+NO_VOTES = Votes(kernel=None, presence=torch.zeros(0), judges=torch.zeros(0), config=AppearanceConfig())
 
 
 def tiny_problem(**changes: object) -> tuple[Scene, Observed, dict[str, Tensor], PromptCompiler]:
