@@ -167,7 +167,10 @@ def make_problem(backbone: Backbone, side: int, *, batch: int, steps: int) -> Pr
 
 
 def run_plain(backbone: Backbone, side: int, *, batch: int, steps: int) -> None:
-    """As many updates of plain Textual Inversion: whole pictures through the VAE, the whole embedding matrix in AdamW."""
+    """As many updates of plain Textual Inversion: whole pictures through the VAE, the whole embedding matrix in AdamW.
+
+    Laying the matrix out is in the seconds, once for all `steps`: ask for many of them on a fast device.
+    """
     training = random_pictures(side)
     owner = torch.zeros(PICTURES, side, side, dtype=torch.uint8)
     scene = BenchScene(name="random", concepts=training.concepts, pictures=training.pictures, owner=owner)
