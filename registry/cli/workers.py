@@ -63,7 +63,20 @@ def serve_with_workers(root: Path, settings: Settings, workers: int) -> None:
         os.environ[SHARED_VARIABLE] = (
             shared  # prometheus_client reads it when a worker imports it, and at no other time
         )
-        Multiprocess(config, sockets=[config.bind_socket()]).run()
+        _Workers(config, sockets=[config.bind_socket()]).run()
+
+
+class _Workers(Multiprocess):
+    """Notices at once that a worker has ended, also while it waits for that worker's answer.
+
+    uvicorn's parent keeps the worker's end of the pipe open too, and so reads no end of file: it would wait out all of
+    `ANSWER_SECONDS`, and meanwhile mend nothing.
+    """
+
+    def keep_subprocess_alive(self) -> None:
+        for process in self.processes:
+            process.child_conn.close()
+        super().keep_subprocess_alive()
 
 
 def _worker(root: Path, parent: int) -> FastAPI:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +27,7 @@ from sdk.spec.ids import TenantName
 
 pytestmark = pytest.mark.long
 WORKERS = 2
+ASKS_SECONDS = 0.5  # uvicorn's parent rests that long between two questions to its workers
 ASKED = 30  # requests, each on a connection of its own
 
 
@@ -147,6 +149,16 @@ class TestWorkers:
         assert eventually(lambda: len({one.pid for one in workers_of(serving)} - {first.pid}) == WORKERS)
         assert second.pid in {one.pid for one in workers_of(serving)}
         assert all(answers(workspace) for _ in range(5))
+
+    def test_one_that_is_killed_while_its_parent_waits_for_its_answer_is_started_again(
+        self, workspace: Workspace, serving: Child
+    ) -> None:
+        other, silent = sorted(workers_of(serving), key=psutil.Process.create_time)
+        silent.suspend()
+        time.sleep(2 * ASKS_SECONDS)
+        silent.kill()
+        assert eventually(lambda: len({one.pid for one in workers_of(serving)} - {silent.pid}) == WORKERS, 20)
+        assert other.pid in {one.pid for one in workers_of(serving)}
 
     def test_witnesses_are_asked_by_one_process(self, workspace: Workspace, serving: Child) -> None:
         AskedWitness.connections.clear()
