@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from support.database import DatabaseServer
-from support.renders import RenderHouse, make_render_house, paint
+from support.processes import eventually
+from support.renders import RenderHouse, make_render_house, paint, plain
 from support.tiny_backbone import make_backbone_dir
 
 import sdk
@@ -108,6 +110,12 @@ class TestWholeWay:
         assert list(dict.fromkeys(each.stage for each in seen)) == list(sdk.ComposeStage)
 
 
+def polls(house: RenderHouse) -> list[str]:
+    """The generations of which the service was asked how far they are, a name for each time."""
+    asked = (each.removeprefix("GET /v1/renders/") for each in list(house.asked))
+    return [name for name in asked if name.startswith("gen_") and "/" not in name]
+
+
 class TestLookingInside:
     """Previews and attention, with the options of a call that draws in its own process."""
 
@@ -117,6 +125,26 @@ class TestLookingInside:
         previews = [each for each in seen if each.preview]
         assert [(each.image, each.step) for each in previews] == [(0, 3), (1, 3)]  # a poll finds the newest of each
         assert [each.preview.getpixel((0, 0)) for each in previews if each.preview] == [(0, 3, 0), (1, 3, 0)]
+
+    def test_each_is_shown_once_however_often_the_service_is_asked(self, house: RenderHouse) -> None:
+        def slowly(order: RenderOrder, *, watch: RenderWatch) -> Iterator[bytes]:
+            for image in range(order.count):
+                watch.on_preview(image, 0, plain((4, 4), (image, 0, 0)))
+                before = len(polls(house))
+                assert eventually(lambda at_least=before + 3: len(polls(house)) >= at_least)
+            yield from (plain(order.sampling.size or (32, 32), (0, 0, 0)) for _ in range(order.count))
+
+        def draw_beside() -> None:
+            assert eventually(lambda: bool(polls(house)))
+            house.draw(RecordId(polls(house)[0]))
+
+        seen: list[sdk.ComposeProgress] = []
+        house.held, house.draw_by, house.asked = True, slowly, []
+        worker = threading.Thread(target=draw_beside)
+        worker.start()
+        house.compose(steps=4, count=2, preview_every=1, on_progress=seen.append)
+        worker.join()
+        assert [(each.image, each.step) for each in seen if each.preview] == [(0, 0), (1, 0)]
 
     def test_nothing_is_kept_of_what_was_not_asked_for(self, house: RenderHouse) -> None:
         before = len(house.asked)
