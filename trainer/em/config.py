@@ -85,12 +85,12 @@ class CRFConfig:
 class MStepConfig:
     """How embeddings are learned under the masks. A Stable Diffusion class base wants `learning_rate` near 5e-4."""
 
-    steps: int = 50  # updates a round
+    steps: int = 100  # updates a round
     batch_size: int = 4  # noised latents an update
-    learning_rate: float = 1e-2  # Adam
+    learning_rate: float = 2e-3  # Adam
     final_rate: float = 0.3  # fraction of `learning_rate` reached in the last round, linearly
     betas: tuple[float, float] = (0.9, 0.99)
-    averaged: int = 25  # last updates of a round whose mean is what the round learned; 1: the last one alone
+    averaged: int = 50  # last updates of a round whose mean is what the round learned; 1: the last one alone
     timestep_low: float = 0.0  # fraction of `num_train_timesteps`
     timestep_high: float = 1.0  # fraction of `num_train_timesteps`
     attention_weight: float = 0.01  # cross-entropy over tokens; 0 turns the term off
