@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from safetensors import safe_open
 from torch import Tensor
@@ -25,6 +24,7 @@ from torch.nn import functional
 from trainer.backbone import Backbone, BackboneFamily
 from trainer.data import Picture, is_spatial, placeholder_tokens
 from trainer.em.adapters import LowRank, adapter_tensors
+from trainer.em.e_step import winners
 from trainer.em.scene import Scene, class_word
 from trainer.em.state import EMState
 
@@ -125,7 +125,7 @@ def picture_masks(posterior: Tensor, picture: Picture) -> list[np.ndarray]:
     left, top, side = picture.crop
     fine = min(side, MASK_SIDE)
     grown = functional.interpolate(posterior[None].cpu(), size=(fine, fine), mode="bilinear", align_corners=False)[0]
-    winner = grown.argmax(dim=0).to(torch.uint8).numpy()
+    winner = winners(grown[None])[0].numpy()
     if fine != side:
         winner = np.asarray(Image.fromarray(winner).resize((side, side), Image.Resampling.NEAREST))
     masks = []

@@ -26,6 +26,7 @@ from trainer.em.prompts import CompiledPrompt, PromptCompiler, encode_prompts
 from trainer.em.scene import Scene, label_columns, picture_prompt
 
 E_STEP_TEMPLATE = "a photo of {}"
+NOBODY = 255  # in a map of winning labels: a cell that no label won
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +241,14 @@ def leakage(maps: Tensor, posterior: Tensor, presence: Tensor) -> Tensor:
     return total / total.sum(dim=1, keepdim=True).clamp_min(1e-12)
 
 
+def winners(posterior: Tensor) -> Tensor:
+    """The most probable label of each cell, uint8 [N, H, W]; `NOBODY` where several are equally probable."""
+    most, best = posterior.max(dim=1)
+    tied = (posterior == most[:, None]).sum(dim=1) > 1
+    return best.masked_fill(tied, NOBODY).to(torch.uint8)
+
+
 def harden(posterior: Tensor) -> Tensor:
-    """One-hot masks [N, K, H, W] of the most probable label in each cell."""
-    best = posterior.argmax(dim=1, keepdim=True)
-    return torch.zeros_like(posterior).scatter_(1, best, 1.0)
+    """Masks [N, K, H, W] of the winning label in each cell, 0 or 1; a cell that nobody wins is in none."""
+    labels = torch.arange(posterior.shape[1], device=posterior.device)
+    return (winners(posterior)[:, None] == labels[:, None, None]).to(posterior)

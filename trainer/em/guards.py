@@ -37,7 +37,7 @@ def guard_masks(
     """Return the posterior [N, K, G, G] to go on with, and a verdict on every present label of every picture.
 
     Masks that the user gave are never judged. Without an old posterior a collapsed first estimate is replaced by an
-    even one, which claims nothing.
+    even one, which claims nothing: hard masks are empty there, and whatever a later round finds is no jump.
     """
     verdicts = tuple(
         _judge(old, new, picture, label, presence, backgrounds[label], config, round)
@@ -64,6 +64,8 @@ def _judge(
     hard = harden(new[picture : picture + 1])[0]
     area = float(hard[label].mean())
     before = None if old is None else harden(old[picture : picture + 1])[0]
+    if before is not None and not before[label].any():
+        before = None
     iou = 1.0 if before is None else float(mask_iou(before[label], hard[label]))
     alone = int(presence[picture].sum()) == 1
     if not alone and (area < config.min_area or (area > config.max_area and not background)):

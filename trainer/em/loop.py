@@ -19,7 +19,7 @@ from sdk.errors import TrainingInputError
 from trainer.backbone import Backbone
 from trainer.data import TrainingSet
 from trainer.em.config import EMConfig
-from trainer.em.e_step import MaskEstimate, harden, leakage
+from trainer.em.e_step import MaskEstimate, harden, leakage, winners
 from trainer.em.guards import mean_iou
 from trainer.em.m_step import Answer, Ask, Learned, answered, evaluation_loss, m_step
 from trainer.em.problem import Problem, estimate_masks, fingerprint_training, first_masks, guard, prepare
@@ -163,7 +163,7 @@ def account(
 
 def append_history(history: Tensor, posterior: Tensor) -> Tensor:
     """[r, N, G, G] uint8 with the winning labels of one more round."""
-    return torch.cat([history, posterior.argmax(dim=1).to(torch.uint8).cpu()[None]])
+    return torch.cat([history, winners(posterior).cpu()[None]])
 
 
 def learned_so_far(problem: Problem, state: EMState) -> Learned:

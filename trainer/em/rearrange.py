@@ -50,7 +50,12 @@ def with_rearranged(
 
 
 def rearrange(scene: Scene, pixels: Tensor, owners: Tensor, number: int, generator: Generator) -> tuple[Tensor, Tensor]:
-    """One copy of picture `number`: pixels [3, S, S] and masks [K, S, S], zero where a hole was filled."""
+    """One copy of picture `number`: pixels [3, S, S] and masks [K, S, S], zero where a hole was filled.
+
+    A picture of which no mask says anything stays as it is.
+    """
+    if not owners[number].any():
+        return pixels[number], owners[number]
     behind = torch.tensor(scene.backgrounds)
     ground = eroded(owners[number, behind].amax(dim=0))
     picture, shown = fill(pixels[number], ground), owners[number] * behind[:, None, None]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from trainer.data import is_spatial
+from trainer.em.e_step import winners
 from trainer.em.latents import resize
 from trainer.em.scene import Scene
 from trainer.encoders import ImageTextEncoder
@@ -59,7 +60,7 @@ def reference_cuts(scene: Scene, posterior: Tensor) -> dict[str, Tensor]:
     cuts: dict[str, list[Tensor]] = {}
     for index, picture in enumerate(scene.pictures):
         side = picture.pixels.shape[-1]
-        winner = resize(posterior[index : index + 1].cpu(), side)[0].argmax(dim=0)
+        winner = winners(resize(posterior[index : index + 1].cpu(), side))[0]
         for concept in scene.concepts:
             if concept.name not in picture.concepts:
                 continue
@@ -68,12 +69,13 @@ def reference_cuts(scene: Scene, posterior: Tensor) -> dict[str, Tensor]:
                 continue
             label = scene.labels.index(concept.name)
             cuts.setdefault(concept.name, []).append(
-                _cut_out(picture.pixels, winner == label, whole=scene.backgrounds[label])
+                cut_out(picture.pixels, winner == label, whole=scene.backgrounds[label])
             )
     return {name: torch.stack(pictures) for name, pictures in cuts.items()}
 
 
-def _cut_out(pixels: Tensor, mask: Tensor, *, whole: bool) -> Tensor:
+def cut_out(pixels: Tensor, mask: Tensor, *, whole: bool = False) -> Tensor:
+    """`pixels` uint8 [3, S, S] on neutral grey but for `mask` bool [S, S], grown to fill the square unless `whole`."""
     alone = torch.where(mask, pixels.float(), NEUTRAL)
     if whole or not bool(mask.any()):
         return alone.round().to(torch.uint8)

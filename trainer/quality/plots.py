@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from trainer.em.e_step import NOBODY
+
 WIDTH, HEIGHT = 460, 180  # of a plot's drawing area, SVG units
 PAD = 40
 LABEL_COLOURS = ("#e4572e", "#2e86ab", "#f2b134", "#5b8e7d", "#8e5ba6", "#d1495b", "#3d5a80", "#9a8c98", "#606c38")
@@ -25,12 +27,15 @@ def picture_uri(pixels: Tensor | np.ndarray) -> str:
 
 
 def overlay(pixels: Tensor, winner: Tensor) -> np.ndarray:
-    """The picture uint8 [3, S, S] greyed and tinted by the winning label [G, G] of each cell, uint8 [S, S, 3]."""
+    """The picture uint8 [3, S, S] greyed and tinted by the winning label [G, G] of each cell, uint8 [S, S, 3].
+
+    A cell that no label won stays grey.
+    """
     side = pixels.shape[-1]
     labels = np.asarray(Image.fromarray(winner.numpy()).resize((side, side), Image.Resampling.NEAREST))
     palette = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in LABEL_COLOURS], np.float32)
-    tint = palette[labels % len(palette)]
     grey = pixels.float().mean(dim=0).numpy()[..., None]
+    tint = np.where((labels == NOBODY)[..., None], grey, palette[labels % len(palette)])
     return (0.45 * grey + 0.55 * tint).round().clip(0, 255).astype(np.uint8)
 
 

@@ -16,7 +16,9 @@ from trainer.em.e_step import (
     attention_maps,
     e_step,
     full_prompts,
+    NOBODY,
     harden,
+    winners,
     impose_given,
     label_posterior,
     leakage,
@@ -273,6 +275,11 @@ class TestLeakage:
 
 
 class TestHarden:
+    def test_a_cell_of_two_equally_probable_labels_is_nobodys(self) -> None:
+        posterior = torch.tensor([[[[0.5, 0.7]], [[0.5, 0.3]], [[0.0, 0.0]]]])
+        assert winners(posterior).tolist() == [[[NOBODY, 0]]]
+        assert harden(posterior).flatten(1).tolist() == [[0, 1, 0, 0, 0, 0]]
+
     def test_every_cell_has_one_owner(self) -> None:
         hard = harden(torch.rand(2, 3, 4, 4))
         assert torch.equal(hard.sum(1), torch.ones(2, 4, 4))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from trainer.em.config import GuardConfig
+from trainer.em.e_step import harden
 from trainer.em.guards import guard_masks, mask_iou, mean_iou
 
 CONFIG = GuardConfig(warm_up=1, jump_iou=0.8, min_area=0.01, max_area=0.9)
@@ -71,6 +72,17 @@ class TestGuardMasks:
     def test_a_label_alone_in_its_picture_may_be_everything(self) -> None:
         alone = torch.tensor([[True, False]])
         assert judge(None, columns(20), presence=alone)[1] == [""]
+
+    def test_what_replaces_a_collapsed_first_estimate_claims_no_cell(self) -> None:
+        taken, reasons = judge(None, columns(0), round=0)
+        assert reasons[0] == "collapse"
+        assert not harden(taken).any()
+
+    def test_a_mask_after_none_is_no_jump_and_no_swap(self) -> None:
+        nothing, _ = judge(None, columns(0), round=0)
+        taken, reasons = judge(nothing, columns(10), round=5)
+        assert reasons == ["", ""]
+        assert torch.equal(taken, columns(10))
 
     def test_names_a_swap(self) -> None:
         old = columns(10)

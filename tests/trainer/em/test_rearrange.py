@@ -82,6 +82,15 @@ class TestWithRearranged:
         assert torch.equal(latents.mean[:, :3], observed.mean)
         assert not torch.equal(latents.mean[:, 3:6], observed.mean)
 
+    def test_a_picture_of_which_no_mask_says_anything_stays_as_it_is(self) -> None:
+        laid_out = scene()
+        pixels = pixels_of(laid_out)
+        owners = owners_of(pixels)
+        owners[0] = 0
+        picture, shown = rearrange(laid_out, pixels, owners, 0, seeded())
+        assert torch.equal(picture, pixels[0])
+        assert not shown.any()
+
     def test_none_leaves_all_as_it_was(self) -> None:
         backbone, laid_out = tiny_backbone(), scene()
         observed, masks = observe(backbone, laid_out, GRID), torch.zeros(3, 2, GRID, GRID)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from trainer.em.e_step import NOBODY
 from trainer.quality.plots import LABEL_COLOURS, heat_table, line_plot, overlay, picture_uri, smoothed
 
 
@@ -26,6 +27,10 @@ class TestOverlay:
         for row, column, label in ((0, 0, 0), (0, 3, 1), (3, 0, 1), (3, 3, 0)):
             colour = [int(LABEL_COLOURS[label][i : i + 2], 16) for i in (1, 3, 5)]
             assert shown[row, column].tolist() == [round(0.55 * level) for level in colour]
+
+    def test_leaves_a_cell_that_no_label_won_grey(self) -> None:
+        shown = overlay(torch.full((3, 2, 2), 90, dtype=torch.uint8), torch.full((2, 2), NOBODY, dtype=torch.uint8))
+        assert (shown == 90).all()
 
 
 class TestLinePlot:
