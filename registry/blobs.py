@@ -5,15 +5,19 @@ tenant that brought it alone: knowing a digest is not enough, the bytes have to 
 What people bring are documents, such as the agreement that a consent names: they are kept, and read by those who review.
 What only a training service brought are artefacts: they go out by no route. A version that takes one seals it anew, for
 itself (`registry.versions.sealed`); what was not brought again for `upload_days` is forgotten, and its key destroyed.
+
+Keys go just before the commit, while the rows are held: a crash in between leaves rows that open no more, and go the next
+time. The other way round it would leave keys that no row names, and that no erasure finds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fastapi import APIRouter, Depends, Request, Response
-from sqlalchemy import BigInteger, Index, delete
+from sqlalchemy import BigInteger, Index, Row, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -21,6 +25,7 @@ from registry.auth import Caller, CallerDep
 from registry.db import Base
 from registry.runtime import Runtime, RuntimeDep
 from registry.sealing import WrappedKey, new_key, seal, unseal
+from registry.vault import KeyName, vault_name
 from sdk.errors import NotFound
 from sdk.spec.digest import Digest, verify_digest
 from sdk.spec.ids import PrincipalId, TenantName
@@ -61,30 +66,43 @@ class BlobUploadRow(Base):
     put_at: Mapped[datetime]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Discarded:
+    """A sealed upload that no row names any more once this is committed: its key in the vault, and its ciphertext."""
+
+    key: KeyName | None  # none: from before there was a vault
+    stored: Digest
+
+
 def store_upload(runtime: Runtime, caller: Caller, digest: Digest, content: bytes) -> bool:
     """Seal and keep an upload; whether it was not there before. Old uploads of the tenant are forgotten."""
     document = Role.TRAINING_SERVICE not in caller.roles
     with runtime.transaction(caller.tenant) as session:
-        forgotten = _forget_old(session, runtime, caller.tenant)
         _hold(session, runtime, caller=caller, digest=digest, size=len(content))
+        discarded = _forget_old(session, runtime, caller.tenant)
         known = session.get(BlobUploadRow, (caller.tenant, digest), with_for_update=True)
-        new = known is None or not runtime.blobs.has(known.stored)
+        new = known is None or not _is_whole(runtime, known)
         if new:
             document = document or (known is not None and known.document)
-            seal_upload(session, runtime, caller.tenant, digest, content, document=document)
+            discarded += seal_upload(session, runtime, caller.tenant, digest, content, document=document)
         elif known:
             known.put_at = runtime.clock()
             known.document = known.document or document
-    for stored in forgotten:
-        runtime.blobs.remove(stored)
+        session.flush()
+        destroy_keys(runtime, discarded)
+    for gone in discarded:
+        runtime.blobs.remove(gone.stored)
     return new
 
 
 def seal_upload(
     session: Session, runtime: Runtime, tenant: TenantName, digest: Digest, content: bytes, *, document: bool
-) -> None:
-    """Seal a content and keep it as the tenant's upload, in place of what was kept before."""
+) -> tuple[Discarded, ...]:
+    """Seal a content and keep it as the tenant's upload; returns what was kept before, for the caller to destroy."""
     data_key, about = new_key(), _about(tenant, digest)
+    same = (BlobUploadRow.tenant == tenant, BlobUploadRow.digest == digest)
+    before = select(BlobUploadRow.wrapped_key, BlobUploadRow.stored).where(*same).with_for_update()
+    discarded = _discarded(session.execute(before).all())
     key = runtime.key_wrapper.wrap(data_key, about)
     kept = {
         "stored": runtime.blobs.put(seal(content, data_key, about)),
@@ -95,6 +113,14 @@ def seal_upload(
     }
     statement = insert(BlobUploadRow).values(tenant=tenant, digest=digest, **kept)
     session.execute(statement.on_conflict_do_update(index_elements=["tenant", "digest"], set_=kept))
+    return discarded
+
+
+def destroy_keys(runtime: Runtime, discarded: Sequence[Discarded]) -> None:
+    """Destroy the keys of what is kept no more: it opens from no backup."""
+    for gone in discarded:
+        if gone.key is not None:
+            runtime.key_wrapper.destroy(gone.key)
 
 
 def open_document(session: Session, runtime: Runtime, tenant: TenantName, digest: Digest) -> bytes:
@@ -149,18 +175,29 @@ def held_size(session: Session, tenant: TenantName, digest: Digest) -> int:
 
 
 def _hold(session: Session, runtime: Runtime, *, caller: Caller, digest: Digest, size: int) -> None:
+    """Say that the tenant has brought a content; whoever brings it at the same moment waits, so that it has one key."""
     statement = insert(BlobHolderRow).values(
         digest=digest, tenant=caller.tenant, size=size, put_by=caller.principal, put_at=runtime.clock()
     )
     session.execute(statement.on_conflict_do_nothing(index_elements=["digest", "tenant"]))
+    session.get_one(BlobHolderRow, (digest, caller.tenant), with_for_update={"key_share": True})
 
 
-def _forget_old(session: Session, runtime: Runtime, tenant: TenantName) -> Sequence[Digest]:
+def _is_whole(runtime: Runtime, row: BlobUploadRow) -> bool:
+    name = vault_name(row.wrapped_key)
+    return runtime.blobs.has(row.stored) and (name is None or runtime.key_wrapper.has(name))
+
+
+def _forget_old(session: Session, runtime: Runtime, tenant: TenantName) -> tuple[Discarded, ...]:
     end = runtime.clock() - timedelta(days=runtime.settings.upload_days)
     old = delete(BlobUploadRow).where(
         BlobUploadRow.tenant == tenant, BlobUploadRow.put_at < end, BlobUploadRow.document.is_(False)
     )
-    return session.scalars(old.returning(BlobUploadRow.stored)).all()
+    return _discarded(session.execute(old.returning(BlobUploadRow.wrapped_key, BlobUploadRow.stored)).all())
+
+
+def _discarded(rows: Sequence[Row[bytes, Digest]]) -> tuple[Discarded, ...]:
+    return tuple(Discarded(key=vault_name(wrapped), stored=stored) for wrapped, stored in rows)
 
 
 def _about(tenant: TenantName, digest: Digest) -> bytes:

@@ -60,7 +60,7 @@ def open_version(
     """Record a statement that two people signed; see the module docstring for the checks.
 
     Raises:
-        NotFound, Conflict, SignatureInvalid, VerificationError, InputError, FormatError: a check other than policy fails.
+        NotFound, Conflict, Erased, SignatureInvalid, VerificationError, InputError, FormatError: a check other than policy fails.
     """
     version = versions.load(session, caller.tenant, concept, number)
     consent.hold(session, version.every_consent)
@@ -72,6 +72,7 @@ def open_version(
         return Opened(refusal=None, view=_view(version, terms, row))
     if version.stored_status not in WAITING:
         raise Conflict(f"{version.name} is {version.stored_status.value}; a break-glass opens what waits for reviewers")
+    version.require_whole(terms)
     predicate = _read(runtime, caller, version, envelope)  # 2
     _require_about(version, terms, predicate)  # 3
     if refusal := _refusal(runtime, caller, version, terms, predicate):  # 4

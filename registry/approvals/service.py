@@ -1,6 +1,7 @@
 """Reviews and revocations. The checks, in order:
 
-1. The version is there, and its consents are held, so that none is withdrawn while this is decided.
+1. The version is there, and its consents are held, so that none is withdrawn while this is decided; nothing is approved
+   when one of them is erased.
 2. Policy, with separation of duties first. A refusal is logged, and the log entry stays although the act does not.
    What is refused only because the version has moved on is no breach but a Conflict, and is not logged.
 3. The caller signed the statement with a key trusted for approvals.
@@ -61,7 +62,7 @@ def review(
     """Record a signed approval or rejection; see the module docstring for the checks.
 
     Raises:
-        NotFound, Conflict, SignatureInvalid, VerificationError, FormatError: a check other than policy fails.
+        NotFound, Conflict, Erased, SignatureInvalid, VerificationError, FormatError: a check other than policy fails.
     """
     version = versions.load(session, caller.tenant, concept, number)  # 1
     verdict = verdict_of(envelope)
@@ -69,6 +70,8 @@ def review(
         return Outcome(decision=None, view=_view(session, runtime, version))
     consent.hold(session, version.every_consent)
     terms = versions.terms_of(session, version, runtime.clock())
+    if verdict is Verdict.APPROVE:
+        version.require_whole(terms)
     decision = _decide(session, runtime, caller, version, terms, verdict.value)  # 2
     if not decision.permitted:
         return Outcome(decision=decision, view=None)

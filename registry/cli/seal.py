@@ -13,7 +13,7 @@ from sqlalchemy import LargeBinary, select, text, type_coerce
 from sqlalchemy.orm import Session
 
 from registry import blobs
-from registry.blobs import BlobHolderRow, BlobUploadRow
+from registry.blobs import BlobHolderRow, BlobUploadRow, Discarded
 from registry.cli.serving import open_runtime, workspace_settings
 from registry.cli.supervisor import database_alone
 from registry.cli.workspace import Workspace
@@ -58,9 +58,10 @@ def seal_what_lies_open(runtime: Runtime) -> int:
         rows = session.scalars(select(VersionRow)).all()
         files = {artefact.digest for row in rows for artefact in parse_manifest(row.manifest).artefacts}
         count = sum(_seal_version(session, runtime, row) for row in rows)
-        held = _seal_documents(session, runtime, files)
+        held, discarded = _seal_documents(session, runtime, files)
         _vault_keys(session, runtime, {(row.concept_id, row.number): row.manifest_digest for row in rows})
         _seal_records(session, runtime)
+    blobs.destroy_keys(runtime, discarded)
     for digest in files | held:
         runtime.blobs.remove(digest)  # under its plaintext's digest nothing lies but plaintext
     return count
@@ -76,13 +77,17 @@ def _seal_version(session: Session, runtime: Runtime, row: VersionRow) -> bool:
     return True
 
 
-def _seal_documents(session: Session, runtime: Runtime, files: set[Digest]) -> set[Digest]:
-    """Seal what people brought and no version has; returns the digests of everything that was ever brought."""
+def _seal_documents(
+    session: Session, runtime: Runtime, files: set[Digest]
+) -> tuple[set[Digest], tuple[Discarded, ...]]:
+    """Seal what people brought and no version has; returns the digests of everything ever brought, and what was replaced."""
+    discarded: tuple[Discarded, ...] = ()
     held = session.execute(select(BlobHolderRow.tenant, BlobHolderRow.digest)).all()
     for tenant, digest in held:
         if digest not in files and runtime.blobs.has(digest):
-            blobs.seal_upload(session, runtime, tenant, digest, runtime.blobs.get(digest), document=True)
-    return {digest for _, digest in held}
+            content = runtime.blobs.get(digest)
+            discarded += blobs.seal_upload(session, runtime, tenant, digest, content, document=True)
+    return {digest for _, digest in held}, discarded
 
 
 def _vault_keys(session: Session, runtime: Runtime, manifests: Mapping[tuple[ConceptId, int], Digest]) -> None:

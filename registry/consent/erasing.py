@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import LargeBinary, select, type_coerce
 from sqlalchemy.orm import Session
 
-from registry.consent.tables import ConsentEventRow, ConsentRow, ConsentWithdrawalRow, LicenceRow
+from registry.consent.tables import (
+    ConsentEventRow,
+    ConsentRow,
+    ConsentWithdrawalRow,
+    LicenceRow,
+    SubjectBindingRow,
+)
 from registry.personal import ERASED, is_sealed, wrapped_key_of
 from registry.sealing import WrappedKey
 from sdk.errors import Conflict, NotFound
@@ -16,6 +22,7 @@ from sdk.spec.canonical import parse_json, parse_wire
 from sdk.spec.consent_events import ConsentEvent
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId, TenantName
+from sdk.spec.subjects import SubjectBinding
 from sdk.spec.terms import ConsentRecord, LicenceGrant
 from sdk.spec.texts import Pseudonym
 
@@ -61,19 +68,44 @@ def ended_of(session: Session, consents: Mapping[RecordId, Erasable]) -> frozens
     return frozenset(found | {consent for consent, erasable in consents.items() if erasable.record.refused})
 
 
-def documents_of_others(session: Session, tenant: TenantName, consents: Collection[RecordId]) -> frozenset[Digest]:
-    """The documents that licences name, and consents other than these."""
-    others = select(ConsentRow.content).where(ConsentRow.tenant == tenant, ConsentRow.id.not_in(consents))
-    events = _events_of(
-        session,
-        session.scalars(select(ConsentRow.id).where(ConsentRow.tenant == tenant, ConsentRow.id.not_in(consents))).all(),
-    )
-    licences = select(LicenceRow.content).where(LicenceRow.tenant == tenant)
-    held: Sequence[bytes] = [content for content in session.scalars(others) if content != ERASED]
-    named = {parse_wire(ConsentRecord, content, "consent").evidence.document for content in held}
-    told = {_document_of(content) for each in events.values() for content, _ in each}
-    granted = {parse_wire(LicenceGrant, content, "licence").evidence.document for content in session.scalars(licences)}
-    return frozenset(named | granted | {document for document in told if document})
+def documents_of_bindings(session: Session, tenant: TenantName, subject: Pseudonym) -> frozenset[Digest]:
+    """The documents by which principals speak, or ever spoke, for the person."""
+    return frozenset(document for pseudonym, document in _named_by_bindings(session, tenant) if pseudonym == subject)
+
+
+def documents_of_others(
+    session: Session, tenant: TenantName, subject: Pseudonym, consents: Collection[RecordId]
+) -> frozenset[Digest]:
+    """The documents that licences name, consents other than these, and bindings to other persons who are not erased."""
+    columns = select(ConsentRow.id, ConsentRow.subject, ConsentRow.content)
+    others = session.execute(columns.where(ConsentRow.tenant == tenant, ConsentRow.id.not_in(consents))).all()
+    records = {
+        other.id: parse_wire(ConsentRecord, other.content, f"consent {other.id}")
+        for other in others
+        if other.content != ERASED
+    }
+    erased = {other.subject for other in others} - {record.subject for record in records.values()}
+    named = {each for record in records.values() for each in (record.evidence.document, record.notice_document)}
+    named |= {_document_of(content) for told in _events_of(session, records.keys()).values() for content, _ in told}
+    named |= set(_named_by_licences(session, tenant))
+    bound = _named_by_bindings(session, tenant)
+    named |= {document for pseudonym, document in bound if pseudonym not in erased | {subject}}
+    return frozenset(document for document in named if document)
+
+
+def _named_by_licences(session: Session, tenant: TenantName) -> Iterator[Digest]:
+    for content in session.scalars(select(LicenceRow.content).where(LicenceRow.tenant == tenant)):
+        grant = parse_wire(LicenceGrant, content, "licence")
+        yield from (evidence.document for evidence in (grant.evidence, grant.authority) if evidence)
+
+
+def _named_by_bindings(session: Session, tenant: TenantName) -> Iterator[tuple[Pseudonym, Digest]]:
+    """Whom each binding is to, and the document that it names; of those that ended too."""
+    rows = select(SubjectBindingRow.content).where(SubjectBindingRow.tenant == tenant, SubjectBindingRow.bound)
+    for content in session.scalars(rows):
+        binding = parse_wire(SubjectBinding, content, "binding")
+        if binding.evidence:
+            yield binding.pseudonym, binding.evidence.document
 
 
 def _events_of(session: Session, consents: Collection[RecordId]) -> Mapping[RecordId, Sequence[tuple[bytes, bytes]]]:

@@ -79,14 +79,13 @@ def require_speaks(session: Session, caller: Caller, subject: Pseudonym | None, 
 def release_after(
     session: Session, runtime: Runtime, caller: Caller, pseudonym: Pseudonym, capacities: frozenset[Capacity]
 ) -> tuple[PrincipalId, ...]:
-    """End the bindings to `pseudonym` in these capacities; returns whose."""
-    bound = [_view(row).binding for row in _bound(session, caller.tenant, None) if row.pseudonym == pseudonym]
-    over = [binding.principal for binding in bound if binding.capacity in capacities]
-    for principal in over:
-        newest = _newest(session, caller.tenant, pseudonym, principal)
-        ending = SubjectRelease(pseudonym=pseudonym, principal=principal, reason="a life event ended it")
-        _add(session, runtime, caller, ending, newest, AuditEventType.SUBJECT_RELEASED, {})
-    return tuple(over)
+    """End the bindings to `pseudonym` in these capacities after a life event; returns whose."""
+    return _release(session, runtime, caller, pseudonym, capacities, "a life event ended it")
+
+
+def release_all(session: Session, runtime: Runtime, caller: Caller, pseudonym: Pseudonym, reason: str) -> None:
+    """End every binding to `pseudonym`."""
+    _release(session, runtime, caller, pseudonym, frozenset(Capacity), reason)
 
 
 def bindings(session: Session, caller: Caller, query: PageQuery) -> SubjectList:
@@ -128,6 +127,23 @@ def release(session: Session, runtime: Runtime, caller: Caller, ending: SubjectR
     if newest is None or not newest.bound:
         raise NotFound(f"{ending.principal} is not bound to this pseudonym; see the list of those who are")
     return _add(session, runtime, caller, ending, newest, AuditEventType.SUBJECT_RELEASED, {})
+
+
+def _release(
+    session: Session,
+    runtime: Runtime,
+    caller: Caller,
+    pseudonym: Pseudonym,
+    capacities: frozenset[Capacity],
+    reason: str,
+) -> tuple[PrincipalId, ...]:
+    bound = [_view(row).binding for row in _bound(session, caller.tenant, None) if row.pseudonym == pseudonym]
+    over = [binding.principal for binding in bound if binding.capacity in capacities]
+    for principal in over:
+        newest = _newest(session, caller.tenant, pseudonym, principal)
+        ending = SubjectRelease(pseudonym=pseudonym, principal=principal, reason=reason)
+        _add(session, runtime, caller, ending, newest, AuditEventType.SUBJECT_RELEASED, {})
+    return tuple(over)
 
 
 def _bound(session: Session, tenant: TenantName, principal: PrincipalId | None) -> Sequence[SubjectBindingRow]:

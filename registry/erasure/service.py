@@ -1,10 +1,12 @@
 """Erasing the person behind a pseudonym. Rules:
 
-1. One transaction withdraws their consents, ends every version that rests on one of them, signs and logs the certificate,
-   and names the keys to destroy. The keys are destroyed once it is committed, before anything is answered.
+1. One transaction withdraws their consents, ends who speaks for them and every version that rests on one of the consents, signs
+   and logs the certificate, and names the keys to destroy. The keys are destroyed once it is committed, before anything is answered.
 2. A crash in between leaves the names: `finish` destroys what is left, at every start of the service. So it does with
    keys that came back with a backup of the vault.
-3. Nothing is destroyed that somebody else's consent or a licence rests on; the certificate says what is kept and why.
+3. No document is destroyed that a licence, or somebody else's consent or binding, names; the certificate says what is kept
+   and why.
+4. A key is named and counted by the first erasure that meets it, under the lock of its row.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from sqlalchemy.orm import Session
 from registry import blobs
 from registry.auth import Caller
 from registry.consent import erasing as consents
+from registry.consent import subjects
 from registry.consent.erasing import Erasable
 from registry.erasure.tables import ErasedKeyRow, ErasureRow
 from registry.log import query as log_reading
@@ -57,6 +60,10 @@ _ALWAYS_KEPT: Final = (
         why="they prove that each consent was there and was withdrawn; without the destroyed keys no record is read from them",
     ),
     Kept(
+        what="which principals were the person behind the pseudonym, or spoke for them, in which capacity, and when",
+        why="it shows by whose word things were done; nobody is bound any more, and the documents are among those destroyed or kept",
+    ),
+    Kept(
         what="manifests, training attestations, reviews, withdrawals and their reasons, names of concepts",
         why="they are the evidence of who decided what; they name files by digest, and reviewers by their own words",
     ),
@@ -87,6 +94,7 @@ class _Found:
     """What is to be destroyed, as it is found."""
 
     keys: list[KeyName] = field(default_factory=list)
+    named_before: list[KeyName] = field(default_factory=list)  # by earlier erasures (rule 4)
     blobs: list[Digest] = field(default_factory=list)
     documents: list[Digest] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
@@ -119,9 +127,10 @@ def erase(session: Session, runtime: Runtime, caller: Caller, subject: Pseudonym
     records = consents.claim_about(session, caller.tenant, subject)
     resting = versions.claim_resting(session, caller.tenant, records.keys())
     identity = RecordId.derive("era", secrets.token_hex(32))
-    found = _find(session, caller.tenant, records, resting)
+    found = _find(session, caller.tenant, subject, records, resting)
     for consent in sorted(records.keys() - consents.ended_of(session, records)):
         withdraw_consent(session, runtime, caller, consent, REASON)
+    subjects.release_all(session, runtime, caller, subject, REASON)
     for version in resting:
         versions.end(session, runtime, caller, version, identity)
     return _record(session, runtime, caller, identity, records, resting, found)
@@ -196,10 +205,15 @@ def _view(session: Session, row: ErasureRow) -> ErasureView:
 
 
 def _find(
-    session: Session, tenant: TenantName, records: Mapping[RecordId, Erasable], resting: Sequence[Version]
+    session: Session,
+    tenant: TenantName,
+    subject: Pseudonym,
+    records: Mapping[RecordId, Erasable],
+    resting: Sequence[Version],
 ) -> _Found:
     found = _Found()
-    uploads = {artefact.digest for version in resting for artefact in version.manifest.artefacts}
+    uploads = set(consents.documents_of_bindings(session, tenant, subject))
+    uploads |= {artefact.digest for version in resting for artefact in version.manifest.artefacts}
     for consent, erasable in records.items():
         for key in (erasable.key, *erasable.event_keys):
             found.add_key(key, f"consent {consent}")
@@ -207,18 +221,22 @@ def _find(
     for version in resting:
         found.add_key(versions.key_of(session, version), f"the files of {version.name}")
         found.blobs += versions.stored_of(session, version)
-    needed = consents.documents_of_others(session, tenant, records.keys())  # rule 3
+    needed = consents.documents_of_others(session, tenant, subject, records.keys())  # rule 3
     for digest in sorted(uploads):
         upload = blobs.claim_key(session, tenant, digest)
         if upload is None:
             continue
         if digest in needed:
-            found.kept.append(Kept(what=f"document {digest}", why="a licence, or somebody else's consent, names it"))
+            why = "a licence, or somebody else's consent or binding, names it"
+            found.kept.append(Kept(what=f"document {digest}", why=why))
             continue
         key, stored = upload
         found.add_key(key, f"upload {digest}")
         found.blobs.append(stored)
         found.documents.append(digest)
+    named = select(ErasedKeyRow.name).where(ErasedKeyRow.name.in_(found.keys))  # rule 4
+    found.named_before = list(session.scalars(named))
+    found.keys = [key for key in found.keys if key not in found.named_before]
     return found
 
 
@@ -268,5 +286,9 @@ def _record(
     session.add_all(ErasedKeyRow(name=name, erasure_id=identity) for name in found.keys)
     session.flush()
     return Erasure(
-        id=identity, certificate=certificate, log_index=index, keys=tuple(found.keys), blobs=tuple(found.blobs)
+        id=identity,
+        certificate=certificate,
+        log_index=index,
+        keys=(*found.keys, *found.named_before),  # whoever named them may not have come to destroying them
+        blobs=tuple(found.blobs),
     )

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
+from registry.consent import service as consent
 from registry.log import service as log
 from registry.runtime import Runtime
 from registry.versions import service
@@ -27,12 +28,15 @@ def request_review(session: Session, runtime: Runtime, caller: Caller, version: 
     Raises:
         PermissionDenied: the caller neither owns the concept nor had the version trained.
         Conflict: it is no draft any more.
+        Erased: a consent that it rests on was erased.
     """
     if caller.principal not in (version.owner, version.trainer_of_record):
         raise PermissionDenied(
             f"{version.name} is put up for review by its owner, {version.owner}, or by {version.trainer_of_record}, "
             f"who had it trained; {caller.principal} is neither"
         )
+    consent.hold(session, version.every_consent)
+    version.require_whole(service.terms_of(session, version, runtime.clock()))
     service.move(session, runtime, version, VersionEvent.SUBMIT)
     index = log.append(
         session,

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from registry.versions.lifecycle import status_at
-from sdk.errors import Conflict
+from sdk.errors import Conflict, Erased
 from sdk.policy.facts import concept_facts
 from sdk.spec.api import VersionView
 from sdk.spec.bundle import VersionStatus
@@ -155,6 +155,19 @@ class Version:
             consent_is_due=terms.are_due,
             is_opened=terms.hold and self.opens(terms),
         )
+
+    def require_whole(self, terms: Terms) -> None:
+        """Return if `terms` have every consent that it rests on at their moment.
+
+        Raises:
+            Erased: one was erased; what is left must not be decided on as if it were all.
+        """
+        there = {held.id for held in terms.consents}
+        if gone := [consent for consent in self.consents_at(terms.at) if consent not in there]:
+            raise Erased(
+                f"{self.name} should rest on all the consents that it names, but {', '.join(gone)} is erased; "
+                "train a new version under consents that stand"
+            )
 
     def opens(self, terms: Terms) -> bool:
         """Whether a break-glass covers it under `terms`, if they hold and it waits for reviewers."""

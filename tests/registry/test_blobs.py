@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 from sqlalchemy import text
 from support.database import DatabaseServer
 from support.registry import ROLES, RegistryUnderTest, make_test_registry
+from support.versions import caller
 
-from registry.blobs import open_upload
+from registry import blobs
+from registry.blobs import open_upload, store_upload
 from registry.limits import BLOBS_PREFIX
+from registry.sealing import seal
 from registry.settings import Settings
-from sdk.errors import NotFound, ServiceError
+from sdk.errors import Erased, NotFound, ServiceError
 from sdk.spec.digest import Digest
 from sdk.spec.ids import TenantName
 
@@ -114,6 +120,61 @@ class TestUploadAtRest:
         with pytest.raises(NotFound):
             opened(registry, "demo")
 
+    def test_opens_from_no_backup_once_it_is_forgotten(self, registry: RegistryUnderTest) -> None:
+        registry.client("training-service").put(PATH, content=CONTENT)
+        stored, vault = stored_of(registry), registry.memory.vault
+        ciphertext, (key,) = registry.runtime.blobs.get(stored), vault.keys
+        with registry.engine.begin() as connection:
+            connection.execute(text("CREATE TABLE backup AS SELECT * FROM blob_uploads"))
+        registry.clock.advance(days=8)
+        registry.client("training-service").put(f"{BLOBS_PREFIX}{Digest.of(b'new')}", content=b"new")
+        assert len(vault.keys) == 1, "that of the new one"
+        assert key not in vault.keys
+        with registry.engine.begin() as connection:
+            connection.execute(text("INSERT INTO blob_uploads SELECT * FROM backup"))
+        assert registry.runtime.blobs.put(ciphertext) == stored
+        with pytest.raises(Erased):
+            opened(registry, "demo")
+
+    def test_is_sealed_anew_when_a_crash_came_between_its_key_and_its_row(self, registry: RegistryUnderTest) -> None:
+        registry.client("training-service").put(PATH, content=CONTENT)
+        registry.memory.vault.keys.clear()
+        assert registry.client("training-service").put(PATH, content=CONTENT).status_code == 201
+        assert opened(registry, "demo") == CONTENT
+
+    def test_keeps_its_key_when_what_forgets_it_fails(
+        self, registry: RegistryUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        registry.client("training-service").put(PATH, content=CONTENT)
+        registry.clock.advance(days=8)
+        with monkeypatch.context() as patch:
+            patch.setattr(blobs, "seal", lambda *_: 1 / 0)
+            path = f"{BLOBS_PREFIX}{Digest.of(b'new')}"
+            assert registry.client("training-service").put(path, content=b"new").status_code == 500
+        assert opened(registry, "demo") == CONTENT
+
+    def test_has_one_key_when_it_is_brought_twice_at_once(
+        self, registry: RegistryUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        registry.client("training-service").put(PATH, content=CONTENT)
+        with registry.engine.begin() as connection:  # forgotten, so that nobody waits for the first row of all
+            connection.execute(text("DELETE FROM blob_uploads"))
+        registry.memory.vault.keys.clear()
+        both = Barrier(2)
+
+        def seal_beside(content: bytes, key: bytes, about: bytes) -> bytes:
+            with suppress(BrokenBarrierError):  # the other waits for this one's commit, as it should
+                both.wait(timeout=0.5)
+            return seal(content, key, about)
+
+        monkeypatch.setattr(blobs, "seal", seal_beside)
+        demo, digest = caller(registry, "training-service"), Digest.of(CONTENT)
+        with ThreadPoolExecutor(max_workers=2) as threads:
+            made = threads.map(lambda _: store_upload(registry.runtime, demo, digest, CONTENT), range(2))
+            assert sorted(made) == [False, True]
+        assert len(registry.memory.vault.keys) == 1
+        assert opened(registry, "demo") == CONTENT
+
     def test_stays_when_it_is_brought_again_in_time(self, registry: RegistryUnderTest) -> None:
         for _ in range(3):
             registry.client("training-service").put(PATH, content=CONTENT)
@@ -123,8 +184,11 @@ class TestUploadAtRest:
     def test_is_mended_by_a_new_upload_when_its_ciphertext_is_lost(self, registry: RegistryUnderTest) -> None:
         registry.client("training-service").put(PATH, content=CONTENT)
         registry.runtime.blobs.remove(stored_of(registry))
+        (old,) = registry.memory.vault.keys
         assert registry.client("training-service").put(PATH, content=CONTENT).status_code == 201
         assert opened(registry, "demo") == CONTENT
+        assert len(registry.memory.vault.keys) == 1
+        assert old not in registry.memory.vault.keys
 
 
 def stored_of(registry: RegistryUnderTest) -> Digest:

@@ -152,7 +152,7 @@ class TestErase:
         said = verify_erasure(erase(registry).certificate, registry.runtime.trust_root)
         assert said.documents == ()
         assert [kept.why for kept in said.kept if str(Digest.of(CONTRACT)) in kept.what] == [
-            "a licence, or somebody else's consent, names it"
+            "a licence, or somebody else's consent or binding, names it"
         ]
         assert registry.client("owner").get(f"/v1/blobs/{Digest.of(CONTRACT)}").content == CONTRACT
 
