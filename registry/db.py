@@ -6,6 +6,7 @@ Every value comes out of the database as the type it went in: digests as `Digest
 
 from __future__ import annotations
 
+import functools
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -148,14 +149,36 @@ def downgrade(url: str, revision: str) -> None:
     command.downgrade(_alembic(url), revision)
 
 
-def head_revision() -> str | None:
+def head_revision() -> str:
     """The newest revision that this code knows."""
-    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    return _revisions()[0]
 
 
 def schema_revision(connection: Connection) -> str | None:
     """The revision the connected database is at; none when it is empty."""
     return MigrationContext.configure(connection).get_current_revision()
+
+
+def require_schema(connection: Connection) -> None:
+    """Return if this code can work in the connected database: its schema is this code's, or a newer one.
+
+    A newer one is what a server meets that is still to be replaced: a migration works with the code of the version before.
+
+    Raises:
+        ConfigurationError: there is no schema, or an older one.
+    """
+    found = schema_revision(connection)
+    newest, *older = _revisions()
+    if found is None or found in older:
+        raise ConfigurationError(
+            f"the database has schema {found}, this registry needs {newest}; migrate it with 'imprimatur up'"
+        )
+
+
+@functools.cache
+def _revisions() -> tuple[str, ...]:
+    """Every revision that this code knows, the newest first."""
+    return tuple(script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
 
 
 def _alembic(url: str) -> Config:

@@ -17,6 +17,8 @@ import httpx
 from sdk.errors import InputError
 
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_LOCAL: Final = tuple(map(ipaddress.ip_network, ("64:ff9b:1::/48", "fec0::/10")))
+"""NAT64 of one network (RFC 8215), and site-local addresses (RFC 3879), which some Python versions take for global."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], list[str]]
@@ -41,7 +43,7 @@ class PublicAddresses:
         parsed = _parse(url, self.schemes)
         try:
             found = self._resolve(parsed.host, parsed.port or 443)
-        except OSError as exc:
+        except (OSError, UnicodeError) as exc:  # UnicodeError: a part of the name is empty or too long
             raise InputError(f"the name {parsed.host} cannot be resolved; correct the webhook's address") from exc
         addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in found]
         if not addresses or not all(self.is_allowed(address) for address in addresses):
@@ -51,6 +53,8 @@ class PublicAddresses:
     def is_allowed(self, address: Address) -> bool:
         """Whether an address is one of the public internet, and carries no other inside."""
         if isinstance(address, ipaddress.IPv6Address):
+            if any(address in network for network in _LOCAL):
+                return False
             if address in _NAT64:
                 return self.is_allowed(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
             inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
@@ -80,8 +84,9 @@ def resolve_by_system(host: str, port: int) -> list[str]:
 def _parse(url: str, schemes: tuple[str, ...]) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL as exc:
+        host = parsed.host
+    except (httpx.InvalidURL, UnicodeError) as exc:  # UnicodeError: a part of the name is no IDNA
         raise InputError("the webhook's address cannot be read as a URL") from exc
-    if parsed.scheme not in schemes or not parsed.host or parsed.userinfo or parsed.fragment:
+    if parsed.scheme not in schemes or not host or parsed.userinfo or parsed.fragment:
         raise InputError(f"a webhook's address should be {' or '.join(schemes)}, without user and fragment")
     return parsed

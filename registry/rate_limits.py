@@ -3,7 +3,8 @@
 A bucket is of this process. With several processes a caller gets the rate of each, which bounds what one caller can do to
 the registry just as well; a count in the database would be one more write for every read, and would go with the database.
 The check is made before anything else is asked, so a flood costs no query:
-1. A credential that was good lately is charged to its principal.
+1. A credential that was good lately is charged to its principal: from the answer that says whose it is until one says 401.
+   Answers that ask for no credential (public routes, replays) change nothing.
 2. Everything else (no credential, one not seen yet, one that is refused) is charged to the address it comes from.
 So whoever shares an address with a flood goes on working. Probes are free. An IPv6 address stands for its /64.
 """
@@ -17,10 +18,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from registry.errors import problem_response
 from sdk.errors import TooManyRequests
@@ -88,24 +90,34 @@ class RateLimit:
             await _refusal(wait)(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        await self._app(scope, receive, send)
+        status = 0
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        await self._app(scope, receive, note)
         if shown:
-            self._remember(shown, state.get(CALLER))
+            self._learn(shown, state.get(CALLER), status)
 
     def _take(self, scope: Scope, shown: Digest | None) -> float:
         with self._lock:
             principal = self._known.get(shown) if shown else None
-            if principal:
+            if shown and principal:
+                self._known.move_to_end(shown)
                 return self._principals.take(principal)
             return self._addresses.take(_address(scope))
 
-    def _remember(self, shown: Digest, caller: object) -> None:
-        """Keep whose credential it is; one that was not good is forgotten."""
+    def _learn(self, shown: Digest, caller: object, status: int) -> None:
+        """Forget a credential that was refused, keep whose it is where that was found out, else leave it as it is."""
         principal = getattr(caller, "principal", None)
         with self._lock:
-            self._known.pop(shown, None)
-            if principal:
+            if status == HTTPStatus.UNAUTHORIZED:
+                self._known.pop(shown, None)
+            elif principal:
                 self._known[shown] = str(principal)
+                self._known.move_to_end(shown)
                 if len(self._known) > _MOST:
                     self._known.popitem(last=False)
 

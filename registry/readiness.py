@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from registry.db import head_revision, schema_revision
+from registry.db import require_schema
 from registry.runtime import Runtime
 from sdk.errors import ImprimaturError, ServiceUnavailable
 from sdk.signing.public_keys import verify_signature
@@ -39,9 +39,8 @@ def _fault(check: Callable[[Runtime], str], runtime: Runtime) -> str:
 
 def _database(runtime: Runtime) -> str:
     with runtime.sessions.begin() as session:  # an older schema has no role to work as
-        found = schema_revision(session.connection())
-    expected = head_revision()
-    return "" if found == expected else f"it has schema {found}, this registry needs {expected}; migrate it"
+        require_schema(session.connection())
+    return ""
 
 
 def _blobs(runtime: Runtime) -> str:

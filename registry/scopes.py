@@ -5,24 +5,27 @@ So a new route is closed to narrow credentials until somebody says here what it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sdk.errors import PermissionDenied
 from sdk.spec.scopes import Scope
 
-FREE: Final = frozenset({"whoami", "policies"})
-"""What every credential may ask."""
+FREE: Final = frozenset({"whoami", "policies", "log/consistency"})
+"""What every credential may ask. That the log only grew is proved by hashes alone, and all who rely on it must see that."""
 _THING: Final[Mapping[str, str]] = {
     "concepts": "concepts",
     "resolve": "concepts",
     "history": "concepts",
     "aliases": "concepts",
     "reviews": "reviews",
+    "renewals": "reviews",
+    "break-glasses": "reviews",
     "consents": "records",
     "licences": "records",
     "subjects": "records",
     "erasures": "records",
+    "reminders": "records",
     "blobs": "records",
     "generations": "generations",
     "royalties": "generations",
@@ -34,8 +37,11 @@ _THING: Final[Mapping[str, str]] = {
     "webhooks": "webhooks",
 }
 """By the first part of a path after /v1/."""
-_OF_REVIEW: Final = frozenset({"review-request", "assignment", "comments", "reviews", "revocation"})
-_OF_VERSION: Final = 6  # parts of concepts/{tenant}/{name}/versions/{number}/reviews
+_OF_REVIEW: Final = frozenset(
+    {"review-request", "assignment", "comments", "reviews", "revocation", "renewals", "renewal", "break-glass"}
+)
+"""What is done about a version, by the part of a path after concepts/{tenant}/{name}/versions/{number}/."""
+_OF_VERSION: Final = 5  # parts of a path before that
 _ASKS_BY_POST: Final = frozenset({"generations/identify"})
 
 
@@ -46,14 +52,20 @@ def scope_of(method: str, path: str) -> Scope | None:
         LookupError: the tables do not know the request.
     """
     parts = path.strip("/").split("/")[1:]
-    if not parts or parts[0] in FREE:
+    if not parts or parts[0] in FREE or "/".join(parts) in FREE:
         return None
     reads = method in ("GET", "HEAD") or "/".join(parts) in _ASKS_BY_POST
-    of_review = len(parts) == _OF_VERSION and parts[0] == "concepts" and parts[-1] in _OF_REVIEW
     try:
-        return Scope(f"{'reviews' if of_review else _THING[parts[0]]}:{'read' if reads else 'write'}")
+        return Scope(f"{'reviews' if _is_of_review(parts) else _THING[parts[0]]}:{'read' if reads else 'write'}")
     except ValueError as exc:
         raise LookupError(path) from exc
+
+
+def _is_of_review(parts: Sequence[str]) -> bool:
+    """Whether a path below concepts or consents is about what reviewers do."""
+    if parts[0] == "consents":
+        return list(parts[2:]) == ["reinstatement"]
+    return parts[0] == "concepts" and len(parts) > _OF_VERSION and parts[_OF_VERSION] in _OF_REVIEW
 
 
 def require_scope(scopes: frozenset[Scope] | None, method: str, path: str) -> None:

@@ -21,7 +21,7 @@ from registry.cli.trust_file import read_trust_root
 from registry.cli.trust_reload import kept_in_force
 from registry.cli.workers import how_to_serve, serve_with_workers
 from registry.cli.workspace import Workspace
-from registry.db import head_revision, libpq_url, make_engine, schema_revision
+from registry.db import libpq_url, make_engine, require_schema
 from registry.distribution.repository import FreshRepository, TufRepository
 from registry.erasure import service as erasure
 from registry.issuance import issue_credential, log_what_is_in_force
@@ -171,25 +171,21 @@ _MAY_WORK_AS: Final = text("SELECT pg_has_role(current_user, :role, 'SET')")
 
 
 def require_own_database(runtime: Runtime) -> None:
-    """Return if the database has this code's schema and holds this trust root's log.
+    """Return if the database has a schema that this code can work in and holds this trust root's log.
 
     Raises:
-        ConfigurationError: it has not, or holds another log: its checkpoints would fork that one.
+        ConfigurationError: it has none, or an older one, or holds another log: its checkpoints would fork that one.
     """
-    expected, origin = head_revision(), runtime.trust_root.log_origin
+    origin = runtime.trust_root.log_origin
     try:
         with runtime.sessions.begin() as session:
-            found = schema_revision(session.connection())
-            opened = opened_origin(session) if found == expected else None
-            may_serve = found != expected or session.scalar(_MAY_WORK_AS, {"role": APP_ROLE})
+            require_schema(session.connection())
+            opened = opened_origin(session)
+            may_serve = session.scalar(_MAY_WORK_AS, {"role": APP_ROLE})
     except OperationalError as exc:
         raise ConfigurationError(
             "the registry's database gives no answer; is it running, and is its URL right?"
         ) from exc
-    if found != expected:
-        raise ConfigurationError(
-            f"the database has schema {found}, this registry needs {expected}; run 'imprimatur up'"
-        )
     if not may_serve:
         raise ConfigurationError(f"the database's user may not work as {APP_ROLE}; run 'GRANT {APP_ROLE} TO that_user'")
     if opened != origin:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import select, union
 from sqlalchemy.orm import Session
@@ -21,7 +22,9 @@ from sdk.spec.policy import Role
 from sdk.spec.subjects import ConsentPage, ConsentQuery
 from sdk.spec.terms import ConsentEvidence, LicenceEvidence
 
-LIST_READERS = (Role.OWNER, Role.ADMIN, Role.REVIEWER, Role.AUDITOR, Role.TRAINER, Role.SUBJECT)
+READERS: Final = (Role.OWNER, Role.ADMIN, Role.REVIEWER, Role.AUDITOR, Role.TRAINER)
+"""Who reads all consents, whole."""
+LIST_READERS: Final = (*READERS, Role.SUBJECT)
 
 
 def one(session: Session, caller: Caller, consent: RecordId, at: datetime) -> ConsentEvidence:
@@ -68,7 +71,7 @@ def page(session: Session, runtime: Runtime, caller: Caller, query: ConsentQuery
     """
     caller.require(*LIST_READERS)
     statement = select(ConsentRow).where(ConsentRow.tenant == caller.tenant)
-    if not caller.is_member:
+    if not caller.roles & set(READERS):
         statement = statement.where(ConsentRow.subject.in_(subjects.pseudonyms_of(session, caller)))
     if query.subject is not None:
         statement = statement.where(ConsentRow.subject == query.subject)
@@ -86,7 +89,23 @@ def page(session: Session, runtime: Runtime, caller: Caller, query: ConsentQuery
     return ConsentPage(consents=shown, next_after=rows[-1].id if len(found) > query.limit else None)
 
 
+def require_whole(session: Session, caller: Caller, consent: RecordId) -> None:
+    """Return if the caller may read everything that happened to a consent, as whoever lists consents may.
+
+    Raises:
+        PermissionDenied: the caller has no business with consents.
+        NotFound: the caller is a subject, and it is not about them.
+    """
+    caller.require(*LIST_READERS)
+    if not caller.roles & set(READERS):
+        _require_own(session, caller, consent)
+
+
 def _require_shown(session: Session, caller: Caller, consent: RecordId) -> None:
     if not caller.is_member:
-        row = session.get(ConsentRow, consent)
-        subjects.require_own(session, caller, row.subject if row else None, f"consent {consent}")
+        _require_own(session, caller, consent)
+
+
+def _require_own(session: Session, caller: Caller, consent: RecordId) -> None:
+    row = session.get(ConsentRow, consent)
+    subjects.require_own(session, caller, row.subject if row else None, f"consent {consent}")

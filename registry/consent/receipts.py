@@ -43,8 +43,14 @@ class _Told:
 
 
 def receipt_of(session: Session, runtime: Runtime, caller: Caller, consent: RecordId) -> ConsentReceipt:
-    """The receipt of a consent that the caller may see, in a transaction that has appended nothing. Raises `NotFound`."""
+    """The receipt of a consent that the caller may read whole, in a transaction that has appended nothing.
+
+    Raises:
+        PermissionDenied: the caller has no business with consents.
+        NotFound: there is none, or none that the caller may see.
+    """
     now = runtime.clock()
+    query.require_whole(session, caller, consent)
     held = query.one(session, caller, consent, now)
     told = _story(session, held.record, consent, now)
     logged = [event.log_index for event in told if event.log_index is not None]

@@ -43,7 +43,7 @@ def get_witnessed_checkpoint(runtime: RuntimeDep) -> Response:
         size = service.witnessed_size(session, runtime)
         if size is None:
             raise NotFound(
-                "no quorum of witnesses has cosigned a checkpoint here; see witness_policy in docs/verify.md"
+                "no quorum of witnesses has cosigned a checkpoint here; see witness_policy in docs/operators.md"
             )
         note = service.checkpoint_note(session, runtime, size)
     return Response(note, media_type="text/plain; charset=utf-8", headers=FRESH)

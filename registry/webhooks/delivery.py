@@ -18,7 +18,7 @@ from typing import Final
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from registry.log.service import append, tree_size
+from registry.log.service import append, require_flushed, tree_size
 from registry.log.tables import LogEntryRow
 from registry.runtime import Runtime
 from registry.webhooks.sending import Attempt, Message, Send
@@ -34,6 +34,7 @@ PAUSES: Final = tuple(
     for seconds in (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)  # of Standard Webhooks
 )
 AT_ONCE: Final = 100  # messages of one subscription before others have their turn
+TURN: Final = timedelta(seconds=30)  # or so long: a slow receiver may take a whole attempt for each message
 _DUE: Final = text(
     """
     SELECT id, tenant FROM webhooks
@@ -67,8 +68,11 @@ def due(session: Session, now: datetime) -> list[Due]:
 
 
 def deliver(runtime: Runtime, work: Due, send: Send) -> int:
-    """Send what waits, up to `AT_ONCE` messages or the first failure; returns how many arrived."""
+    """Send what waits, up to `AT_ONCE` messages, the end of the `TURN` or the first failure; returns how many arrived."""
+    end = runtime.clock() + TURN
     for count in range(AT_ONCE):
+        if count and runtime.clock() >= end:
+            return count
         with runtime.transaction(work.tenant) as session:
             found = _next(session, runtime, work)
         if found is None:
@@ -95,6 +99,7 @@ def _next(session: Session, runtime: Runtime, work: Due) -> _Next | None:
     if entry is None:
         _move(session, work, row.position, position=seen)  # nothing of it up to here, so it is not looked at again
         return None
+    require_flushed(session)  # the message is signed
     index, content = entry
     message = Message(id=message_id(row.id, index), content=_body(index, content))
     return _Next(url=row.url, index=index, position=row.position, attempts=row.attempts, message=message)

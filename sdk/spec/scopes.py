@@ -10,10 +10,12 @@ class Scope(StrEnum):
 
     CONCEPTS_READ = "concepts:read"  # concepts, versions, aliases, resolving, history
     CONCEPTS_WRITE = "concepts:write"  # creating concepts, submitting versions, setting aliases
-    RECORDS_READ = "records:read"  # consents, licences, documents
+    RECORDS_READ = "records:read"  # consents, licences, documents, reminders
     RECORDS_WRITE = "records:write"
-    REVIEWS_READ = "reviews:read"  # the queue, requests, comments
-    REVIEWS_WRITE = "reviews:write"  # and sending signed reviews and revocations
+    REVIEWS_READ = "reviews:read"  # the queue, requests, comments, renewals, what was opened early
+    REVIEWS_WRITE = (
+        "reviews:write"  # and asking for reviews, sending signed ones and revocations, break-glass, reinstatement
+    )
     GENERATIONS_READ = "generations:read"  # generations, decisions, usage, royalties, identification
     GENERATIONS_WRITE = "generations:write"  # composing: intents, results, acknowledging that a version has ended
     LOG_READ = "log:read"  # entries and receipts

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import text
 from support.asgi import AsgiTransport
 from support.database import DatabaseServer
 from support.registry import POLICIES, RegistryUnderTest, make_test_registry
@@ -59,6 +61,14 @@ class TestReadiness:
         registry.clock.advance(days=365)
         answer = registry.client(None).get("/readyz")
         assert (answer.status_code, "trust root" in answer.json()["detail"]) == (503, True)
+
+    @pytest.mark.parametrize(("found", "status"), [("0001", 503), ("9999", 200)])
+    def test_needs_its_own_schema_or_a_newer_one(self, registry: RegistryUnderTest, found: str, status: int) -> None:
+        with registry.engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = :found"), {"found": found})
+        answer = registry.client(None).get("/readyz")
+        assert answer.status_code == status
+        assert ("database: the database has schema 0001, this registry needs" in answer.text) == (status == 503)
 
     def test_needs_the_database(self, postgres_server: DatabaseServer) -> None:
         with postgres_server.fresh_database() as url, make_test_registry(url) as registry:

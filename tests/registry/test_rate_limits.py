@@ -14,6 +14,7 @@ from support.registry import BASE_URL, RegistryUnderTest
 from registry.app import create_app
 from registry.rate_limits import Buckets, Rate, RateLimit
 from registry.settings import Settings
+from sdk.spec.digest import Digest
 
 
 class TestBuckets:
@@ -79,6 +80,31 @@ class TestRequests:
         assert flood == [401, 401, 429, 429, 429]
         assert limited.get("/v1/whoami", headers=as_(registry, "app")).status_code == 200
         assert limited.get("/v1/whoami", headers=as_(registry, "owner")).status_code == 429
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_that_ask_for_no_credential_leave_it_known(
+        self, registry: RegistryUnderTest, limited: httpx.Client, method: str
+    ) -> None:
+        headers = as_(registry, "owner") | {"Idempotency-Key": "k" * 16}
+        body = {"id": "demo/den", "kind": "subject", "title": "Den"}
+        assert limited.post("/v1/concepts", json=body, headers=headers).status_code == 201
+        if method == "POST":
+            answer = limited.post("/v1/concepts", json=body, headers=headers)
+            assert (answer.status_code, answer.headers["idempotent-replayed"]) == (201, "true")
+        else:
+            assert limited.get("/v1/trust-root", headers=headers).status_code == 200
+        assert [limited.get("/v1/trust-root").status_code for _ in range(3)] == [200, 200, 429]
+        assert limited.get("/v1/whoami", headers=headers).status_code == 200
+
+    def test_with_a_credential_that_was_good_are_the_addresss_once_it_is_refused(
+        self, registry: RegistryUnderTest, limited: httpx.Client
+    ) -> None:
+        headers = as_(registry, "app")
+        assert limited.get("/v1/whoami", headers=headers).status_code == 200
+        revocation = f"/v1/credentials/{Digest.of(registry.credentials['app'].encode())}/revocation"
+        assert registry.client("admin").post(revocation).status_code == 201
+        answers = [limited.get("/v1/whoami", headers=headers).status_code for _ in range(4)]
+        assert answers == [401, 401, 401, 429]  # the first was still its principal's
 
     def test_with_a_bad_credential_are_the_addresss_on_public_routes_too(self, limited: httpx.Client) -> None:
         statuses = [

@@ -98,6 +98,28 @@ class TestExport:
         assert answers[1].json() == licence_to_odrl(held, TenantName("demo"))
 
 
+class TestReceipt:
+    @pytest.mark.parametrize("part", ["receipt", "export"])
+    def test_is_for_those_who_may_list_consents(self, registry: RegistryUnderTest, part: str) -> None:
+        steps = Steps(registry)
+        path = f"/v1/consents/{steps.consent(FOX)['id']}/{part}"
+        for name in ("owner", "admin", "reviewer", "auditor", "trainer"):
+            accepted(registry.client(name).get(path))
+        for name in ("app", "renderer", "training-service"):
+            refused(registry.client(name).get(path), 403, "auth.forbidden", "this needs owner or admin")
+
+    def test_of_somebody_else_is_not_opened_by_the_role_of_subject(self, registry: RegistryUnderTest) -> None:
+        consent = Steps(registry).consent(FOX)["id"]
+        roles = {"principal": "demo/shop", "roles": ["app", "subject"]}
+        issued = accepted(registry.client("admin").post("/v1/credentials", json=roles))
+        headers = {"Authorization": f"Bearer {issued['text']}"}
+        shop = registry.client(None)
+        assert accepted(shop.get("/v1/consents", headers=headers))["consents"] == []
+        for part in ("receipt", "export"):
+            answer = shop.get(f"/v1/consents/{consent}/{part}", headers=headers)
+            refused(answer, 404, "resource.not_found")
+
+
 class TestWithdrawal:
     def test_suspends_every_approved_version_that_rests_on_it(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)

@@ -205,6 +205,11 @@ class TestScopes:
             problem = refused(answer, 403, "auth.forbidden")
             assert "limited to concepts:read; this needs" in problem["detail"]
 
+    def test_the_log_can_always_be_held_to_what_was_seen_of_it(self, registry: RegistryUnderTest) -> None:
+        reader = self.narrow(registry, "concepts:read", "generations:write")
+        assert reader.get("/v1/log/consistency?old_size=1&new_size=2").json()["hashes"]
+        refused(reader.get("/v1/log/entries"), 403, "auth.forbidden")
+
     def test_never_open_what_the_roles_do_not_allow(self, registry: RegistryUnderTest) -> None:
         client = self.narrow(registry, "log:read", "credentials:write")
         refused(client.get("/v1/log/entries"), 403, "policy.denied")
@@ -245,8 +250,21 @@ class TestScopes:
                 try:
                     found[method.upper(), path] = scope_of(method.upper(), path)
                 except LookupError:
-                    found[method.upper(), path] = None
-        assert found["POST", "/v1/concepts/{tenant}/{name}/versions/{number}/reviews"] is Scope.REVIEWS_WRITE
+                    assert path == "/v1/trust-root" or path.startswith(("/v1/tuf/", "/v1/status/")), path
+                    found[method.upper(), path] = None  # asks for no credential
+        version = "/v1/concepts/{tenant}/{name}/versions/{number}"
+        for act in ("review-request", "assignment", "comments", "reviews", "revocation", "renewals", "break-glass"):
+            assert found["POST", f"{version}/{act}"] is Scope.REVIEWS_WRITE
+        assert found["POST", f"{version}/renewal/reviews"] is Scope.REVIEWS_WRITE
+        assert found["POST", "/v1/consents/{consent}/reinstatement"] is Scope.REVIEWS_WRITE
+        for read in (f"{version}/comments", f"{version}/renewals", f"{version}/renewal"):
+            assert found["GET", read] is Scope.REVIEWS_READ
+        for queue in ("/v1/reviews", "/v1/renewals", "/v1/break-glasses"):
+            assert found["GET", queue] is Scope.REVIEWS_READ
+        assert found["GET", "/v1/reminders"] is Scope.RECORDS_READ
+        assert found["POST", "/v1/consents/{consent}/withdrawal"] is Scope.RECORDS_WRITE
+        assert found["POST", "/v1/concepts/{tenant}/{name}/versions"] is Scope.CONCEPTS_WRITE
+        assert found["GET", version] is Scope.CONCEPTS_READ
         assert found["POST", "/v1/generations/identify"] is Scope.GENERATIONS_READ
         assert found["GET", "/v1/generations/{generation}/artefacts/{digest}"] is Scope.GENERATIONS_READ
         assert found["PUT", "/v1/blobs/{digest}"] is Scope.RECORDS_WRITE

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from support.database import DatabaseServer
 from support.governed import P256Signer, fixed_signer
 from support.registry import RegistryUnderTest, make_test_registry
 from tuf.api.metadata import Metadata
+from tuf.ngclient import TargetFile, Updater
 from tuf.ngclient._internal import trusted_metadata_set
 
 from registry.distribution.repository import FreshRepository, TufRepository
@@ -134,6 +139,48 @@ class TestReading:
         other.create([SECOND], ONLINE, {"trust-root.json": b"evil"}, threshold=1, expires=LATER, now=NOW)
         reader.served = other.folder
         with pytest.raises(TrustRootInvalid, match="does not hold"):
+            reader.read()
+
+
+class TestCache:
+    def test_is_shared_by_threads_that_read_at_once(
+        self, repository: TufRepository, reader: Reader, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        repository.rotate([ROOT], [SECOND], ONLINE, threshold=1, expires=LATER)
+        publish(repository, b"two", SECOND)
+        together, link = Barrier(8), os.symlink
+
+        def link_slowly(target: str, path: str) -> None:
+            time.sleep(0.005)  # another thread has its turn
+            link(target, path)
+
+        def read(_: int) -> set[bytes]:
+            together.wait()
+            return {reader.read() for _ in range(3)}
+
+        monkeypatch.setattr(os, "symlink", link_slowly)
+        with ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(read, range(8))) == [{b"two"}] * 8
+        assert reader.asked.count("metadata/2.root.json") == 1
+
+    def test_gives_no_bytes_that_were_changed_in_it_meanwhile(
+        self, reader: Reader, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        download = Updater.download_target
+
+        def changed(updater: Updater, target: TargetFile) -> str:
+            path = download(updater, target)
+            Path(path).write_bytes(b"owe")
+            return path
+
+        monkeypatch.setattr(Updater, "download_target", changed)
+        with pytest.raises(TrustRootInvalid, match="does not hold"):
+            reader.read()
+
+    def test_that_cannot_be_written_is_named(self, reader: Reader) -> None:
+        reader.cache.mkdir()
+        (reader.cache / "root_history").write_text("a file in the way")
+        with pytest.raises(ConfigurationError, match=rf"cannot be kept in {reader.cache}: .*; make it a folder"):
             reader.read()
 
 

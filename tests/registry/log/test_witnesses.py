@@ -23,7 +23,7 @@ from support.registry import BASE_URL, RegistryUnderTest, make_test_registry
 from registry.app import create_app
 from registry.log.service import append
 from registry.log.witnesses import collect
-from sdk.cache import LogWatch, MemoryLogMemory
+from sdk.cache import FileLogMemory, LogWatch
 from sdk.cli.application import run
 from sdk.client import Client
 from sdk.errors import NotFound, ThresholdNotMet
@@ -170,10 +170,11 @@ class TestWitnesses:
 
 
 class TestClient:
-    def test_asks_for_a_quorum_over_what_it_rests_on(self, witnessed: Witnessed) -> None:
+    def test_asks_for_a_quorum_over_what_it_rests_on(self, witnessed: Witnessed, tmp_path: Path) -> None:
         trust, index = witnessed.made.runtime.trust_root, witnessed.act()
         with witnessed.client() as client:
-            watch = LogWatch(MemoryLogMemory(), trust, lambda old, new: client.log_consistency(old, new).hashes)
+            memory = FileLogMemory(tmp_path / "seen")
+            watch = LogWatch(memory, trust, lambda old, new: client.log_consistency(old, new).hashes)
             with pytest.raises(NotFound):
                 require_witnessed(client, watch, trust, witnessed.policy, [index])
             witnessed.collect()

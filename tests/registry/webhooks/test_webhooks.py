@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from cryptography.exceptions import InvalidSignature
+from sqlalchemy import event
 from support.asgi import AsgiTransport
 from support.registry import BASE_URL, START, RegistryUnderTest, signer_of
 from support.versions import accepted, refused
@@ -21,7 +22,7 @@ from support.webhook_receiver import Receiver, verify, webhook_receiver
 
 from registry.app import create_app
 from registry.outbound import PublicAddresses, UnsafeLoopbackAddresses, resolve_by_system
-from registry.webhooks.delivery import AT_ONCE, PAUSES, Due, deliver, due
+from registry.webhooks.delivery import AT_ONCE, PAUSES, TURN, Due, deliver, due
 from registry.webhooks.sending import Attempt, Message, Sender, signed_headers
 from registry.webhooks.worker import make_worker
 from sdk.errors import InputError
@@ -203,6 +204,36 @@ class TestDelivery:
 
         delivered = deliver(registry.runtime, work, count)
         assert delivered == len(set(sent)) <= AT_ONCE
+
+    def test_to_a_slow_receiver_takes_turns(
+        self, registry: RegistryUnderTest, admin: httpx.Client, receiver: Receiver
+    ) -> None:
+        work = subscribe(admin, receiver)
+        issue(admin, *("one", "two", "three", "four"))
+
+        def take_long(url: str, message: Message, at: datetime) -> Attempt:
+            registry.clock.now += TURN / 2
+            return Attempt(status=204, fault=None)
+
+        assert [deliver(registry.runtime, work, take_long) for _ in range(3)] == [2, 2, 0]
+
+    def test_signs_what_is_flushed(
+        self, registry: RegistryUnderTest, admin: httpx.Client, receiver: Receiver, sender: Sender
+    ) -> None:
+        work = subscribe(admin, receiver)
+        issue(admin, "one")
+        asked: list[str] = []
+
+        def note(_c: object, _k: object, statement: str, *_: object) -> None:
+            asked.append(statement)
+
+        def send(url: str, message: Message, at: datetime) -> Attempt:
+            assert any("pg_current_wal_flush_lsn" in statement for statement in asked)
+            return sender(url, message, at)
+
+        event.listen(registry.engine, "before_cursor_execute", note)
+        assert deliver(registry.runtime, work, send) == 1
+        event.remove(registry.engine, "before_cursor_execute", note)
 
 
 class TestReplay:
