@@ -21,7 +21,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
-from sdk.errors import BackboneError
+from sdk.errors import BackboneError, ConfigurationError
 from sdk.generate.base_model import base_model_digest
 from sdk.spec.digest import Digest
 
@@ -157,6 +157,19 @@ class Backbone:
         height, width = noisy.shape[2] * self.cell, noisy.shape[3] * self.cell
         ids = torch.tensor([height, width, 0, 0, height, width], dtype=self.dtype, device=noisy.device)
         return ids.expand(len(noisy), -1)
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device that `[trainer] device` names; "auto" is a GPU where there is one. Raises `ConfigurationError`."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as exc:
+        raise ConfigurationError(f"[trainer] device {wanted!r} is none; write 'auto', 'cpu' or 'cuda'") from exc
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigurationError(f"[trainer] device is {wanted!r}, but no GPU can be used here; write 'auto' or 'cpu'")
+    return device
 
 
 def load_backbone(

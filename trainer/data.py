@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
 from sdk.errors import FormatError, TrainingInputError
@@ -32,6 +32,7 @@ MAX_VECTORS: Final = 4  # embedding vectors a concept
 MAX_PIXELS: Final = 40_000_000  # of one file, checked before decoding
 MAX_BYTES: Final = 50_000_000  # of one file
 MIN_SIDE: Final = 64  # pixels, shorter side
+MAX_STEM: Final = 59  # characters; numbered, in masks/ under the longest concept id, it is still an ArtefactName
 MAX_ASPECT: Final = 1.5  # longer side by shorter side; above it the crop is worth a warning
 
 
@@ -48,6 +49,16 @@ DEFAULT_CLASS_WORD: Final[Mapping[ConceptKind, str]] = {
     ConceptKind.LOGO: "logo",
     ConceptKind.STYLE: "style",
     ConceptKind.BACKGROUND: "background",
+}
+
+_TURNS: Final[Mapping[object, Image.Transpose]] = {  # by EXIF orientation; 1 is upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
 }
 
 
@@ -213,12 +224,11 @@ def _check_caption(picture: PictureSpec) -> None:
 
 def _unique_names(paths: Sequence[Path]) -> list[str]:
     """File stems in letters, digits, `_` and `-`, made different by a number where two files share one."""
-    seen: Counter[str] = Counter()
-    names = []
+    names: list[str] = []
     for path in paths:
-        stem = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-") or "picture"
-        seen[stem] += 1
-        names.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
+        stem = (re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-") or "picture")[:MAX_STEM]
+        candidates = (stem, *(f"{stem}-{number}" for number in range(2, len(paths) + 1)))
+        names.append(next(name for name in candidates if name not in names))
     return names
 
 
@@ -260,7 +270,7 @@ def _decode(path: Path, max_pixels: int) -> Image.Image:
                     f"{path}: {width} x {height} is over the limit of {max_pixels} pixels; scale it down"
                 )
             image.load()
-            return ImageOps.exif_transpose(image)
+            return _upright(image)
     except Image.DecompressionBombError as exc:
         raise TrainingInputError(f"{path}: it is over the limit of {max_pixels} pixels; scale it down") from exc
     except FileNotFoundError as exc:
@@ -271,6 +281,15 @@ def _decode(path: Path, max_pixels: int) -> Image.Image:
         ) from exc
     except (OSError, ValueError, SyntaxError, EOFError) as exc:
         raise TrainingInputError(f"{path}: the picture is damaged ({exc}); export it again") from exc
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """A copy, turned as its EXIF says; where that cannot be read, as it is stored, which is how viewers show it."""
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # Pillow meets damaged EXIF with errors of any class
+        turn = None
+    return image.copy() if turn is None else image.transpose(turn)
 
 
 def _flatten(image: Image.Image) -> Image.Image:
@@ -299,11 +318,18 @@ def _load_mask(
             f"{path}: the mask is {mask.size[0]} x {mask.size[1]} pixels, its picture {picture} is "
             f"{size[0]} x {size[1]}; save the mask at the picture's size"
         )
+    mask = _with_alpha(mask)
     grey = mask.getchannel("A") if mask.mode in ("LA", "RGBA") and _is_cutout(mask) else _flatten(mask).convert("L")
     bits = _cut(grey, crop, resolution, Image.Resampling.BILINEAR) >= 128
     if not bits.any():
         raise TrainingInputError(f"{path}: the mask is empty within the central square; paint the concept white")
     return torch.from_numpy(bits.copy())
+
+
+def _with_alpha(mask: Image.Image) -> Image.Image:
+    """The mask with its transparency as a channel, where a palette or one colour says it; of 16-bit levels none is taken."""
+    said_otherwise = mask.mode in ("P", "PA") or "transparency" in mask.info
+    return mask.convert("RGBA") if said_otherwise and not mask.mode.startswith("I") else mask
 
 
 def _is_cutout(mask: Image.Image) -> bool:

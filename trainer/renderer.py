@@ -16,6 +16,7 @@ from sdk.generate.attribution import AttentionMap
 from sdk.generate.drawing import Watch, generate_images
 from sdk.generate.pipeline import LoadedPipeline, load_pipeline
 from sdk.generate.tokens import parse_token
+from trainer.backbone import choose_device
 from trainer.jobs.runtime import Runtime
 from trainer.rendering.loop import serve_renders
 from trainer.rendering.service_profile import renderer_profile
@@ -26,11 +27,13 @@ def run(runtime: Runtime) -> None:
     """Load the base model, then draw until told to stop.
 
     Raises:
+        ConfigurationError: `[trainer] device` cannot be used here.
         NotFound: the workspace has no rendering service.
         BackboneError: the base model cannot be loaded.
     """
-    profile = renderer_profile(runtime.settings)
-    serve_renders(runtime, profile, draw=draw_with(load_pipeline(runtime.settings.base_model)))
+    settings = runtime.settings
+    device, profile = choose_device(settings.device), renderer_profile(settings)
+    serve_renders(runtime, profile, draw=draw_with(load_pipeline(settings.base_model, device=str(device))))
 
 
 def draw_with(loaded: LoadedPipeline) -> Draw:

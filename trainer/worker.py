@@ -23,7 +23,7 @@ from PIL import Image
 
 from sdk.credentials.sample import SampleOrigin, mark_sample
 from sdk.credentials.signer import CredentialSigner, load_credential_signer
-from sdk.errors import ConfigurationError, TrainingInputError
+from sdk.errors import FormatError, TrainingInputError
 from sdk.profile import Profile, load_profile
 from sdk.signing.signer import load_key_file
 from sdk.software import software_version
@@ -32,10 +32,12 @@ from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ArtefactRole, EmbeddingFacts
 from sdk.spec.training import JobProgress, TrainingRequest
-from trainer.backbone import Backbone, load_backbone
+from trainer.backbone import Backbone, choose_device, load_backbone
 from trainer.data import ConceptSpec, PictureSpec, TrainingSet, load_training_set
 from trainer.em.config import EMConfig, parse_config
+from trainer.em.problem import fingerprint_training
 from trainer.em.progress import TrainingPhase, TrainingProgress
+from trainer.em.state import EMState, load_state, save_state
 from trainer.encoders import ImageTextEncoder, load_encoder
 from trainer.jobs.files import CHECKPOINT_FILE, INPUTS, OUT
 from trainer.jobs.loop import serve_queue
@@ -69,7 +71,7 @@ def run(runtime: Runtime) -> None:
     profile = load_profile(settings.service_profile)
     signer = load_key_file(profile.need("signing_key"))
     open_marker = sample_signer(profile)
-    device, judge = _device(settings.device), settings.likeness_encoder
+    device, judge = choose_device(settings.device), settings.likeness_encoder
     train = functools.partial(
         train_with_em,
         load_backbone(settings.base_model, device=device),
@@ -87,7 +89,7 @@ def train_with_em(
     encoder: ImageTextEncoder | None = None,
     open_marker: OpenMarker | None = None,
 ) -> Trained:
-    """Run the optimiser on an order, going on from the newest TrainingCheckpoint of its earlier attempts.
+    """Run the optimiser on an order, going on from the newest TrainingCheckpoint of its earlier attempts that is one of it.
 
     `open_marker` gives what signs the samples' Content Credentials; without it they carry none.
 
@@ -97,11 +99,11 @@ def train_with_em(
     """
     config = read_config(order.request)
     inputs, out = order.folder / INPUTS, order.folder / OUT
-    _take_checkpoint_over(order.resume_from, out)
     try:
         training_set = load_training_set(
             _stage(order, inputs), _concepts(order.request), resolution=backbone.resolution
         )
+        _take_checkpoint_over(order.resume_from, out, fingerprint_training(backbone, training_set, config))
         result = run_training(
             backbone,
             training_set,
@@ -175,14 +177,27 @@ def _copy(stored: Path, path: Path, what: str) -> None:
         raise TrainingInputError(f"{what} is no longer stored; upload it and ask again") from exc
 
 
-def _take_checkpoint_over(earlier: tuple[Path, ...], out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
+def _take_checkpoint_over(earlier: tuple[Path, ...], out: Path, fingerprint: str) -> None:
+    """Keep the newest state of `earlier` that this training can go on from in `out`; without one it starts over."""
     for folder in earlier:
         checkpoint = folder / OUT / CHECKPOINT_FILE
-        if checkpoint.is_file():
-            shutil.copyfile(checkpoint, out / CHECKPOINT_FILE)
+        if checkpoint.is_file() and (state := _usable(checkpoint, fingerprint)):
+            save_state(state, out / CHECKPOINT_FILE)
             _logger.info("going on from %s", checkpoint)
             return
+
+
+def _usable(checkpoint: Path, fingerprint: str) -> EMState | None:
+    """A state that was torn, or was saved under other defaults, may not end a job: nobody who asked for it can remove it."""
+    try:
+        state = load_state(checkpoint)
+    except FormatError as exc:
+        _logger.warning("it is passed over: %s", exc.message)
+        return None
+    if state.fingerprint != fingerprint:
+        _logger.warning("%s is of another training, or of another version's settings; it is passed over", checkpoint)
+        return None
+    return state
 
 
 def _translate(progress: TrainingProgress) -> JobProgress:
@@ -287,15 +302,3 @@ def sample_signer(profile: Profile) -> OpenMarker | None:
 
     open_marker()
     return open_marker
-
-
-def _device(wanted: str) -> torch.device:
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(wanted)
-    except RuntimeError as exc:
-        raise ConfigurationError(f"[trainer] device {wanted!r} is none; write 'auto', 'cpu' or 'cuda'") from exc
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigurationError(f"[trainer] device is {wanted!r}, but no GPU can be used here; write 'auto' or 'cpu'")
-    return device

@@ -18,6 +18,7 @@ from sdk.spec.envelope import Base64Bytes
 from sdk.spec.ids import ConceptId
 
 MAX_COUNT: Final = 64  # images of one call
+MAX_CONCEPTS: Final = 16  # of one call
 MAX_SIDE: Final = 2048  # pixels
 SIDE_UNIT: Final = 8  # pixels; what diffusers pipelines accept
 MAX_STEPS: Final = 1000

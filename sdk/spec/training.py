@@ -84,7 +84,7 @@ class JobProgress(WireModel):
     rounds: int
     step: int
     steps: int
-    loss: float | None = None
+    loss: Annotated[float, Field(allow_inf_nan=False)] | None = None
     eta_seconds: float | None = None
 
 

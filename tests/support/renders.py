@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from PIL import Image
 from sqlalchemy.engine import Engine
 from support.asgi import AsgiTransport
@@ -30,6 +31,7 @@ from sdk.spec.api import NewConcept
 from sdk.spec.explanation import ConceptAttention
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.manifest import ConceptKind
+from sdk.spec.rendering import RenderRequest
 from trainer.app import create_app
 from trainer.jobs.runtime import Runtime
 from trainer.rendering.service_profile import current_trust_root, renderer_of
@@ -159,3 +161,21 @@ def make_render_house(url: str, folder: Path, **options: Any) -> Iterator[Render
             yield RenderHouse(studio=studio, runtime=runtime, engine=bench.engine)
         finally:
             bench.engine.dispose()
+
+
+def begin(house: RenderHouse, **options: Any) -> RenderRequest:
+    """A request under a grant of its own that nobody has sent yet."""
+    kept: list[RenderRequest] = []
+
+    class Stop(Exception):
+        pass
+
+    def keep(_client: object, request: RenderRequest) -> None:
+        kept.append(request)
+        raise Stop
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(sdk.Client, "create_render", keep)
+        patch.setattr(sdk.Client, "end_render", lambda *_: None)
+        house.compose(**options)
+    return kept[0]

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from pydantic import TypeAdapter
 
 from sdk.errors import TrainingInputError
-from sdk.spec.manifest import ConceptKind
+from sdk.spec.manifest import ArtefactName, ConceptKind
 from trainer.data import (
     MAX_BYTES,
     MAX_PICTURES,
@@ -180,11 +181,57 @@ class TestPictures:
         assert picture.pixels[0, :, -2:].float().mean() > 180
         assert picture.pixels[0, :, :8].float().mean() < 60
 
+    @pytest.mark.parametrize("odd", [(0x0100, 1, 1), (0x010E, 5, 1), (0x011A, 1, 1)])  # tag, type, count
+    def test_the_camera_s_rotation_is_honoured_beside_an_entry_of_another_type_than_its_tag_has(
+        self, tmp_path: Path, odd: tuple[int, int, int]
+    ) -> None:
+        entries = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0) + struct.pack("<HHII", *odd, 8)
+        exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + entries + bytes(4)
+        Image.new("RGB", (96, 64), "blue").save(tmp_path / "odd.jpg", exif=exif)
+        assert load(of(tmp_path / "odd.jpg")).pictures[0].size == (64, 96)
+
+    def test_a_picture_whose_exif_cannot_be_read_is_taken_as_it_is(self, tmp_path: Path) -> None:
+        Image.new("RGB", (96, 64)).save(tmp_path / "odd.png", exif=b"no TIFF header")
+        assert load(of(tmp_path / "odd.png")).pictures[0].size == (96, 64)
+
+    @pytest.mark.parametrize("mode", ["RGBA", "P", "L"])
+    def test_a_mask_that_is_cut_out_is_where_it_is_opaque_however_the_file_says_so(
+        self, tmp_path: Path, mode: str
+    ) -> None:
+        mask = Image.new("RGBA", (96, 96), (255, 255, 255, 0))
+        mask.paste((0, 0, 0, 255), (0, 0, 48, 96))
+        if mode == "P":
+            mask.quantize(4).save(tmp_path / "mask.png")
+        elif mode == "L":
+            mask.getchannel("A").point(lambda level: 255 - level).save(tmp_path / "mask.png", transparency=255)
+        else:
+            mask.save(tmp_path / "mask.png")
+        with Image.open(tmp_path / "mask.png") as saved:
+            assert saved.mode == mode
+        shown = (
+            load(of(save(tmp_path / "one.png"), masks={FOX.name: tmp_path / "mask.png"})).pictures[0].masks[FOX.name]
+        )
+        assert (bool(shown[:, : SIDE // 2].all()), bool(shown[:, SIDE // 2 :].any())) == (True, False)
+
     def test_files_of_one_name_get_different_names(self, tmp_path: Path) -> None:
         for folder in ("a", "b"):
             (tmp_path / folder).mkdir()
         specs = [of(save(tmp_path / folder / "my photo.png")) for folder in ("a", "b")]
         assert [picture.name for picture in load(*specs).pictures] == ["my-photo", "my-photo-2"]
+
+    def test_a_number_that_another_file_has_in_its_name_is_passed_over(self, tmp_path: Path) -> None:
+        specs = [of(save(tmp_path / name)) for name in ("photo.jpg", "photo.png", "photo-2.jpg", "photo.webp")]
+        names = [picture.name for picture in load(*specs).pictures]
+        assert names == ["photo", "photo-2", "photo-2-2", "photo-3"]
+
+    def test_long_names_are_cut_so_that_every_file_named_after_them_has_an_artefact_name(self, tmp_path: Path) -> None:
+        specs = [of(save(tmp_path / f"{'a' * 190}{end}.png")) for end in "xy"]
+        names = [picture.name for picture in load(*specs).pictures]
+        longest = f"{'t' * 63}/{'n' * 63}"
+        assert len(set(names)) == 2
+        for name in names:
+            for file in (f"pictures/{name}.png", f"masks/{longest}/{name}.png"):
+                assert TypeAdapter(ArtefactName).validate_python(file) == file
 
 
 class TestWarnings:

@@ -87,6 +87,30 @@ def train(backbone: Backbone, wanted: TrainingOrder) -> tuple[Trained, list[JobP
     return train_with_em(backbone, wanted, on_progress=heard.append), heard
 
 
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def die_in_the_second_round(backbone: Backbone, wanted: TrainingOrder) -> None:
+    def die(progress: JobProgress) -> None:
+        if progress.round >= 2 and progress.phase == "m-step":
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_with_em(backbone, wanted, on_progress=die)
+    assert (wanted.folder / OUT / CHECKPOINT_FILE).is_file()
+
+
+def first_round(heard: list[JobProgress]) -> int:
+    """The round of the first updates."""
+    return min(progress.round for progress in heard if progress.phase == "m-step")
+
+
+def embedding(trained: Trained) -> list[bytes]:
+    """What was learned of the first concept."""
+    return [file.path.read_bytes() for file in trained.concepts[0].files if file.role is ArtefactRole.EMBEDDING]
+
+
 Done = tuple[Trained, list[JobProgress]]
 
 
@@ -140,22 +164,34 @@ class TestTrainWithEm:
     def test_goes_on_from_the_newest_checkpoint_to_the_same_result(
         self, done: Done, backbone: Backbone, tmp_path: Path
     ) -> None:
-        class Killed(BaseException):
-            pass
-
-        def die_in_the_second_round(progress: JobProgress) -> None:
-            if progress.round >= 2 and progress.phase == "m-step":
-                raise Killed
-
         first, second = tmp_path / "attempt-1", tmp_path / "attempt-2"
-        with pytest.raises(Killed):
-            train_with_em(backbone, order(first), on_progress=die_in_the_second_round)
-        assert (first / "out" / CHECKPOINT_FILE).is_file()
+        die_in_the_second_round(backbone, order(first))
         again, heard = train(backbone, order(second, first))
-        assert min(progress.round for progress in heard if progress.phase == "m-step") == 2
-        assert [file.path.read_bytes() for file in again.concepts[0].files if file.role is ArtefactRole.EMBEDDING] == [
-            file.path.read_bytes() for file in done[0].concepts[0].files if file.role is ArtefactRole.EMBEDDING
-        ]
+        assert first_round(heard) == 2
+        assert embedding(again) == embedding(done[0])
+
+    def test_passes_over_a_checkpoint_that_a_dying_worker_left_torn(
+        self, done: Done, backbone: Backbone, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        first, second, third = (tmp_path / f"attempt-{number}" for number in (1, 2, 3))
+        die_in_the_second_round(backbone, order(first))
+        whole = (first / OUT / CHECKPOINT_FILE).read_bytes()
+        (second / OUT).mkdir(parents=True)
+        (second / OUT / CHECKPOINT_FILE).write_bytes(whole[: len(whole) // 2])
+        again, heard = train(backbone, order(third, second, first))
+        assert first_round(heard) == 2
+        assert embedding(again) == embedding(done[0])
+        assert f"{second / OUT / CHECKPOINT_FILE} cannot be read as a training state" in caplog.text
+
+    def test_starts_over_when_the_checkpoint_is_of_other_settings(
+        self, done: Done, backbone: Backbone, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        first, second = tmp_path / "attempt-1", tmp_path / "attempt-2"
+        die_in_the_second_round(backbone, order(first, settings={**QUICK, "m_step.learning_rate": 0.001}))
+        again, heard = train(backbone, order(second, first))
+        assert first_round(heard) == 1
+        assert embedding(again) == embedding(done[0])
+        assert f"{first / OUT / CHECKPOINT_FILE} is of another training" in caplog.text
 
     def test_names_a_bad_picture_as_the_request_does(self, backbone: Backbone, tmp_path: Path) -> None:
         wanted = order(tmp_path / "attempt-1")

@@ -17,7 +17,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from sdk.errors import TrainingInputError
 from trainer.backbone import TextConditioning
 from trainer.em.attention import attention_capture
 from trainer.em.config import MStepConfig
@@ -25,6 +24,7 @@ from trainer.em.e_step import full_prompts, stratified
 from trainer.em.latents import Observed, resize
 from trainer.em.losses import anchor_loss, area_normalised_weights, attention_loss, masked_diffusion_loss
 from trainer.em.problem import Problem
+from trainer.em.progress import diverged
 from trainer.em.prompts import CompiledPrompt, encode_prompts
 from trainer.em.scene import UNNAMED_BACKGROUND, Scene, label_columns, picture_prompt
 
@@ -122,10 +122,7 @@ def m_step(
         losses.append(told.loss)
         on_step(step + 1, losses[-1])
     if not all(bool(row.isfinite().all()) for row in mean.values()):
-        raise TrainingInputError(
-            f"the training diverged: after {first_step + config.steps} steps its embeddings are no longer numbers; "
-            "give m_step.learning_rate a smaller value"
-        )
+        raise diverged(first_step + config.steps)
     return Learned(rows=mean, first=first, second=second), torch.stack(losses)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from enum import StrEnum
 
 from torch import Tensor
 
+from sdk.errors import TrainingInputError
 from trainer.em.config import EMConfig
 
 REPORT_EVERY = 5  # updates between two progress values; each costs one wait for the device
@@ -38,6 +40,14 @@ class TrainingProgress:
     phase: TrainingPhase
 
 
+def diverged(steps: int) -> TrainingInputError:
+    """What ends a training whose numbers are none any more."""
+    return TrainingInputError(
+        f"the training diverged: after {steps} steps its embeddings are no longer numbers; "
+        "give m_step.learning_rate a smaller value"
+    )
+
+
 class ProgressReporter:
     """Turns finished updates into `TrainingProgress`, at most every `REPORT_EVERY` updates."""
 
@@ -49,9 +59,12 @@ class ProgressReporter:
         self.round = 0
 
     def on_step(self, step: int, loss: Tensor) -> None:
+        """Take a finished update. Raises `TrainingInputError` when the loss that it would tell is no number."""
         self._step = step
         if step % REPORT_EVERY == 0:
             self._loss = float(loss)
+            if not math.isfinite(self._loss):
+                raise diverged(step)
             self(TrainingPhase.TOKENS)
 
     def __call__(self, phase: TrainingPhase) -> None:

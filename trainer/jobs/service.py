@@ -6,6 +6,7 @@ Rules:
    changes nothing and meets `AttemptLost`.
 3. Whoever takes a job from a worker or hands it back gives it a new queue entry in the same transaction.
 4. A job settles on one manifest for each concept, once; a later attempt submits the same bytes.
+5. An event is never changed, so it holds nothing that people wrote: why a job failed is in its row alone, and erased there.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -29,6 +30,8 @@ from trainer.jobs import queue
 from trainer.jobs.lifecycle import JobEvent, advance
 from trainer.jobs.ports import Entropy
 from trainer.jobs.tables import EventRow, JobRow, ProgressRow, VersionRow
+
+ERASED: Final = "what it said is erased, with the person whom the job was about"  # in place of a failed job's error
 
 
 class AttemptLost(Exception):
@@ -148,8 +151,7 @@ def succeed(session: Session, attempt: Attempt, *, at: datetime) -> None:
 
 def fail(session: Session, attempt: Attempt, error: str, *, at: datetime) -> None:
     """The job ends with an error people can act on. Raises `AttemptLost`."""
-    row = _require_held(session, attempt)
-    _move(session, row, JobEvent.FAIL, at, detail=error, error=error, finished_at=at)
+    _move(session, _require_held(session, attempt), JobEvent.FAIL, at, error=error, finished_at=at)
 
 
 def stop_cancelled(session: Session, attempt: Attempt, *, at: datetime) -> None:
@@ -212,6 +214,7 @@ def note_erased(session: Session, job: RecordId, request: TrainingRequest, *, er
     if row is None:
         raise _no_job(job)
     row.request = request.model_dump(mode="json")
+    row.error = ERASED if row.error is not None else None
     _note(session, row, JobEvent.ERASE, at, str(erasure))
 
 
@@ -296,7 +299,7 @@ def _give_back(
     queue.retire(session, row.queue_entry)
     if row.attempt >= max_attempts:
         error = f"given up after {row.attempt} attempts, the last because {reason}; read the worker's log and mend it"
-        _move(session, row, JobEvent.FAIL, at, detail=error, error=error, finished_at=at)
+        _move(session, row, JobEvent.FAIL, at, error=error, finished_at=at)
         return
     entry = queue.enqueue(session, RecordId(row.id), not_before=not_before)
     _move(session, row, event, at, detail=reason, queue_entry=entry)

@@ -6,18 +6,21 @@ It states what was measured and how, and what was not measured and why. It judge
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
+from sdk.errors import TrainingInputError
 from sdk.generate.tokens import placeholder_token
 from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone
 from trainer.data import ConceptSpec, TrainingSet, is_spatial
 from trainer.em.config import EMConfig
+from trainer.em.e_step import winners
+from trainer.em.prompts import PromptCompiler, parse_prompt
 from trainer.em.scene import Scene, class_word, layout_scene
 from trainer.em.state import EMState
 from trainer.encoders import ImageTextEncoder
@@ -68,7 +71,8 @@ def assess(
 ) -> QualityReport:
     """Draw samples, measure what can be measured, and put it together. `on_samples` hears how many are drawn."""
     scene = layout_scene(training_set)
-    drawn = _draw_samples(backbone, scene, state, config.seed, on_samples)
+    companions = drawn_together(backbone, scene)
+    drawn = _draw_samples(backbone, scene, companions, state, config.seed, on_samples)
     samples, together = {c.name: drawn[c.name] for c in scene.concepts}, drawn[TOGETHER]
     likeness = None
     if encoder is not None:
@@ -89,14 +93,14 @@ def assess(
         "labels": list(scene.labels),
         "leakage": [list(row) for row in state.records[-1].leakage],
         "history": [_round(record) for record in state.records],
-        "not_measured": _not_measured(likeness),
+        "not_measured": [*_not_measured(likeness), *_not_drawn(backbone, scene, companions)],
     }
     return QualityReport(values=values, scene=scene, state=state, samples=samples, together=together)
 
 
-def joint_prompt(scene: Scene) -> str:
-    """All concepts in one picture, things first."""
-    names = {kind: [f"{{{c.name}}}" for c in scene.concepts if c.kind is kind] for kind in ConceptKind}
+def joint_prompt(concepts: Sequence[ConceptSpec]) -> str:
+    """All of `concepts` in one picture, things first."""
+    names = {kind: [f"{{{c.name}}}" for c in concepts if c.kind is kind] for kind in ConceptKind}
     places, styles = names.pop(ConceptKind.BACKGROUND), names.pop(ConceptKind.STYLE)
     things = [name for group in names.values() for name in group]
     text = " and ".join(things)
@@ -107,16 +111,33 @@ def joint_prompt(scene: Scene) -> str:
     return f"a photo of {text}"
 
 
+def drawn_together(backbone: Backbone, scene: Scene) -> tuple[ConceptSpec, ...]:
+    """The scene's concepts, or as many of them as one prompt of the text encoders holds."""
+    compiler, chosen = PromptCompiler(backbone.towers), scene.concepts[:1]
+    for concept in scene.concepts[1:]:
+        try:
+            compiler.compile(parse_prompt(joint_prompt((*chosen, concept)), scene.slots))
+        except TrainingInputError:
+            continue
+        chosen = (*chosen, concept)
+    return chosen
+
+
 def plain_text(prompt: str, concept: ConceptSpec) -> str:
     """`prompt` with the class word in the concept's place."""
     return prompt.replace(f"{{{concept.name}}}", f"a {class_word(concept)}")
 
 
 def _draw_samples(
-    backbone: Backbone, scene: Scene, state: EMState, seed: int, on_samples: Callable[[int, int], None]
+    backbone: Backbone,
+    scene: Scene,
+    companions: Sequence[ConceptSpec],
+    state: EMState,
+    seed: int,
+    on_samples: Callable[[int, int], None],
 ) -> dict[str, SampleSet]:
-    """Each concept's samples by its name, and those of all of them under `TOGETHER`."""
-    wanted = {c.name: scenes_for(c) for c in scene.concepts} | {TOGETHER: (joint_prompt(scene),) * 2}
+    """Each concept's samples by its name, and those of all `companions` under `TOGETHER`."""
+    wanted = {c.name: scenes_for(c) for c in scene.concepts} | {TOGETHER: (joint_prompt(companions),) * 2}
     total, drawn = sum(map(len, wanted.values())), 0
     samples = {}
     for name, prompts in wanted.items():
@@ -139,6 +160,13 @@ def _not_measured(likeness: dict[str, Likeness] | None) -> list[str]:
         ]
     blind = any(each.prompt is None for each in likeness.values())
     return ["prompt similarity: the image encoder reads no text"] if blind else []
+
+
+def _not_drawn(backbone: Backbone, scene: Scene, companions: Sequence[ConceptSpec]) -> list[str]:
+    left_out = ", ".join(c.name for c in scene.concepts if c not in companions)
+    held = min(tower.max_length for tower in backbone.towers) - 2  # without the start and the end of the text
+    reason = f"a prompt of this base model has {held} tokens, too few for all"
+    return [f"how {left_out} goes together with the others: {reason}"] if left_out else []
 
 
 def _parts(state: EMState) -> dict[str, float]:
@@ -165,7 +193,7 @@ def _concept(
     }
     if is_spatial(concept.kind):
         label = scene.labels.index(concept.name)
-        winner = state.posterior.argmax(dim=1)
+        winner = winners(state.posterior)
         shown = scene.presence[:, label].nonzero().flatten().tolist()
         values["mask_area"] = {
             scene.pictures[n].name: round(float((winner[n] == label).float().mean()), 4) for n in shown

@@ -22,7 +22,7 @@ class RenderEvent(StrEnum):
 TRANSITIONS: Final[Mapping[tuple[RenderStatus, RenderEvent], RenderStatus]] = {
     (RenderStatus.QUEUED, RenderEvent.CLAIM): RenderStatus.RUNNING,
     (RenderStatus.QUEUED, RenderEvent.FAIL): RenderStatus.FAILED,
-    (RenderStatus.RUNNING, RenderEvent.CLAIM): RenderStatus.RUNNING,  # the earlier worker stopped answering
+    (RenderStatus.RUNNING, RenderEvent.CLAIM): RenderStatus.RUNNING,  # the attempt before died or met an outage
     (RenderStatus.RUNNING, RenderEvent.FINISH): RenderStatus.DONE,
     (RenderStatus.RUNNING, RenderEvent.FAIL): RenderStatus.FAILED,
     (RenderStatus.QUEUED, RenderEvent.END): RenderStatus.ENDED,

@@ -6,7 +6,8 @@
    memory for this attempt alone.
 4. Draw, keeping every image as it is ready.
 
-An attempt that dies leaves a row that another worker takes over; the grant's end ends it for all of them.
+An attempt that dies, or meets a service that is away, leaves a row that another takes over when the upkeep finds it; the
+grant's end ends it for all of them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from sdk.errors import ImprimaturError, ServiceError, VerificationError
+from sqlalchemy.orm import Session
+
+from sdk.errors import ImprimaturError, ServiceError, ServiceUnavailable, TooManyRequests, VerificationError
 from sdk.generate.scene import Scene
 from sdk.signing.trust import TrustRoot
 from sdk.spec.digest import Digest, verify_digest
@@ -82,7 +85,7 @@ def run_render(
     trust: Callable[[], TrustRoot],
     stopping: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Work on a render; returns without doing anything when it has ended or is done."""
+    """Work on a render; returns without doing anything when it has ended or is done, and leaves it when a service is away."""
     with runtime.transaction() as session:
         attempt = service.claim(session, generation)
     if attempt is None:
@@ -92,6 +95,8 @@ def run_render(
         _carry_out(runtime, attempt, draw=draw, registry=registry, renderer=renderer, trust=trust, stopping=stopping)
     except RenderLost:
         _logger.info("render %s: attempt %d was ended by others", generation, attempt.number)
+    except (ServiceUnavailable, TooManyRequests) as exc:
+        _logger.warning("render %s: attempt %d met an outage: %s", generation, attempt.number, exc.message)
     except ImprimaturError as exc:
         _fail(runtime, attempt, exc)
     except Exception as exc:  # an application waits: it is told, in a line without insides
@@ -157,8 +162,7 @@ class _Reporter:
         self.attention: dict[int, RenderAttention] = {}  # of images that are not kept yet
 
     def on_preview(self, image: int, step: int, png: bytes) -> None:
-        with self._runtime.transaction() as session:
-            service.keep_preview(session, self._attempt, image, step, png)
+        self._keep("preview", lambda session: service.keep_preview(session, self._attempt, image, step, png))
 
     def on_attention(self, image: int, concepts: tuple[ConceptAttention, ...]) -> None:
         self.attention[image] = RenderAttention(concepts=concepts)
@@ -169,5 +173,14 @@ class _Reporter:
         now = self._runtime.clock()
         if (now - self._written).total_seconds() >= PROGRESS_SECONDS:
             self._written = now
+            self._keep("progress", lambda session: service.note_progress(session, self._attempt, images, step))
+
+    def _keep(self, what: str, write: Callable[[Session], None]) -> None:
+        try:
             with self._runtime.transaction() as session:
-                service.note_progress(session, self._attempt, images, step)
+                write(session)
+        except ServiceUnavailable:
+            # Every image is guarded again when it is kept, so a drawing may outlive a short outage.
+            _logger.warning(
+                "render %s: %s could not be kept; the database gives no answer", self._attempt.generation, what
+            )

@@ -11,14 +11,13 @@ from trainer.em.appearance import Votes, plan_votes
 from trainer.em.attention import attention_capture
 from trainer.em.config import AppearanceConfig, CRFConfig, EStepConfig
 from trainer.em.e_step import (
+    NOBODY,
     MaskEstimate,
     agreement,
     attention_maps,
     e_step,
     full_prompts,
-    NOBODY,
     harden,
-    winners,
     impose_given,
     label_posterior,
     leakage,
@@ -28,6 +27,7 @@ from trainer.em.e_step import (
     refine,
     stratified,
     turned_prompts,
+    winners,
 )
 from trainer.em.latents import Observed, observe
 from trainer.em.problem import first_rows

@@ -104,6 +104,22 @@ def test_pictures_files_and_captions_go_and_the_job_says_so_once(bench: Bench) -
     assert told == [ERASURE]
 
 
+def test_why_a_job_failed_goes_too_since_it_may_quote_what_people_wrote(bench: Bench) -> None:
+    job(bench, THEIRS, of(CONSENT), ended=False)
+    with bench.runtime.transaction() as session:
+        at, row = bench.runtime.clock(), session.get_one(JobRow, THEIRS)
+        attempt = service.claim(session, THEIRS, row.queue_entry or 0, at=at)
+        assert attempt
+        service.fail(session, attempt, "aiko.png: the caption 'Aiko at the pier' is too long", at=at)
+    assert "Aiko" in (seen(bench, THEIRS).error or "")
+    erased(bench, CONSENT)
+    look(bench)
+    assert (seen(bench, THEIRS).status, seen(bench, THEIRS).error) == (JobStatus.FAILED, service.ERASED)
+    with bench.runtime.transaction() as session:
+        noted = session.scalars(select(EventRow.detail).where(EventRow.job == THEIRS)).all()
+    assert not [detail for detail in noted if detail and "iko" in detail], "an event is never changed"
+
+
 def test_picture_that_another_job_names_stays_until_that_is_erased_too(bench: Bench) -> None:
     job(bench, THEIRS, of(CONSENT))
     job(bench, NOT_THEIRS, of(OTHERS))

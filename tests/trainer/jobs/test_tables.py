@@ -15,11 +15,19 @@ from registry.db import downgrade, make_engine, upgrade
 from sdk.spec.rendering import RenderStatus
 from sdk.spec.training import JobStatus
 from trainer.jobs.lifecycle import JobEvent
+from trainer.jobs.service import ERASED
 from trainer.jobs.tables import TrainerBase
 from trainer.rendering.tables import RenderImageRow, RenderRow
 
 OURS = frozenset(TrainerBase.metadata.tables)
 assert {RenderRow.__tablename__, RenderImageRow.__tablename__} < OURS
+
+FAILED = """
+    INSERT INTO training_jobs (id, tenant, requested_by, status, request, decision, attempt, cancel_requested, error,
+                               created_at, finished_at)
+    VALUES (:job, 'demo', 'demo/aiko', 'failed', '{}', '{}', 1, false, 'aiko.png is damaged', now(), now())
+"""
+EVENT = "INSERT INTO training_events (job, event, attempt, at, detail) VALUES (:job, :event, 1, now(), :detail)"
 
 
 class TestMigration:
@@ -44,6 +52,28 @@ class TestMigration:
                     assert connection.scalars(text(left)).all() == []
             upgrade(url)
             engine.dispose()
+
+    def test_takes_why_jobs_failed_out_of_their_events_and_out_of_erased_jobs(
+        self, postgres_server: DatabaseServer
+    ) -> None:
+        kept, erased = "job_" + "b" * 26, "job_" + "c" * 26
+        with postgres_server.fresh_database() as url:
+            downgrade(url, "0043")
+            engine = make_engine(url)
+            with engine.begin() as connection:
+                for job in (kept, erased):
+                    connection.execute(text(FAILED), {"job": job})
+                    connection.execute(text(EVENT), {"job": job, "event": "fail", "detail": "aiko.png is damaged"})
+                connection.execute(text(EVENT), {"job": erased, "event": "erase", "detail": "era_1"})
+            upgrade(url)
+            with engine.connect() as connection:
+                errors = dict(connection.execute(text("SELECT id, error FROM training_jobs")).all())
+                events = connection.execute(text("SELECT event, detail FROM training_events ORDER BY id")).all()
+                with pytest.raises(DBAPIError, match="evidence"):
+                    connection.execute(text("UPDATE training_events SET detail = 'x'"))
+            engine.dispose()
+        assert errors == {kept: "aiko.png is damaged", erased: ERASED}
+        assert events == [("fail", None), ("fail", None), ("erase", "era_1")]
 
     def test_has_the_queue_of_the_installed_release_word_for_word(self) -> None:
         frozen = (ROOT / "migrations" / "versions" / "0008_procrastinate.sql").read_text("utf-8")

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from sdk.spec.manifest import ConceptKind
-from tests.support.tiny_backbone import BEACH, FOX, make_training_set, tiny_backbone
+from tests.support.tiny_backbone import BEACH, FOX, make_picture, make_training_set, tiny_backbone
 from trainer.data import ConceptSpec, TrainingSet
 from trainer.em import EMConfig, EMState, fit
 from trainer.em.config import CRFConfig, EStepConfig, MStepConfig, StopConfig
-from trainer.em.scene import layout_scene
 from trainer.em.state import MaskVerdict
 from trainer.quality import QualityReport, assess, render_page
 from trainer.quality.report import REPORT_FORMAT, joint_prompt, scenes_for
@@ -127,6 +126,17 @@ class TestAssess:
         assert all(("identity" in c, "prompt" in c) == (encoder is not None, False) for c in blind.values["concepts"])
         assert "Not measured: " in Elements(render_page(blind)).text
 
+    def test_draws_together_as_many_concepts_as_a_prompt_holds_and_names_the_others(self) -> None:
+        names = ("demo/one", "demo/two", "demo/three", "demo/four", "demo/five")
+        five = [dataclasses.replace(FOX, name=name, vectors=4) for name in names]
+        training = make_training_set(five, pictures=[make_picture(name, (name,)) for name in names])
+        state = fit(tiny_backbone(), training, dataclasses.replace(CONFIG, max_rounds=1))
+        report = assess(tiny_backbone(), training, CONFIG, state, encoder=Brightness(reads=True), seconds=1.0)
+        assert set(report.together.prompts) == {"a photo of {demo/one} and {demo/two} and {demo/three} and {demo/four}"}
+        assert report.values["not_measured"] == [
+            "how demo/five goes together with the others: a prompt of this base model has 22 tokens, too few for all"
+        ]
+
 
 class TestScenes:
     @pytest.mark.parametrize(("concept", "word"), [(FOX, "snow"), (BEACH, "a dog in"), (INK, "in the style of")])
@@ -136,7 +146,7 @@ class TestScenes:
         assert all(scene.count(f"{{{concept.name}}}") == 1 for scene in scenes)
 
     def test_together_things_stand_in_places_in_a_style(self) -> None:
-        prompts = [joint_prompt(layout_scene(make_training_set(each))) for each in ((INK, BEACH, FOX), (INK,))]
+        prompts = [joint_prompt(each) for each in ((INK, BEACH, FOX), (INK,))]
         assert prompts[0] == "a photo of {demo/fox} in {demo/beach} in the style of {demo/ink}"
         assert prompts[1] == "a photo of a picture in the style of {demo/ink}"
 

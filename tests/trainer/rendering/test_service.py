@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 from support.database import DatabaseServer
 from support.processes import eventually
-from support.renders import RenderHouse, make_render_house, paint, plain
+from support.renders import RenderHouse, begin, make_render_house, paint, plain
 from support.tiny_backbone import make_backbone_dir
 
 import sdk
@@ -340,21 +340,3 @@ class TestFailure:
     def test_there_are_two_places_to_draw(self, house: RenderHouse) -> None:
         with pytest.raises(InputError, match="run is"):
             house.compose(run="cloud")
-
-
-def begin(house: RenderHouse, **options: Any) -> RenderRequest:
-    """A request under a grant of its own that nobody has sent yet."""
-    kept: list[RenderRequest] = []
-
-    class Stop(Exception):
-        pass
-
-    def keep(_client: object, request: RenderRequest) -> None:
-        kept.append(request)
-        raise Stop
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stop):
-        patch.setattr(sdk.Client, "create_render", keep)
-        patch.setattr(sdk.Client, "end_render", lambda *_: None)
-        house.compose(**options)
-    return kept[0]
