@@ -6,19 +6,29 @@ not kept here: they are fetched anew under every grant, so that a revocation end
 2. It is only ever replaced by a larger one that was proven consistent with it.
 3. A smaller one (a slower answer) must be proven to be its beginning.
 4. A status list is never older than one that was seen (`StatusWatch`).
+5. Comparing and replacing happen while nobody else may (`alone`), so that no thread or process undoes what another saw.
+   A proof is fetched before that; whoever finds another checkpoint then than the one compared with compares again.
+6. What is kept and cannot be read is an error, never a fresh start: forgetting is what a rollback needs.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
-from sdk.errors import ConfigurationError, LogForked, ProofInvalid, StatusListInvalid
+from sdk.errors import (
+    ConfigurationError,
+    FormatError,
+    LogForked,
+    ProofInvalid,
+    SignatureInvalid,
+    StatusListInvalid,
+)
+from sdk.local_files import locked, read_file, replace_file
 from sdk.signing.trust import TrustRoot, verify_checkpoint
 from sdk.spec.log_checkpoint import LogCheckpoint
 from sdk.spec.log_entry import ConsistencyProof
@@ -28,8 +38,18 @@ from sdk.spec.status_list import StatusList
 ConsistencySource = Callable[[int, int], Sequence[bytes]]
 """Fetches the consistency proof from an old size to a new one; the proof is not believed."""
 
+Which = Literal["first", "newest"]
+"""Of the two notes that are remembered of a log, one."""
 
-class LogMemory(Protocol):
+
+class Memory(Protocol):
+    """Keeps things that several threads and processes share."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """While it is held nobody else remembers anything. Not to be asked for by its holder."""
+
+
+class LogMemory(Memory, Protocol):
     """Remembers signed checkpoint notes, by log origin."""
 
     def first(self, origin: str) -> bytes | None:
@@ -41,8 +61,11 @@ class LogMemory(Protocol):
     def remember(self, origin: str, note: bytes) -> None:
         """Keep a verified note as the newest."""
 
+    def place(self, origin: str, which: Which) -> str:
+        """Where that note is kept, for messages."""
 
-class StatusMemory(Protocol):
+
+class StatusMemory(Memory, Protocol):
     """Remembers from when the newest list of each id is."""
 
     def newest_status(self, list_id: str) -> datetime | None:
@@ -56,56 +79,39 @@ class RegistryMemory(LogMemory, StatusMemory, Protocol):
     """Everything that a client remembers of registries."""
 
 
-class MemoryLogMemory:
-    """A `RegistryMemory` that lasts as long as the process."""
-
-    def __init__(self) -> None:
-        self._notes: dict[str, list[bytes]] = {}
-        self._statuses: dict[str, datetime] = {}
-
-    def newest_status(self, list_id: str) -> datetime | None:
-        return self._statuses.get(list_id)
-
-    def remember_status(self, list_id: str, at: datetime) -> None:
-        self._statuses[list_id] = at
-
-    def first(self, origin: str) -> bytes | None:
-        return self._notes.get(origin, [None])[0]
-
-    def newest(self, origin: str) -> bytes | None:
-        return self._notes.get(origin, [None])[-1]
-
-    def remember(self, origin: str, note: bytes) -> None:
-        self._notes.setdefault(origin, []).append(note)
-
-
 class FileLogMemory:
     """A `RegistryMemory` in a folder: two files a log, one a status list, replaced whole."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def alone(self) -> AbstractContextManager[None]:
+        return locked(self._folder)
+
     def first(self, origin: str) -> bytes | None:
-        return _read(self._path(origin, "first"))
+        return read_file(self._path(origin, "first"))
 
     def newest(self, origin: str) -> bytes | None:
-        return _read(self._path(origin, "newest"))
+        return read_file(self._path(origin, "newest"))
 
     def remember(self, origin: str, note: bytes) -> None:
         if self.first(origin) is None:
-            _write(self._path(origin, "first"), note)
-        _write(self._path(origin, "newest"), note)
+            replace_file(self._path(origin, "first"), note)
+        replace_file(self._path(origin, "newest"), note)
+
+    def place(self, origin: str, which: Which) -> str:
+        return str(self._path(origin, which))
 
     def newest_status(self, list_id: str) -> datetime | None:
         path = self._path(list_id, "status")
-        content = _read(path)
+        content = read_file(path)
         try:
-            return None if content is None else datetime.fromisoformat(content.decode())
+            return None if content is None else _parse_moment(content)
         except ValueError as exc:
             raise ConfigurationError(f"{path} holds no moment; remove it, and what it protected from is gone") from exc
 
     def remember_status(self, list_id: str, at: datetime) -> None:
-        _write(self._path(list_id, "status"), at.isoformat().encode())
+        replace_file(self._path(list_id, "status"), at.isoformat().encode())
 
     def _path(self, name: str, which: str) -> Path:
         return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.{which}.note"
@@ -123,7 +129,17 @@ class LogWatch:
     def size(self) -> int | None:
         """How long the log was when its newest checkpoint was remembered; none when none is."""
         newest = self._memory.newest(self._trust.log_origin)
-        return verify_checkpoint(newest, self._trust).tree_size if newest else None
+        return None if newest is None else self._remembered(newest, "newest").tree_size
+
+    @property
+    def notes(self) -> tuple[bytes, ...]:
+        """The first and the newest note remembered, verified; the same one may be both. Raises like `see`."""
+        origin = self._trust.log_origin
+        notes: dict[Which, bytes | None] = {"first": self._memory.first(origin), "newest": self._memory.newest(origin)}
+        found = {which: note for which, note in notes.items() if note is not None}
+        for which, note in found.items():
+            self._remembered(note, which)
+        return tuple(found.values())
 
     def see(self, note: bytes, growth: ConsistencyProof | None = None) -> LogCheckpoint:
         """Verify `note` against the log's key and against the newest checkpoint remembered; remember it.
@@ -132,19 +148,39 @@ class LogWatch:
 
         Raises:
             LogForked: the two contradict each other.
-            SignatureInvalid: the trusted log did not sign it.
+            SignatureInvalid: the trusted log did not sign it, or what is remembered.
+            ConfigurationError: what is remembered cannot be read, or nothing can be remembered.
         """
         seen = verify_checkpoint(note, self._trust)
-        newest = self._memory.newest(seen.origin)
-        if newest is None:
-            self._memory.remember(seen.origin, note)
-            return seen
-        known = verify_checkpoint(newest, self._trust)
+        prove = _proofs(growth, self._prove)
+        while True:
+            newest = self._memory.newest(seen.origin)
+            if newest is not None and not self._grown(self._remembered(newest, "newest"), seen, prove):
+                return seen
+            with self._memory.alone():
+                if self._memory.newest(seen.origin) == newest:
+                    self._memory.remember(seen.origin, note)
+                    return seen
+
+    def _grown(self, known: LogCheckpoint, seen: LogCheckpoint, prove: ConsistencySource) -> bool:
+        """Whether `seen` is the larger of the two, which are consistent. Raises `LogForked`."""
         old, new = sorted((known, seen), key=lambda checkpoint: checkpoint.tree_size)
-        require_consistent(old, new, _proofs(growth, self._prove))
-        if seen.tree_size > known.tree_size:
-            self._memory.remember(seen.origin, note)
-        return seen
+        require_consistent(old, new, prove)
+        return seen.tree_size > known.tree_size
+
+    def _remembered(self, note: bytes, which: Which) -> LogCheckpoint:
+        origin = self._trust.log_origin
+        place = self._memory.place(origin, which)
+        mend = f"restore {place} from a copy; if there is none, remove it, and what it protected from is gone"
+        try:
+            return verify_checkpoint(note, self._trust)
+        except (FormatError, ProofInvalid) as exc:
+            raise ConfigurationError(f"{place} holds no checkpoint of the log {origin}: {exc.message}; {mend}") from exc
+        except SignatureInvalid as exc:
+            raise SignatureInvalid(
+                f"{place} holds a checkpoint of the log {origin} that does not verify: {exc.message}; "
+                f"ask whoever runs the registry whether the log's key was replaced; if not, {mend}"
+            ) from exc
 
 
 class StatusWatch:
@@ -155,14 +191,15 @@ class StatusWatch:
 
     def see(self, status: StatusList) -> None:
         """Remember a verified list. Raises `StatusListInvalid` when a newer one was seen."""
-        newest = self._memory.newest_status(status.id)
-        if newest and status.valid_from < newest:
-            raise StatusListInvalid(
-                f"the status list {status.id} is from {status.valid_from}, but one from {newest} was seen: "
-                "somebody shows an old one; ask the registry itself"
-            )
-        if newest != status.valid_from:
-            self._memory.remember_status(status.id, status.valid_from)
+        with self._memory.alone():
+            newest = self._memory.newest_status(status.id)
+            if newest and status.valid_from < newest:
+                raise StatusListInvalid(
+                    f"the status list {status.id} is from {status.valid_from}, but one from {newest} was seen: "
+                    "somebody shows an old one; ask the registry itself"
+                )
+            if newest != status.valid_from:
+                self._memory.remember_status(status.id, status.valid_from)
 
 
 def require_consistent(old: LogCheckpoint, new: LogCheckpoint, prove: ConsistencySource) -> None:
@@ -190,22 +227,8 @@ def _proofs(told: ConsistencyProof | None, prove: ConsistencySource) -> Consiste
     return find
 
 
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as exc:
-        raise ConfigurationError(f"the local store cannot be read at {path}: {exc.strerror}") from exc
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write beside and rename, so that a reader meets the old file or the new one, never half of one."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, beside = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(beside).replace(path)
-    except OSError as exc:
-        raise ConfigurationError(f"the local store cannot be written at {path}: {exc.strerror}") from exc
+def _parse_moment(content: bytes) -> datetime:
+    at = datetime.fromisoformat(content.decode())
+    if at.tzinfo is None:
+        raise ValueError("a moment without a time zone")
+    return at

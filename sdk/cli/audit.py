@@ -169,8 +169,7 @@ def _show_account(account: GenerationAccount) -> None:
 def _verified_log(profile: Profile, client: Client, *notes: bytes) -> VerifiedLog:
     """The whole log, which must extend everything that was seen of it before, and `notes`."""
     trust = current_trust_root(client, profile, now=now())
-    memory = log_memory(profile)
-    seen = [note for note in (memory.first(trust.log_origin), memory.newest(trust.log_origin)) if note]
+    seen = watch_log(client, trust, log_memory(profile)).notes
     return verify_log(client, trust, remembered=[*seen, *notes])
 
 

@@ -6,6 +6,7 @@ process; versions from before samples were signed have none to carry on.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
@@ -18,6 +19,7 @@ from sdk.verify import VerifiedVersion
 
 _KEPT: Final = 64  # samples
 _seen: OrderedDict[Digest, bytes | None] = OrderedDict()  # none: it carries no credentials
+_lock = threading.Lock()  # over `_seen`; never held while a sample is fetched
 
 
 def signed_samples(client: Client, versions: Sequence[VerifiedVersion]) -> dict[str, bytes]:
@@ -31,9 +33,13 @@ def _sample(client: Client, version: VerifiedVersion) -> bytes | None:
     if not samples:
         return None
     digest = samples[0].digest
-    if digest not in _seen:
-        content = client.get_file(version.bundle.concept, version.bundle.number, digest)
-        _seen[digest] = content if carries_credentials(content) else None
+    with _lock:
+        if digest in _seen:
+            return _seen[digest]
+    content = client.get_file(version.bundle.concept, version.bundle.number, digest)
+    sample = content if carries_credentials(content) else None
+    with _lock:
+        _seen[digest] = sample
         if len(_seen) > _KEPT:
             _seen.popitem(last=False)
-    return _seen[digest]
+    return sample

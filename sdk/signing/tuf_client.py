@@ -1,7 +1,7 @@
 """Reading what a registry distributes over TUF (https://theupdateframework.io, specification 1.0), by `tuf.ngclient`.
 
 Rotation of keys, thresholds, expiry, rollback and freeze are ngclient's to judge; here are the transport, the place of its
-cache, and its errors as ours. What is distributed: `trust-root.json`, the signed trust root, and `policies.json`, the
+cache, which it expects to have alone, and its errors as ours. What is distributed: `trust-root.json`, the signed trust root, and `policies.json`, the
 policy bundle in force. The first root file is given out of band.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sdk.errors import ConfigurationError, NotFound, ServiceUnavailable, TrustRootInvalid
+from sdk.local_files import locked
 
 if TYPE_CHECKING:
     from tuf.ngclient import Updater
@@ -48,33 +49,44 @@ def fetch_targets(names: tuple[str, ...], *, root: Path, cache: Path, fetch: Fet
         ConfigurationError: there is no root file, or nowhere to keep what was seen.
     """
     from tuf.api.exceptions import DownloadError, RepositoryError
-    from tuf.api.metadata import Metadata, Timestamp
-    from tuf.ngclient import Updater
 
     try:
         bootstrap = root.read_bytes()
-        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as exc:
         raise ConfigurationError(
             f"no TUF root can be read at {root}: {exc.strerror}; get it from whoever runs the registry"
         ) from exc
     try:
-        updater = Updater(str(cache), "metadata/", str(cache), "targets/", fetcher=_fetcher(fetch), bootstrap=bootstrap)
-        updater.refresh()
-        targets = {name: _target(updater, name) for name in names}
-        timestamp = Metadata[Timestamp].from_file(str(cache / "timestamp.json")).signed
-        return Distributed(targets=targets, valid_until=timestamp.expires)
+        with locked(cache):
+            return _refreshed(names, bootstrap, cache, fetch)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"what was seen over TUF cannot be kept in {cache}: {exc}; make it a folder that this account may write to"
+        ) from exc
     except DownloadError as exc:
         raise ServiceUnavailable(f"the registry's TUF metadata cannot be fetched: {exc}") from exc
     except (RepositoryError, ValueError) as exc:
         raise TrustRootInvalid(f"what the registry distributes over TUF does not hold: {exc}") from exc
 
 
+def _refreshed(names: tuple[str, ...], bootstrap: bytes, cache: Path, fetch: Fetch) -> Distributed:
+    from tuf.api.metadata import Metadata, Timestamp
+    from tuf.ngclient import Updater
+
+    updater = Updater(str(cache), "metadata/", str(cache), "targets/", fetcher=_fetcher(fetch), bootstrap=bootstrap)
+    updater.refresh()
+    targets = {name: _target(updater, name) for name in names}
+    timestamp = Metadata[Timestamp].from_bytes((cache / "timestamp.json").read_bytes()).signed
+    return Distributed(targets=targets, valid_until=timestamp.expires)
+
+
 def _target(updater: Updater, name: str) -> bytes:
     found = updater.get_targetinfo(name)
     if found is None:
         raise TrustRootInvalid(f"the registry distributes no {name} over TUF; whoever runs it has to publish it")
-    return Path(updater.find_cached_target(found) or updater.download_target(found)).read_bytes()
+    content = Path(updater.find_cached_target(found) or updater.download_target(found)).read_bytes()
+    found.verify_length_and_hashes(content)  # these very bytes: the file may have changed since ngclient looked
+    return content
 
 
 def _fetcher(fetch: Fetch) -> FetcherInterface:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 from support.governed import NOW, ORIGIN, fixed_signer, make_trust_root
 from support.memory_log import MemoryLog
 
-from sdk.cache import FileLogMemory, LogMemory, LogWatch, MemoryLogMemory, RegistryMemory, StatusWatch
+from sdk.cache import FileLogMemory, LogMemory, LogWatch, RegistryMemory, StatusWatch
 from sdk.errors import ConfigurationError, LogForked, ProofInvalid, SignatureInvalid, StatusListInvalid
 from sdk.spec.log_entry import AuditEventType, ConsistencyProof
 from sdk.spec.status_list import StatusList
@@ -26,9 +31,29 @@ def watch(log: MemoryLog, memory: LogMemory) -> LogWatch:
     return LogWatch(memory, make_trust_root(), log.consistency)
 
 
-@pytest.fixture(params=["file", "process"])
-def memory(request: pytest.FixtureRequest, tmp_path: Path) -> RegistryMemory:
-    return FileLogMemory(tmp_path / "seen") if request.param == "file" else MemoryLogMemory()
+@pytest.fixture
+def memory(tmp_path: Path) -> RegistryMemory:
+    return FileLogMemory(tmp_path / "seen")
+
+
+class Crossed(FileLogMemory):
+    """Just when something is about to be kept, another thread comes to keep something, and goes on as soon as it may."""
+
+    def __init__(self, folder: Path, other: Callable[[], object]) -> None:
+        super().__init__(folder)
+        self.thread = Thread(target=other)
+
+    def remember(self, origin: str, note: bytes) -> None:
+        self.let_in()
+        super().remember(origin, note)
+
+    def remember_status(self, list_id: str, at: datetime) -> None:
+        self.let_in()
+        super().remember_status(list_id, at)
+
+    def let_in(self) -> None:
+        self.thread.start()
+        self.thread.join(0.2)  # it is still waiting then, or has done it
 
 
 class TestMemory:
@@ -127,6 +152,112 @@ class TestWatch:
             watch(log, memory).see(log.note())
 
 
+class TestTogether:
+    """Threads and processes that share one memory."""
+
+    def test_a_proof_that_comes_late_undoes_nothing_that_was_seen_meanwhile(self, memory: LogMemory) -> None:
+        log, asked = make_log("a", "b", "c", "d", "e"), list[tuple[int, int]]()
+        watch(log, memory).see(log.note(2))
+
+        def prove(old: int, new: int) -> list[bytes]:
+            if not asked:
+                watch(log, memory).see(log.note(5))
+            asked.append((old, new))
+            return log.consistency(old, new)
+
+        assert LogWatch(memory, make_trust_root(), prove).see(log.note(3)).tree_size == 3
+        assert asked == [(2, 3), (3, 5)]
+        assert memory.newest(ORIGIN) == log.note(5)
+        fork = make_log("a", "b", "c", "d", "x", "f")
+        with pytest.raises(LogForked):
+            watch(fork, memory).see(fork.note())
+
+    def test_a_fork_of_what_was_seen_meanwhile_is_noticed_though_it_is_proven_from_before(
+        self, memory: LogMemory
+    ) -> None:
+        log, fork = make_log("a", "b", "c", "d"), make_log("a", "b", "x", "y", "z")
+        watch(log, memory).see(log.note(2))
+
+        def prove(old: int, new: int) -> list[bytes]:
+            watch(log, memory).see(log.note(4))
+            return fork.consistency(old, new)
+
+        with pytest.raises(LogForked):
+            LogWatch(memory, make_trust_root(), prove).see(fork.note())
+        assert memory.newest(ORIGIN) == log.note(4)
+
+    @pytest.mark.parametrize("before", [None, 2])
+    def test_nobody_remembers_between_comparing_and_writing(self, tmp_path: Path, before: int | None) -> None:
+        log = make_log("a", "b", "c", "d", "e")
+        memory = Crossed(tmp_path, lambda: watch(log, FileLogMemory(tmp_path)).see(log.note(5)))
+        if before:
+            watch(log, FileLogMemory(tmp_path)).see(log.note(before))
+        watch(log, memory).see(log.note(3))
+        memory.thread.join()
+        assert memory.newest(ORIGIN) == log.note(5)
+
+    def test_many_leave_the_largest(self, memory: LogMemory) -> None:
+        log = make_log(*"abcdefghijklmnop")
+        sizes = [*range(1, 17)] * 4
+        random.Random(1).shuffle(sizes)
+        with ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(lambda size: watch(log, memory).see(log.note(size)).tree_size, sizes)) == sizes
+        assert memory.newest(ORIGIN) == log.note(16)
+
+    def test_what_is_known_is_not_written_again(self, tmp_path: Path) -> None:
+        log, status = make_log("a", "b"), TestStatusWatch().listed(0)
+
+        def files() -> dict[str, Any]:
+            return {path.name: path.stat().st_ino for path in tmp_path.glob("*.note")}
+
+        watch(log, FileLogMemory(tmp_path)).see(log.note())
+        StatusWatch(FileLogMemory(tmp_path)).see(status)
+        before = files()
+        for size in (2, 1):
+            watch(log, FileLogMemory(tmp_path)).see(log.note(size))
+        StatusWatch(FileLogMemory(tmp_path)).see(status)
+        assert len(before) == 3
+        assert files() == before
+
+
+class TestDamaged:
+    """What cannot be read was not simply never seen."""
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"log.test/x\n", b"\xff", MemoryLog("log.other/x", fixed_signer("log"), NOW).note()]
+    )
+    def test_newest_note_is_an_error_that_names_the_file_and_the_mend(self, tmp_path: Path, content: bytes) -> None:
+        log = make_log("a", "b")
+        watched = watch(log, FileLogMemory(tmp_path))
+        watched.see(log.note(1))
+        (path,) = tmp_path.glob("*.newest.note")
+        path.write_bytes(content)
+        for act in (lambda: watched.see(log.note()), lambda: watched.size, lambda: watched.notes):
+            with pytest.raises(ConfigurationError, match=rf"{path.name} holds no checkpoint.*restore .*{path.name}"):
+                act()
+        assert path.read_bytes() == content
+
+    def test_first_note_is_one_too_where_it_is_used(self, tmp_path: Path) -> None:
+        log = make_log("a", "b")
+        watched = watch(log, FileLogMemory(tmp_path))
+        for size in (1, 2):
+            watched.see(log.note(size))
+        assert watched.notes == (log.note(1), log.note(2))
+        (path,) = tmp_path.glob("*.first.note")
+        path.write_bytes(b"")
+        with pytest.raises(ConfigurationError, match=path.name):
+            _ = watched.notes
+
+    def test_a_note_that_no_longer_verifies_is_named(self, tmp_path: Path) -> None:
+        log, other = make_log("a", "b"), make_log("a")
+        other.signer = fixed_signer("app")
+        watched = watch(log, FileLogMemory(tmp_path))
+        FileLogMemory(tmp_path).remember(ORIGIN, other.note())
+        with pytest.raises(SignatureInvalid, match=r"newest\.note holds a checkpoint .* does not verify"):
+            watched.see(log.note())
+        assert FileLogMemory(tmp_path).newest(ORIGIN) == other.note()
+
+
 class TestStatusWatch:
     def listed(self, seconds: int) -> StatusList:
         at = NOW + timedelta(seconds=seconds)
@@ -146,9 +277,17 @@ class TestStatusWatch:
         memory.remember_status("urn:b", NOW + timedelta(days=1))
         StatusWatch(memory).see(self.listed(0))
 
-    def test_fails_closed_on_a_memory_that_was_damaged(self, tmp_path: Path) -> None:
+    def test_a_list_that_another_thread_sees_meanwhile_is_not_forgotten(self, tmp_path: Path) -> None:
+        memory = Crossed(tmp_path, lambda: StatusWatch(FileLogMemory(tmp_path)).see(self.listed(9)))
+        StatusWatch(memory).see(self.listed(1))
+        memory.thread.join()
+        with pytest.raises(StatusListInvalid, match="somebody shows an old one"):
+            StatusWatch(memory).see(self.listed(5))
+
+    @pytest.mark.parametrize("damaged", ["", "yesterday", "2026-07-28", "2026-07-28T12:00:00"])
+    def test_fails_closed_on_a_memory_that_was_damaged(self, tmp_path: Path, damaged: str) -> None:
         FileLogMemory(tmp_path).remember_status("urn:a", NOW)
         (path,) = tmp_path.iterdir()
-        path.write_text("yesterday")
+        path.write_text(damaged)
         with pytest.raises(ConfigurationError, match="holds no moment"):
             StatusWatch(FileLogMemory(tmp_path)).see(self.listed(1))

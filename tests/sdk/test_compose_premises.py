@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
-from datetime import timedelta
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -14,8 +17,17 @@ from support.workshop import SCENE, USE, Workshop
 
 from sdk.client import Client
 from sdk.compose import Composition, compose
-from sdk.compose.premises import KEPT, _kept
-from sdk.errors import Conflict, NotApproved, PolicyDenied, SignatureInvalid, StatusListInvalid
+from sdk.compose.call import _composer
+from sdk.compose.premises import KEPT, Premises, _fetching, _kept, on_premises
+from sdk.compose.values import Run
+from sdk.errors import (
+    Conflict,
+    NotApproved,
+    PolicyDenied,
+    ServiceUnavailable,
+    SignatureInvalid,
+    StatusListInvalid,
+)
 from sdk.policy.bundle import PolicyBundle
 from sdk.policy.cedar import CedarEngine
 from sdk.resolve import shared_connection
@@ -184,6 +196,87 @@ class TestNotTheLastWord:
         workshop.registry.trust = trust.model_copy(update={"keys": revoked})
         with pytest.raises(SignatureInvalid, match="status"):
             run(workshop, client, after=KEPT)
+
+
+class TestTogether:
+    """Calls that begin while another fetches."""
+
+    def calls(
+        self, workshop: Workshop, client: Client, act: Callable[[Premises], Premises], whoami: Any = None
+    ) -> list[Premises | Exception]:
+        """What becomes of four of them; the first answer to whoami comes when all have begun."""
+        composer = _composer(workshop.profile, client, lambda: NOW, Run.LOCAL)
+        begun, asked = Event(), Event()
+        honest = workshop.registry._route
+
+        def answer() -> Any:
+            if not isinstance(whoami, ServiceUnavailable):
+                workshop.registry.overrides.clear()
+            asked.set()
+            begun.wait(10)
+            return whoami or honest("GET", "/v1/whoami", None)  # type: ignore[arg-type]
+
+        def call(_: int) -> Premises | Exception:
+            try:
+                return on_premises(composer, act)
+            except Exception as exc:
+                return exc
+
+        workshop.registry.overrides["/v1/whoami"] = answer
+        with ThreadPoolExecutor(4) as threads:
+            first = threads.submit(call, 0)
+            assert asked.wait(10)
+            others = [threads.submit(call, number) for number in range(3)]
+            time.sleep(0.2)  # until they wait, or ask for themselves
+            begun.set()
+            return [each.result(10) for each in (first, *others)]
+
+    def test_use_what_one_of_them_fetched(self, workshop: Workshop, client: Client) -> None:
+        first, *others = self.calls(workshop, client, lambda premises: premises)
+        assert all(each is first for each in others)
+        assert times_asked(workshop) == [1, 1, 1]
+
+    def test_fetch_for_themselves_what_then_refuses_them(self, workshop: Workshop, client: Client) -> None:
+        def act(_: Premises) -> Premises:
+            raise SignatureInvalid("by a key that was replaced since")
+
+        found = self.calls(workshop, client, act)
+        assert [type(each) for each in found] == [SignatureInvalid] * 4
+        assert times_asked(workshop) == [4, 4, 4]
+
+    def test_end_with_a_registry_that_does_not_answer(self, workshop: Workshop, client: Client) -> None:
+        found = self.calls(workshop, client, lambda premises: premises, whoami=ServiceUnavailable("away"))
+        assert [type(each) for each in found] == [ServiceUnavailable] * 4
+        assert times_asked(workshop)[:2] == [1, 1]
+        assert not _fetching[client]
+
+    def test_ask_for_themselves_after_another_fault(self, workshop: Workshop, client: Client) -> None:
+        first, *others = self.calls(workshop, client, lambda premises: premises, whoami=Conflict("not yet"))
+        assert isinstance(first, Conflict)
+        assert all(isinstance(each, Premises) for each in others)
+        assert not _fetching[client]
+
+    def test_a_list_that_another_call_keeps_while_they_are_read(self, workshop: Workshop, client: Client) -> None:
+        run(workshop, client)
+        premises = _kept[client][workshop.profile]
+        ((name, (signed, _)),) = premises.lists.items()
+        version = premises.versions["demo/fox"]
+        keeping = Thread(target=lambda: premises.keep("demo/fox", version, signed))
+
+        class Crossed(datetime):
+            """A moment that somebody keeps a list in while it is compared."""
+
+            def __gt__(self, other: datetime) -> bool:
+                keeping.start()
+                keeping.join(0.5)
+                return super().__gt__(other)
+
+        end = Crossed.fromisoformat((NOW + KEPT).isoformat())
+        premises.lists.clear()
+        premises.lists[dataclasses.replace(name, number=7)] = signed, end
+        assert [each.number for each in premises.lists_at(NOW)] == [7]
+        keeping.join()
+        assert name in premises.lists
 
 
 class TestConnection:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from support.credentials import PICTURE, signer_of
@@ -91,3 +93,32 @@ def test_other_bytes_than_the_approved_ones_are_refused(signed: bytes) -> None:
     registry.blobs[Digest.of(signed)] = PLAIN
     with registry.client() as client, pytest.raises(DigestMismatch):
         signed_samples(client, [version])
+
+
+def test_one_that_another_thread_makes_room_with_meanwhile_is_handed_out_still(
+    signed: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, version = approved_with(signed)
+    others, other = approved_with(PLAIN)
+
+    class Crossed(OrderedDict[Digest, bytes | None]):
+        """Once, just after it was found to hold something, another thread comes to keep something else."""
+
+        thread: Thread | None = None
+
+        def __contains__(self, key: object) -> bool:
+            found = super().__contains__(key)
+            if found and not self.thread:
+                self.thread = Thread(target=lambda: signed_samples(theirs, [other]))
+                self.thread.start()
+                self.thread.join(0.5)  # it is still waiting then, or has done it
+            return found
+
+    crossed = Crossed()
+    monkeypatch.setattr(samples, "_seen", crossed)
+    monkeypatch.setattr(samples, "_KEPT", 1)
+    with registry.client() as client, others.client() as theirs:
+        assert signed_samples(client, [version]) == signed_samples(client, [version]) == {"demo/fox@1": signed}
+        assert crossed.thread
+        crossed.thread.join()
+    assert list(crossed) == [Digest.of(PLAIN)]

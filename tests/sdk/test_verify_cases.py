@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 import sdk.verify
-from sdk.cache import MemoryLogMemory, StatusWatch
+from sdk.cache import FileLogMemory, StatusWatch
 from sdk.errors import ImprimaturError
 from sdk.signing.trust import verify_trust_root
 from sdk.spec.bundle import VersionBundle
@@ -27,8 +27,8 @@ CASES = sorted(path for path in (VECTORS / "verify").iterdir() if path.is_dir())
 STEPS = [int(number) for number in re.findall(r"^ ?(\d+)\. ", sdk.verify.__doc__ or "", re.MULTILINE)]
 
 
-def run(case: Path) -> None:
-    """What a client does with what it was sent."""
+def run(case: Path, seen: Path) -> None:
+    """What a client does with what it was sent, and with what it saw before, in the folder `seen`."""
     asked = json.loads((case / "case.json").read_text())
     now = datetime.fromisoformat(asked["now"])
     envelope = parse_envelope((case / "trust-root.json").read_bytes().strip())
@@ -44,7 +44,7 @@ def run(case: Path) -> None:
         status_list=(case / "status-list.jwt").read_bytes(),
     )
     assert version.status_list
-    memory = MemoryLogMemory()
+    memory = FileLogMemory(seen)
     if "seen" in asked:
         memory.remember_status(version.status_list.id, datetime.fromisoformat(asked["seen"]))
     StatusWatch(memory).see(version.status_list)
@@ -53,15 +53,15 @@ def run(case: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_case(case: Path) -> None:
+def test_case(case: Path, tmp_path: Path) -> None:
     expected = json.loads((case / "case.json").read_text())
     assert len((case / "README.md").read_text().splitlines()) == 1
     assert ("error" in expected) == case.name.endswith("_fail")
     if "error" not in expected:
-        run(case)
+        run(case, tmp_path)
         return
     with pytest.raises(ImprimaturError, match=re.escape(expected["words"])) as caught:
-        run(case)
+        run(case, tmp_path)
     assert caught.value.code == expected["error"]
 
 

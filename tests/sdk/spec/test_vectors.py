@@ -15,7 +15,7 @@ from support.governed import NOW, ORIGIN, fixed_signer
 from sdk.errors import FormatError, SignatureInvalid
 from sdk.receipt import require_about, verify_erasure, verify_log_proof
 from sdk.signing.receipts import verify_receipt
-from sdk.signing.signer import require_signer
+from sdk.signing.signer import verified_keyids
 from sdk.signing.trust import TrustRole, verify_checkpoint, verify_role, verify_trust_root
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.canonical import encode_canonical, parse_json, parse_wire
@@ -110,7 +110,7 @@ class TestOurVectors:
         published = json.loads(read("public-keys.json"))
         envelope = parse_envelope(read("envelope.json"))
         assert pae(envelope.payload_type, envelope.payload).hex() == published["envelope_pae"]
-        assert require_signer(envelope, {"app": bytes.fromhex(published["ed25519"]["app"])}, role="x") == "app"
+        assert verified_keyids(envelope, {"app": bytes.fromhex(published["ed25519"]["app"])}) == {"app"}
 
     def test_version_bundle_verifies_under_the_trust_root(self) -> None:
         first = verify_trust_root(parse_envelope(read("trust-root.json")), now=NOW)
