@@ -31,10 +31,11 @@ def main(words: Sequence[str] | None = None, *, bank: SpriteBank | None = None) 
     scenes = draw_scenes(bank or held_out_bank(arguments.sprites), backbone.resolution, recipes)
     encoder = load_encoder(arguments.encoder)
     common = {"backbone": backbone, "scenes": scenes, "prior_folder": arguments.out / "prior", "quick": arguments.quick}
+    swept = Run(out=arguments.out, **common)
     if arguments.sweep:
-        print(sweep(Run(out=arguments.out, **common), arguments.rows, encoder))
+        print(sweep(swept, arguments.rows, encoder))
         return
-    tuned = read_tuned(arguments.out / "sweep.json") if arguments.settings == "tuned" else {}
+    tuned = read_tuned(swept) if arguments.settings == "tuned" else {}
     run = Run(out=arguments.out / arguments.settings, tuned=tuned, **common)
     seeds = range(1, arguments.seeds + 1)
     run_all(run, arguments.rows, seeds, encoder)

@@ -6,9 +6,10 @@ cut shows a concept is a comparison with that concept's training crops, not with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
+from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
 from benchmarks.concepts.scenes import NOBODY, BenchScene
@@ -16,9 +17,12 @@ from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone
 from trainer.data import ConceptSpec, Picture, TrainingSet
 from trainer.em.config import AppearanceConfig, CRFConfig, EMConfig, EStepConfig
+from trainer.em.latents import resize
 from trainer.em.problem import estimate_masks, prepare
-from trainer.em.scene import UNNAMED_BACKGROUND, layout_scene
-from trainer.quality.measures import reference_cuts
+from trainer.em.scene import UNNAMED_BACKGROUND, Scene, layout_scene
+from trainer.quality.measures import cut_out, reference_cuts
+
+COLOUR_SHARE = 0.3  # weight of colour against place where two things are parted
 
 _CONFIG = EMConfig(  # each generated picture is judged by itself
     e_step=EStepConfig(timesteps=4), appearance=AppearanceConfig(weight=0.0), crf=CRFConfig(grid=32)
@@ -37,6 +41,42 @@ def training_crops(scene: BenchScene) -> dict[str, Tensor]:
 
 def cut_concept(backbone: Backbone, pictures: Tensor, *, thing: str, place: str = "") -> Tensor:
     """What `pictures` uint8 [B, 3, S, S] show of a `thing`, or with a `place` all but the thing, on neutral grey."""
+    scene, posterior = find_thing(backbone, pictures, thing=thing, place=place)
+    return reference_cuts(scene, posterior)[_PLACE if place else _THING]
+
+
+def cut_two(backbone: Backbone, pictures: Tensor, things: Sequence[str]) -> Tensor:
+    """Two parts of what `pictures` uint8 [B, 3, S, S] show of any of `things`, in no order, [2, B, 3, S, S].
+
+    Class words say where things are, but not which is which once they are drawn from embeddings: a learned dragon
+    beside a learned peach is as much a "fruit". So all that is found is parted by its places and colours.
+    """
+    side = pictures.shape[-1]
+    found = torch.zeros(len(pictures), side, side, dtype=torch.bool)
+    for thing in things:
+        scene, posterior = find_thing(backbone, pictures, thing=thing)
+        found |= resize(posterior.cpu(), side).argmax(dim=1) == scene.labels.index(_THING)
+    parts = [two_parts(*each) for each in zip(pictures, found, strict=True)]
+    return torch.stack(
+        [
+            torch.stack([cut_out(picture, part[k]) for picture, part in zip(pictures, parts, strict=True)])
+            for k in range(2)
+        ]
+    )
+
+
+def two_parts(picture: Tensor, mask: Tensor) -> Tensor:
+    """`mask` bool [S, S] of `picture` uint8 [3, S, S] parted in two by 2-means of place and colour, bool [2, S, S]."""
+    parts = torch.zeros(2, *mask.shape, dtype=torch.bool)
+    features = torch.cat([mask.nonzero() / len(mask), COLOUR_SHARE * picture[:, mask].T / 255], dim=1)
+    if len(features) >= 2:
+        _, nearest = kmeans2(features.numpy(), 2, minit="++", seed=0)
+        parts[:, mask] = torch.stack([torch.from_numpy(nearest) == k for k in range(2)])
+    return parts
+
+
+def find_thing(backbone: Backbone, pictures: Tensor, *, thing: str, place: str = "") -> tuple[Scene, Tensor]:
+    """Where `pictures` show a `thing` by its class word, in a named `place` or before anything else: the posterior."""
     specs = [ConceptSpec(name=_THING, kind=ConceptKind.SUBJECT, class_word=thing)]
     if place:
         specs.append(ConceptSpec(name=_PLACE, kind=ConceptKind.BACKGROUND, class_word=place))
@@ -56,8 +96,7 @@ def cut_concept(backbone: Backbone, pictures: Tensor, *, thing: str, place: str 
     training = TrainingSet(pictures=shown, concepts=tuple(specs), resolution=side, warnings=())
     problem = prepare(backbone, training, _CONFIG)
     rows = {key: value.to(backbone.device) for key, value in problem.origin.items()}
-    posterior = estimate_masks(problem, rows).posterior
-    return reference_cuts(problem.scene, posterior)[_PLACE if place else _THING]
+    return problem.scene, estimate_masks(problem, rows).posterior
 
 
 def shows(vectors: Tensor, concept: str, references: Mapping[str, Tensor]) -> Tensor:

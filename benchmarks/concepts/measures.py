@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.concepts.detection import cut_concept, shows, training_crops
+from benchmarks.concepts.detection import cut_concept, cut_two, shows, training_crops
 from benchmarks.concepts.learned import Learned, applied
 from benchmarks.concepts.ours import winners
 from benchmarks.concepts.scenes import BenchScene
@@ -196,6 +196,8 @@ def composition(
     ordinary = draw_ordinary(backbone, [plain] * effort.compositions, effort)
     crops = {**training_crops(scenes[0]), **training_crops(scenes[1])}
     references: Mapping[str, Tensor] = {name: encoder.encode_images(shown) for name, shown in crops.items()}
+    if other.kind is not ConceptKind.BACKGROUND:
+        return show_two(backbone, encoder, (pictures, ordinary), (one, other), references)
     asked = [Ask(concept=one, text=text, plain=plain, thing=class_word(one))] * effort.compositions
     found = []
     for spec in (one, other):
@@ -204,3 +206,20 @@ def composition(
         )
         found.append(shows(cuts, spec.name, {**references, ORDINARY: without}))
     return float((found[0] & found[1]).float().mean())
+
+
+def show_two(
+    backbone: Backbone,
+    encoder: ImageTextEncoder,
+    drawn: tuple[Tensor, Tensor],
+    specs: tuple[ConceptSpec, ConceptSpec],
+    references: Mapping[str, Tensor],
+) -> float:
+    """Share of pictures that show both objects, one in each part; `drawn` with the concepts and in ordinary words."""
+    words = [class_word(spec) for spec in specs]
+    parts, without = (
+        [encoder.encode_images(part) for part in cut_two(backbone, pictures, words)] for pictures in drawn
+    )
+    known = {**references, ORDINARY: torch.cat(without)}
+    one, other = ([shows(part, spec.name, known) for part in parts] for spec in specs)
+    return float(((one[0] & other[1]) | (one[1] & other[0])).float().mean())

@@ -52,7 +52,7 @@ def em(
     """
 
     def learn(task: Task) -> Outcome:
-        config = em_config(changes or {}, task)
+        config = em_config(changes or {}, quick=task.quick, seed=task.seed)
         training = task.scene.training_set()
         layout = layout_scene(training)
         stages: list[Stage] = []
@@ -87,21 +87,22 @@ def tokens_of(layout: Scene, state: EMState) -> dict[str, Rows]:
     }
 
 
-def em_config(changes: Mapping[str, Any], task: Task) -> EMConfig:
+def em_config(changes: Mapping[str, Any], *, quick: bool, seed: int = 0) -> EMConfig:
     """The default settings with `changes`; a quick run has fewer of everything."""
     merged: dict[str, Any] = {
         group: dict(value) if isinstance(value, dict) else value for group, value in changes.items()
     }
-    for group, value in QUICK.items() if task.quick else ():
+    for group, value in QUICK.items() if quick else ():
         merged[group] = {**merged.get(group, {}), **value} if isinstance(value, dict) else value
-    return parse_config({"seed": task.seed, **merged})
+    return parse_config({"seed": seed, **merged})
 
 
 def winners(scene: BenchScene, layout: Scene, history: Tensor) -> Tensor:
     """Winning labels [N, G, G] as positions in the scene's concepts, uint8 [N, S, S]."""
     names = [spec.name for spec in scene.concepts]
-    position = torch.tensor([names.index(label) if label in names else NOBODY for label in layout.labels])
-    one_hot = torch.nn.functional.one_hot(history.long().cpu(), len(layout.labels)).permute(0, 3, 1, 2).float()
+    position = torch.tensor([names.index(label) if label in names else NOBODY for label in layout.labels] + [NOBODY])
+    label = history.long().cpu().clamp(max=len(layout.labels))  # the last stands for a cell that no label won
+    one_hot = torch.nn.functional.one_hot(label, len(position)).permute(0, 3, 1, 2).float()
     return position[resize(one_hot, scene.resolution).argmax(dim=1)].to(torch.uint8)
 
 

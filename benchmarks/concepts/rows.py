@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from benchmarks.concepts import ours
 from benchmarks.concepts.baselines import break_a_scene, custom_diffusion, dreambooth_lora, textual_inversion
-from benchmarks.concepts.task import Method, Outcome, Settings, Task
+from benchmarks.concepts.task import Outcome, Settings, Task
 
 QUICK_STEPS, QUICK_PRIOR = 2, 2
 
@@ -18,8 +19,8 @@ QUICK_STEPS, QUICK_PRIOR = 2, 2
 class Row:
     """A method, what the table calls it, and, for a peer, its published settings and the grid of the sweep.
 
-    Our own rows take their numbers from `EMConfig` and are given None. A row with `tuned_as` goes by the sweep of that
-    row: the same method on other masks.
+    Our own rows take their numbers from `EMConfig` with `changes` and are given None. A row with `tuned_as` goes by the
+    sweep of that row: the same method on other masks.
     """
 
     title: str
@@ -27,6 +28,7 @@ class Row:
     published: Settings | None = None
     sweep: tuple[Settings, ...] = ()
     tuned_as: str | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     def settings(self, tuned: Settings | None, *, quick: bool) -> Settings | None:
         """The numbers to run with: the `tuned` ones or else the published; a quick run has a few steps."""
@@ -36,10 +38,18 @@ class Row:
         prior = min(chosen.prior_pictures, QUICK_PRIOR)
         return dataclasses.replace(chosen, steps=QUICK_STEPS, prior_pictures=prior)
 
+    def encode_settings(self, settings: Settings | None, *, quick: bool) -> dict[str, Any]:
+        """What results of the row say they were made with, whatever their seed."""
+        if settings is not None:
+            return dataclasses.asdict(settings)
+        config = ours.em_config(self.changes, quick=quick).encode()
+        return {name: value for name, value in config.items() if name != "seed"}
 
-def own(title: str, method: Method) -> Row:
-    """A row of our optimiser."""
-    return Row(title=title, learn=lambda task, _settings: method(task))
+
+def own(title: str, changes: Mapping[str, Any] | None = None, **options: Any) -> Row:
+    """A row of our optimiser, with `changes` to its settings; `options` are those of `ours.em`."""
+    method = ours.em(changes, **options)
+    return Row(title=title, learn=lambda task, _settings: method(task), changes=changes or {})
 
 
 def peer(
@@ -62,16 +72,16 @@ def _with_our_masks(task: Task, settings: Settings) -> Outcome:
 
 ROWS: Mapping[str, Row] = MappingProxyType(
     {
-        "ours": own("ours", ours.em(followed=True)),
-        "adapters": own("ours with stage 2 (low-rank keys and values)", ours.em(ours.WITH_ADAPTERS)),
-        "first-masks": own("ours, first masks only", ours.em(ours.FIRST_MASKS_ONLY, first_masks=True)),
-        "no-crf": own("ours without the CRF", ours.em(ours.NO_CRF)),
-        "no-votes": own("ours without the votes of other pictures", ours.em(ours.NO_VOTES)),
-        "no-words": own("ours, class words forgotten after the first masks", ours.em(ours.NO_WORDS)),
-        "no-copies": own("ours without rearranged copies", ours.em(ours.NO_COPIES)),
-        "no-propagation": own("ours without self-attention propagation", ours.em(ours.NO_PROPAGATION)),
-        "mse-attention": own("ours with squared attention loss", ours.em(patched=ours.mse_attention_loss)),
-        "no-area": own("ours without area normalisation", ours.em(patched=ours.no_area_normalisation)),
+        "ours": own("ours", followed=True),
+        "adapters": own("ours with stage 2 (low-rank keys and values)", ours.WITH_ADAPTERS),
+        "first-masks": own("ours, first masks only", ours.FIRST_MASKS_ONLY, first_masks=True),
+        "no-crf": own("ours without the CRF", ours.NO_CRF),
+        "no-votes": own("ours without the votes of other pictures", ours.NO_VOTES),
+        "no-words": own("ours, class words forgotten after the first masks", ours.NO_WORDS),
+        "no-copies": own("ours without rearranged copies", ours.NO_COPIES),
+        "no-propagation": own("ours without self-attention propagation", ours.NO_PROPAGATION),
+        "mse-attention": own("ours with squared attention loss", patched=ours.mse_attention_loss),
+        "no-area": own("ours without area normalisation", patched=ours.no_area_normalisation),
         "textual-inversion": peer(
             "Textual Inversion", textual_inversion.learn, textual_inversion.PUBLISHED, textual_inversion.SWEEP
         ),

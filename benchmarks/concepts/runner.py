@@ -75,6 +75,10 @@ class Run:
         """The numbers of a row; none for one of ours."""
         return ROWS[row].settings(self.tuned.get(row), quick=self.quick)
 
+    def encoded_settings(self, row: str) -> dict[str, Any]:
+        """Those numbers as they are written beside what was measured with them."""
+        return ROWS[row].encode_settings(self.settings(row), quick=self.quick)
+
     def facts(self) -> dict[str, Any]:
         """What all results have in common."""
         return {
@@ -128,15 +132,11 @@ def check_facts(run: Run) -> None:
 
 def check_settings(run: Run, row: str) -> None:
     """Hold what is kept of a row to the settings that it is to have now."""
+    wanted = json.loads(json.dumps(run.encoded_settings(row)))
     for path in sorted((run.out / "results" / row).glob("*.json")):
         kept = json.loads(path.read_text("utf-8"))["settings"]
-        if kept != encode_settings(run.settings(row)):
+        if kept != wanted:
             raise ValueError(f"{path} is of other settings, {kept}; remove it, or give another --out")
-
-
-def encode_settings(settings: Settings | None) -> dict[str, Any] | None:
-    """Settings as they are written beside what was measured with them."""
-    return None if settings is None else dataclasses.asdict(settings)
 
 
 def measure_cell(run: Run, row: str, scene: BenchScene, seed: int, encoder: ImageTextEncoder) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def measure_cell(run: Run, row: str, scene: BenchScene, seed: int, encoder: Imag
         "row": row,
         "scene": scene.name,
         "seed": seed,
-        "settings": encode_settings(settings),
+        "settings": run.encoded_settings(row),
         "seconds": reading.seconds,
         "steps_per_second": outcome.steps / outcome.step_seconds,
         "peak_bytes": reading.peak_bytes,
@@ -195,9 +195,9 @@ def add_composition(run: Run, row: str, scene: BenchScene, seed: int, encoder: I
     """
     path = run.path(row, scene, seed)
     values = json.loads(path.with_suffix(".json").read_text("utf-8"))
-    if "composition" in values:
-        return
     other = run.scenes[(run.scenes.index(scene) + 1) % len(run.scenes)]
+    if values.get("composed_with") == other.name:
+        return
     files = [p.with_suffix(".safetensors") for p in (path, run.path(row, other, seed))]
     if missing := [file for file in files if not file.exists()]:
         _logger.warning("no composition of %s, %s, seed %d: %s is not there", row, scene.name, seed, missing[0])

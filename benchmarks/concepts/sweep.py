@@ -16,7 +16,7 @@ from statistics import fmean
 
 from benchmarks.concepts.measures import measure_scene
 from benchmarks.concepts.rows import ROWS
-from benchmarks.concepts.runner import Run, write_json
+from benchmarks.concepts.runner import Run, check_facts, write_json
 from benchmarks.concepts.task import Settings, Task
 from trainer.encoders import ImageTextEncoder
 
@@ -25,9 +25,13 @@ SEED = 1000
 
 
 def sweep(run: Run, rows: Sequence[str], encoder: ImageTextEncoder) -> Path:
-    """Try the grids of `rows` on the run's scenes; add each score to `sweep.json` as it comes, and return its path."""
+    """Try the grids of `rows` on the run's scenes; add each score to `sweep.json` as it comes, and return its path.
+
+    Raises:
+        ValueError: the folder holds scores of another network, precision or machine, or of a quick run.
+    """
+    check_facts(run)
     path = run.out / "sweep.json"
-    run.out.mkdir(parents=True, exist_ok=True)
     for row in rows:
         for settings in grid(row):
             tried = read_scores(path)
@@ -68,13 +72,15 @@ def score_settings(run: Run, row: str, settings: Settings, encoder: ImageTextEnc
     return fmean(products)
 
 
-def read_tuned(path: Path) -> dict[str, Settings]:
+def read_tuned(run: Run) -> dict[str, Settings]:
     """The settings that did best in a finished sweep, by row; published ones stand where a row was not swept.
 
     Raises:
-        ValueError: the sweep of a row was cut off; run it to its end.
+        ValueError: the sweep was made on another network or machine, or that of a row was cut off; run it to its end.
     """
+    check_facts(run)
     best: dict[str, Settings] = {}
+    path = run.out / "sweep.json"
     scores = read_scores(path)
     for name, row in ROWS.items():
         tried = scores.get(row.tuned_as or name, [])

@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks.concepts.rows import ROWS
-from benchmarks.concepts.runner import Run, encode_settings, write_json
+from benchmarks.concepts.runner import Run, write_json
 from benchmarks.concepts.scenes import BenchScene
 from trainer.quality.plots import LABEL_COLOURS
 
@@ -56,7 +56,7 @@ def write_table(run: Run, rows: Sequence[str], seeds: Sequence[int]) -> str:
         **run.facts(),
         "scenes": [scene.name for scene in run.scenes],
         "seeds": list(seeds),
-        "settings": {row: encode_settings(run.settings(row)) for row in rows if ROWS[row].published},
+        "settings": {row: run.encoded_settings(row) for row in rows if ROWS[row].published},
     }
     write_json(run.out / "table.json", {"run": facts, "rows": summaries})
     text = markdown(summaries, f"{len(run.scenes)} scenes, {len(seeds)} seeds; {facts['hardware']}")

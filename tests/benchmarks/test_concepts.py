@@ -12,15 +12,19 @@ from support.bench import disc_bank, make_bench_backbone
 
 from benchmarks.concepts.__main__ import main
 from benchmarks.concepts.baselines.training import started_rows
-from benchmarks.concepts.detection import shows
+from benchmarks.concepts.detection import shows, two_parts
 from benchmarks.concepts.learned import Change, Learned, applied, load_learned, save_learned, trainable
 from benchmarks.concepts.measures import mask_iou
+from benchmarks.concepts.ours import winners
 from benchmarks.concepts.rows import ROWS
+from benchmarks.concepts.runner import Run
 from benchmarks.concepts.scenes import NOBODY, RECIPES, SWEEP_RECIPES, BenchScene, draw_scenes, places
 from benchmarks.concepts.sweep import encode_score, grid, read_tuned
 from benchmarks.concepts.table import seconds_to_reach
 from benchmarks.concepts.task import PriorPictures, Task, draw_prior
 from trainer.backbone import Backbone, load_backbone
+from trainer.em import e_step
+from trainer.em.scene import layout_scene
 from trainer.mini.corpus.vocabulary import held_out
 
 pytestmark = pytest.mark.long
@@ -157,6 +161,26 @@ class TestMeasures:
         cuts = torch.nn.functional.normalize(torch.tensor([[1.0, 0.05], [0.05, 1.0], [-1.0, -1.0]]), dim=1)
         assert shows(cuts, "fox", known).tolist() == [True, False, False]
 
+    def test_a_cell_that_no_label_won_is_no_concepts(self, scene: BenchScene) -> None:
+        layout = layout_scene(scene.training_set())
+        history = torch.full((len(scene.pictures), 2, 2), layout.labels.index(scene.concepts[1].name))
+        history[0] = e_step.NOBODY
+        found = winners(scene, layout, history.to(torch.uint8))
+        assert (found[0] == NOBODY).all()
+        assert (found[1:] == 1).all()
+
+    def test_two_things_that_touch_are_parted_by_place_and_colour(self) -> None:
+        picture, left, right = torch.zeros(3, 32, 32, dtype=torch.uint8), torch.zeros(32, 32), torch.zeros(32, 32)
+        left[10:20, 4:16], right[12:24, 16:28] = 1, 1
+        picture[0, left > 0], picture[1, right > 0] = 200, 200
+        parts = two_parts(picture, (left + right) > 0)
+        assert {tuple(part.flatten().tolist()) for part in parts} == {
+            tuple((each > 0).flatten().tolist()) for each in (left, right)
+        }
+
+    def test_where_nothing_is_found_there_is_nothing_to_part(self) -> None:
+        assert not two_parts(torch.zeros(3, 8, 8, dtype=torch.uint8), torch.zeros(8, 8, dtype=torch.bool)).any()
+
 
 class TestRun:
     def test_a_quick_run_fills_the_table_and_is_taken_up_where_it_stopped(self, network: Path, tmp_path: Path) -> None:
@@ -212,10 +236,41 @@ class TestRun:
         with pytest.raises(ValueError, match="is of other settings"):
             main([*words, "--settings", "tuned"], bank=disc_bank())
 
-    def test_break_a_scene_on_our_masks_goes_by_the_sweep_on_exact_ones(self, tmp_path: Path) -> None:
+    def test_scores_of_a_quick_sweep_are_not_taken_for_those_of_a_whole_one(
+        self, network: Path, tmp_path: Path
+    ) -> None:
+        words = ["--scenes", "1", "--rows", "custom-diffusion", "--base-model", str(network), "--out", str(tmp_path)]
+        main([*words, "--quick", "--sweep"], bank=disc_bank())
+        for asked in (["--sweep"], ["--settings", "tuned"]):
+            with pytest.raises(ValueError, match="quick differ"):
+                main([*words, *asked], bank=disc_bank())
+
+    def test_results_under_other_defaults_are_refused(self, network: Path, tmp_path: Path) -> None:
+        words = ["--quick", "--scenes", "1", "--rows", "ours", "--base-model", str(network), "--out", str(tmp_path)]
+        main(words, bank=disc_bank())
+        (kept,) = (tmp_path / "published" / "results" / "ours").glob("*.json")
+        values = json.loads(kept.read_text())
+        values["settings"]["m_step"]["learning_rate"] *= 2
+        kept.write_text(json.dumps(values))
+        with pytest.raises(ValueError, match="is of other settings"):
+            main(words, bank=disc_bank())
+
+    def test_a_composition_with_another_scene_is_measured_anew(self, network: Path, tmp_path: Path) -> None:
+        words = ["--quick", "--rows", "ours", "--base-model", str(network), "--out", str(tmp_path)]
+        names = [recipe.name for recipe in RECIPES[:3]]
+        for scenes, composed in (("2", [names[1], names[0]]), ("3", [names[1], names[2], names[0]])):
+            main([*words, "--scenes", scenes], bank=disc_bank())
+            folder = tmp_path / "published" / "results" / "ours"
+            told = [json.loads((folder / f"{name}-1.json").read_text()) for name in names[: len(composed)]]
+            assert [each["composed_with"] for each in told] == composed
+
+    def test_break_a_scene_on_our_masks_goes_by_the_sweep_on_exact_ones(
+        self, backbone: Backbone, tmp_path: Path
+    ) -> None:
         path = tmp_path / "sweep.json"
         tried = [encode_score(settings, float(number)) for number, settings in enumerate(grid("break-a-scene-exact"))]
         path.write_text(json.dumps({"break-a-scene-exact": tried}))
         best = grid("break-a-scene-exact")[-1]
-        assert read_tuned(path) == {"break-a-scene-exact": best, "break-a-scene-ours": best}
+        run = Run(backbone=backbone, scenes=(), out=tmp_path, prior_folder=tmp_path / "prior")
+        assert read_tuned(run) == {"break-a-scene-exact": best, "break-a-scene-ours": best}
         assert grid("break-a-scene-ours") == ()
