@@ -65,7 +65,7 @@ from sdk.spec.status_list import IN_BREAK_GLASS, StatusList, StatusListName, Sta
 from sdk.spec.terms import AgeClass
 
 CLOCK_SKEW: Final = timedelta(seconds=10)
-"""By how much a client's clock may be behind the registry's; see docs/verify.md for the bound that follows."""
+"""By how much a client's clock may be behind the registry's; see docs/revocation.md for the bound that follows."""
 _STATUS_OF: Final[Mapping[StatusPurpose, VersionStatus]] = {
     StatusPurpose.REVOCATION: VersionStatus.REVOKED,
     StatusPurpose.SUSPENSION: VersionStatus.SUSPENDED,

@@ -53,6 +53,10 @@ def compose(
             help="Where: local, or service, a rendering service. Default: here, if the profile has a base model."
         ),
     ] = None,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(help="A name of this call, 16 to 64 characters: repeated under it, its images are counted once."),
+    ] = None,
     fee: FeeOption = None,
     profile: ProfileOption = None,
 ) -> None:
@@ -84,6 +88,7 @@ def compose(
             photo_mask=photo_mask,
             strength=strength,
             run=run,
+            idempotency_key=idempotency_key,
             fee=parse_fee(fee),
             profile=chosen,
             client=client,

@@ -7,6 +7,7 @@ gave no answer or said that it cannot serve now: each may be, for a POST has an 
 
 from __future__ import annotations
 
+import re
 import secrets
 import ssl
 from collections.abc import Callable
@@ -26,6 +27,7 @@ ATTEMPTS: Final = 4
 FIRST_PAUSE_SECONDS: Final = 0.2  # doubled after every attempt
 
 _AWAY: Final = frozenset({502, 503, 504})
+_CREDENTIAL: Final = re.compile(r"[!-~]+")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 _Answer = TypeVar("_Answer", bound=WireModel)
@@ -67,19 +69,24 @@ class Service:
         verify: ssl.SSLContext | None = None,
     ) -> None:
         self.name = name
-        self.base_url = _checked_url(name, base_url, plain=transport is not None)
+        self.base_url = _checked_url(name, base_url, credential, plain=transport is not None)
         self._sleep = sleep
-        self._http = _HttpClient(
-            base_url=self.base_url,
-            headers=({"Authorization": f"Bearer {credential}"} if credential else {})
-            | {"User-Agent": "imprimatur-sdk"},
-            transport=transport,
-            timeout=timeout,
-            proxy=proxy,
-            verify=verify or True,
-            trust_env=httpx.URL(base_url).host not in _LOOPBACK,
-        )
-
+        headers = _authorization(name, credential) | {"User-Agent": "imprimatur-sdk"}
+        try:
+            self._http = _HttpClient(
+                base_url=self.base_url,
+                headers=headers,
+                transport=transport,
+                timeout=timeout,
+                proxy=proxy,
+                verify=verify or True,
+                trust_env=httpx.URL(base_url).host not in _LOOPBACK,
+            )
+        except (ValueError, ImportError, httpx.InvalidURL) as exc:
+            raise ConfigurationError(
+                f"the way to the {name} cannot be taken: {exc}; expected a proxy such as 'http://proxy.company:8080', in the "
+                "profile or in HTTPS_PROXY; a SOCKS proxy needs pip install 'httpx[socks]'"
+            ) from exc
         self._headers: Final = list(self._http.headers.items())
 
     def close(self) -> None:
@@ -178,6 +185,11 @@ class Service:
             raise ServiceUnavailable(
                 f"the {self.name} at {self.base_url} gave no answer ({reason}); is it running? try 'imprimatur up'"
             ) from exc
+        except httpx.DecodingError as exc:
+            raise FormatError(
+                f"answer of {self.name} {request.url.path} is not compressed as its Content-Encoding says: {exc}; is there "
+                "a proxy on the way that changes answers?"
+            ) from exc
         if response.is_success:
             return content
         raise error_from(response.status_code, content, f"{self.name} {request.method} {request.url.path}")
@@ -241,13 +253,29 @@ def _read(response: httpx.Response, limit: int, what: str) -> bytes:
     return bytes(content)
 
 
-def _checked_url(name: str, base_url: str, *, plain: bool) -> str:
+def _authorization(name: str, credential: str | None) -> dict[str, str]:
+    if not credential:
+        return {}
+    if not _CREDENTIAL.fullmatch(credential):
+        raise ConfigurationError(
+            f"the credential for the {name} has a space, a line break or a character beyond ASCII in it; copy it anew, "
+            "as it was issued: 'imp_...'"
+        )
+    return {"Authorization": f"Bearer {credential}"}
+
+
+def _checked_url(name: str, base_url: str, credential: str | None, *, plain: bool) -> str:
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as exc:
         raise ConfigurationError(f"{base_url!r} is no address of a {name}: {exc}") from exc
     if url.scheme not in ("http", "https") or not url.host:
         raise ConfigurationError(f"expected the {name}'s address such as 'http://127.0.0.1:8700', found {base_url!r}")
+    if url.userinfo and credential:
+        raise ConfigurationError(
+            f"the {name}'s address has a name or a password before {url.host}, which would be sent in the place of your "
+            "credential; leave out everything up to the '@'"
+        )
     if url.scheme == "http" and url.host not in _LOOPBACK and not plain:
         raise ConfigurationError(
             f"{base_url} would carry your credential in the clear; use https, or http to this machine only"

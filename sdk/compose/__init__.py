@@ -6,6 +6,7 @@ steps     the steps, one function each
 versions  what references mean, verified, or as an earlier call verified it
 question  what it asks policy
 explaining  what an explanation of it is made from
+key       the idempotency key that it is counted under
 grant     the registry's answer, held to what this call knows
 remote    drawing by a rendering service
 values    what it takes with it, reports and hands out

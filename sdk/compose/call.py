@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from sdk.client import Client
 from sdk.compose.bar import progress_bar
 from sdk.compose.explaining import explain_composition, keep_attention
 from sdk.compose.grant import RefusedHere
-from sdk.compose.options import check_fee, check_options, check_photo, check_run, check_use, check_whole
+from sdk.compose.options import check_fee, check_key, check_options, check_photo, check_run, check_use, check_whole
 from sdk.compose.premises import Premises, on_premises
 from sdk.compose.samples import signed_samples
 from sdk.compose.steps import (
@@ -103,6 +103,7 @@ def compose(
     explain: bool = False,
     fee: tuple[str, str] | None = None,
     run: str | None = None,
+    idempotency_key: str | None = None,
     profile: Profile | Path | None = None,
     client: Client | None = None,
     on_progress: OnProgress | None = None,
@@ -118,7 +119,8 @@ def compose(
     a bar; `on_progress` is told every step, with a small preview every `preview_every` steps; `explain` keeps what each
     image attended to (`Composition.explain`). `fee` is what is charged for the generation, such as ("JPY", "4000"): where a
     licence has a share of it, it is stated with the result. `run` says where images are drawn: "local" or "service"; by default here,
-    if the profile has a base model. `profile` is who composes; `client` replaces the connection that it describes;
+    if the profile has a base model. `idempotency_key` names the call: repeated under the same one within five minutes,
+    before a result is recorded, its images are counted once. `profile` is who composes; `client` replaces the connection that it describes;
     `clock` the time.
 
     Raises:
@@ -126,6 +128,7 @@ def compose(
         VerificationError: a proof does not hold.
         PolicyDenied: policy refuses the use; `decision` says which rule, and who can change it.
         SceneError, InputError: the scene or a number cannot be used.
+        Conflict: `idempotency_key` named another call, or one whose result is recorded.
     """
     names = name_concepts(concepts)
     placeholders = {name: concept_of(reference) for name, reference in names.items()}
@@ -143,7 +146,7 @@ def compose(
         layout=layout,
         leakage=leakage,
     )
-    place = check_run(run)
+    place, key = check_run(run), check_key(idempotency_key)
     parent, sampling = check_photo(photo, photo_mask, strength, sampling, place)
     preview_every = check_whole("preview_every", preview_every, 0, MAX_STEPS)
     use, charged = check_use(purpose, territory, channel), check_fee(fee)
@@ -155,7 +158,7 @@ def compose(
         watcher = Watcher((*told, *((on_progress,) if on_progress else ())), preview_every)
         composer = _composer(chosen, client or shared_connection(chosen), clock, place or Run.LOCAL)
         asked = Asked(scene=parsed, use=use, sampling=sampling, count=count, photo=parent, explain=explain, fee=charged)
-        return _compose(composer, tuple(names.values()), asked, watcher)
+        return _compose(replace(composer, key=key), tuple(names.values()), asked, watcher)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +249,7 @@ def _permit(
     enforced = enforce_policy(premises, versions, asked.use, asked.count, now)  # 3
 
     watcher.tell(ComposeProgress(stage=ComposeStage.INTENT))
-    intent = make_intent(enforced, asked.scene, asked.sampling, executor)
+    intent = make_intent(composer, enforced, asked.scene, asked.sampling, executor)
     grant = open_generation(composer, intent, references, enforced, trust, log)  # 4
     return Permitted(
         trust=trust, log=log, versions=versions, decided_at=now, intent=intent, grant=grant, samples=samples

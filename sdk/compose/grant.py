@@ -57,7 +57,10 @@ def require_same_decision(opened: GenerationGrant, enforced: Enforced, *, now: d
     if not decision.permitted or decision.bundle != enforced.engine.bundle_digest:
         raise PolicyDenied(f"the registry's decision about {opened.id} is not a permit under our policies", decision)
     if abs(context.at - now) > CLOCK_SKEW:
-        raise VerificationError(f"the decision about {opened.id} is of {context.at}, but here it is {now}")
+        raise VerificationError(
+            f"the decision about {opened.id} is of {context.at}, but here it is {now}; set the clock, or, if a call was "
+            "repeated so long after it, repeat it under another idempotency key"
+        )
     ours = enforced.context(context.at)
     if context.digest != decision.context or _as_registered(ours, context) != context:
         raise VerificationError(

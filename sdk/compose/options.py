@@ -5,14 +5,17 @@ Every fault is an error that names the option, what was found, and what it shoul
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
+from sdk.compose.key import IntentKey
 from sdk.compose.values import Run
 from sdk.credentials.mark import ParentPhoto, require_readable_parent
-from sdk.errors import InputError
+from sdk.errors import FormatError, InputError
 from sdk.generate.photo import GivenPhoto, Photo, read_photo
 from sdk.generate.places import GivenPlace, parse_layout
 from sdk.generate.scene import plain_text
+from sdk.spec.api import IDEMPOTENCY_KEY
 from sdk.spec.canonical import validate_wire
 from sdk.spec.ids import ConceptId
 from sdk.spec.money import Money
@@ -29,6 +32,8 @@ def check_fee(fee: tuple[str, str] | None) -> Money | None:
     """What is charged for the generation, a currency and an amount, if that is said. Raises `FormatError`."""
     if fee is None:
         return None
+    if not isinstance(fee, tuple | list) or len(fee) != 2:
+        raise FormatError(f"fee is {fee!r}; it is a currency and an amount, such as ('JPY', '4000')")
     currency, amount = fee
     return validate_wire(Money, {"currency": currency, "amount": amount}, "fee")
 
@@ -75,6 +80,17 @@ def check_run(run: object) -> Run | None:
     if not isinstance(run, str) or run not in tuple(Run):
         raise InputError(f"run is {run!r}; it must be one of {', '.join(Run)}")
     return Run(run)
+
+
+def check_key(key: object) -> IntentKey:
+    """The idempotency key of the call: the one that is given, else a fresh one. Raises `InputError`."""
+    if key is None:
+        return IntentKey.fresh()
+    if not isinstance(key, str) or not re.fullmatch(IDEMPOTENCY_KEY, key):
+        raise InputError(
+            f"idempotency_key is {key!r}; it must be 16 to 64 letters, digits, '-' or '_', such as str(uuid.uuid4())"
+        )
+    return IntentKey(text=key)
 
 
 def check_photo(

@@ -6,7 +6,6 @@ Each does one thing and raises when it cannot: nothing here decides to go on aft
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -76,13 +75,17 @@ def require_base_model(composer: Composer, versions: Sequence[VerifiedVersion]) 
     renderer = None if composer.base_model else composer.client.renderer()
     found = renderer.base_model if renderer else base_model_digest(composer.local_base_model)
     where = f"the rendering service {renderer.principal}" if renderer else str(composer.base_model)
+    _require_learned_on(found, versions, where)
+    return renderer.principal if renderer else None
+
+
+def _require_learned_on(found: Digest, versions: Sequence[VerifiedVersion], where: str) -> None:
     for version in versions:
         if version.manifest.base_model != found:
             raise BackboneError(
                 f"{version.name} was learned on base model {version.manifest.base_model}, but {where} has {found}; "
                 "compose where the one it was learned on is (base_model in the profile)"
             )
-    return renderer.principal if renderer else None
 
 
 def enforce_policy(
@@ -101,7 +104,7 @@ def enforce_policy(
 def report_refusal(composer: Composer, refused: RefusedHere, scene: Scene, sampling: Sampling) -> None:
     """Ask the registry too, which refuses and records it: so it is in the ledger that subjects read. Nothing is drawn, whatever it says."""
     try:
-        composer.client.open_generation(make_intent(refused.enforced, scene, sampling, executor=None))
+        composer.client.open_generation(make_intent(composer, refused.enforced, scene, sampling, executor=None))
     except PolicyDenied:
         refused.on_record = True
     except ImprimaturError as exc:
@@ -110,9 +113,11 @@ def report_refusal(composer: Composer, refused: RefusedHere, scene: Scene, sampl
         _logger.warning("the registry permits what policy refuses here; its grant is not used")
 
 
-def make_intent(enforced: Enforced, scene: Scene, sampling: Sampling, executor: PrincipalId | None) -> GenerationIntent:
+def make_intent(
+    composer: Composer, enforced: Enforced, scene: Scene, sampling: Sampling, executor: PrincipalId | None
+) -> GenerationIntent:
     """What is about to be generated. The scene itself stays here; its digest is recorded."""
-    return GenerationIntent(
+    intent = GenerationIntent(
         manifests=tuple(version.digest for version in enforced.versions),
         scene=Digest.of(scene.text.encode()),
         use=enforced.use,
@@ -122,8 +127,9 @@ def make_intent(enforced: Enforced, scene: Scene, sampling: Sampling, executor: 
         executor=executor,
         base_model=enforced.versions[0].manifest.base_model,
         policy_bundle=enforced.engine.bundle_digest,
-        idempotency_key=secrets.token_urlsafe(24),
+        idempotency_key=composer.key.text,
     )
+    return composer.key.fitting(intent)
 
 
 def open_generation(
@@ -145,6 +151,7 @@ def open_generation(
         release=intent.executor is None,
     )
     opened = composer.client.open_generation(intent, query)
+    composer.key.permitted = intent
     require_same_decision(opened, enforced, now=composer.clock())
     evidence = {
         "intent": intent,
@@ -182,6 +189,7 @@ def generate_pictures(
         on_attention=(lambda _image, maps: on_attention([each.kept for each in maps])) if on_attention else None,
     )
     loaded = load_pipeline(composer.base_model)
+    _require_learned_on(loaded.digest, versions, f"{composer.base_model} as it was loaded")
     return list(generate_images(loaded, scene, tokens, sampling, count=count, watch=watch, photo=photo))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sdk.cache import RegistryMemory
 from sdk.client import Client
+from sdk.compose.key import IntentKey
 from sdk.credentials.signer import CredentialSigner
 from sdk.profile import Profile
 from sdk.signing.signer import Signer
@@ -143,6 +144,7 @@ class Composer:
     base_model: Path | None  # none: a rendering service draws
     memory: RegistryMemory
     clock: Clock
+    key: IntentKey = field(default_factory=IntentKey.fresh)
 
     @property
     def local_base_model(self) -> Path:

@@ -12,6 +12,7 @@ import warnings
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
+from sdk.bit_depth import to_eight_bits
 from sdk.errors import InputError
 
 if TYPE_CHECKING:
@@ -80,20 +81,8 @@ def _as_rgb(opened: Any) -> Image:
 
     opened.load()
     upright = ImageOps.exif_transpose(opened) if opened.getexif().get(0x0112) in range(2, 9) else opened
-    if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
-        upright = _to_eight_bits(upright)
+    upright = to_eight_bits(upright)
     if upright.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in upright.info:
         layer = upright.convert("RGBA")
         return Pillow.alpha_composite(Pillow.new("RGBA", layer.size, "white"), layer).convert("RGB")
     return upright.convert("RGB")
-
-
-def _to_eight_bits(image: Any) -> Any:
-    """A grey picture of 16 or 32 bits as one of 8: up to 65535 as PNG and TIFF mean it; floats also up to 255 or 1."""
-    import numpy as np
-    from PIL import Image as Pillow
-
-    levels = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    brightest = levels.max(initial=0)
-    white = next((white for white in (1, 255) if image.mode == "F" and brightest <= white), 65535)
-    return Pillow.fromarray((levels * (255 / white)).clip(0, 255).round().astype(np.uint8))

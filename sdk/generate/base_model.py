@@ -21,7 +21,7 @@ PIPELINE_INDEX: Final = "model_index.json"
 _COUNTED_SUFFIXES: Final = frozenset({".json", ".safetensors", ".txt"})
 _READ_BYTES: Final = 1 << 20
 
-_Stamp = tuple[str, int, int]  # path, size, when it was changed
+Stamp = tuple[str, int, int, int]  # path, size, when it was written, and when anything of it was changed
 
 
 def base_model_digest(directory: Path) -> Digest:
@@ -33,17 +33,27 @@ def base_model_digest(directory: Path) -> Digest:
     Raises:
         BackboneError: the directory is no diffusers pipeline.
     """
-    if not (directory / PIPELINE_INDEX).is_file():
+    return _digest_of(str(directory), base_model_stamps(directory))
+
+
+def base_model_stamps(directory: Path) -> tuple[Stamp, ...]:
+    """What tells that a file of `directory` changed, without reading any.
+
+    It notices a file that was replaced by one of the same size and time of writing, for the time of change is another.
+
+    Raises:
+        BackboneError: the directory is no diffusers pipeline.
+    """
+    index = directory / PIPELINE_INDEX
+    if not index.is_file():
         raise BackboneError(
             f"{directory} is no diffusers pipeline: {PIPELINE_INDEX} is missing; give the path of a local "
             "Stable Diffusion directory as saved by save_pretrained"
         )
-    index = directory / PIPELINE_INDEX
-    stamp = sorted([_stamp_of(str(index), index.stat()), *_component_stamps(directory)])
-    return _digest_of(str(directory), tuple(stamp))
+    return tuple(sorted([_stamp_of(str(index), index.stat()), *_component_stamps(directory)]))
 
 
-def _component_stamps(directory: Path) -> Iterator[_Stamp]:
+def _component_stamps(directory: Path) -> Iterator[Stamp]:
     """Asked at every call, so by `os.scandir`, which is several times as fast as `Path.glob`."""
     with os.scandir(directory) as folders:
         for folder in folders:
@@ -56,14 +66,14 @@ def _counts(file: os.DirEntry[str]) -> bool:
     return os.path.splitext(file.name)[1] in _COUNTED_SUFFIXES and file.is_file()
 
 
-def _stamp_of(path: str, found: os.stat_result) -> _Stamp:
-    return path, found.st_size, found.st_mtime_ns
+def _stamp_of(path: str, found: os.stat_result) -> Stamp:
+    return path, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 @lru_cache(maxsize=8)
-def _digest_of(directory: str, stamp: tuple[_Stamp, ...]) -> Digest:
+def _digest_of(directory: str, stamps: tuple[Stamp, ...]) -> Digest:
     root = Path(directory)
-    listing = [[Path(name).relative_to(root).as_posix(), _sha256(Path(name))] for name, _, _ in stamp]
+    listing = [[Path(name).relative_to(root).as_posix(), _sha256(Path(name))] for name, *_ in stamps]
     return Digest.of(encode_canonical(sorted(listing)))
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from sdk.bit_depth import to_eight_bits
 from sdk.errors import InputError
 from sdk.spec.digest import Digest
 from sdk.spec.sampling import MAX_SIDE, SIDE_UNIT, PhotoEdit
@@ -52,10 +53,10 @@ def read_photo(photo: GivenPhoto, mask: GivenPhoto | None, strength: float, size
     shape = None
     if mask is not None:
         grey, _ = _decode(_read(mask, "photo_mask"), "photo_mask")
-        shape = grey.convert("L").resize(drawn, Image.Resampling.BILINEAR)
+        shape = to_eight_bits(grey).convert("L").resize(drawn, Image.Resampling.BILINEAR)
         if not shape.getbbox():
             raise InputError("photo_mask is black everywhere; it is white where something is drawn")
-    picture = upright.convert("RGB").resize(drawn, Image.Resampling.LANCZOS)
+    picture = to_eight_bits(upright).convert("RGB").resize(drawn, Image.Resampling.LANCZOS)
     return Photo(content=content, media_type=media_type, picture=picture, mask=shape, strength=strength)
 
 

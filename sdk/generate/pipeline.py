@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sdk.errors import BackboneError, ConfigurationError
-from sdk.generate.base_model import PIPELINE_INDEX, base_model_digest
+from sdk.generate.base_model import PIPELINE_INDEX, base_model_digest, base_model_stamps
 from sdk.generate.schedulers import make_scheduler
 from sdk.spec.digest import Digest
 from sdk.spec.sampling import Scheduler
@@ -41,18 +41,20 @@ class LoadedPipeline:
         return (first,) if second is None else (first, (self.pipeline.tokenizer_2, second))
 
 
-def load_pipeline(directory: Path) -> LoadedPipeline:
+def load_pipeline(directory: Path, *, device: str | None = None) -> LoadedPipeline:
     """Load the base model in `directory`, or return it from memory while its files are unchanged.
 
+    `device` is torch's name of one; left out, it is a GPU where there is one.
+
     Raises:
-        BackboneError: it cannot be used; the message says which part.
+        BackboneError: it cannot be used, or changed while it was read; the message says which part.
         ConfigurationError: the extra `generate` is not installed.
     """
     digest = base_model_digest(directory)
     with _loading:
-        device = _device()
+        device = device or _device()
         if (digest, device) not in _loaded:
-            _loaded[digest, device] = LoadedPipeline(pipeline=_load(directory, device), digest=digest)
+            _loaded[digest, device] = LoadedPipeline(pipeline=_load_as(digest, directory, device), digest=digest)
         return _loaded[digest, device]
 
 
@@ -62,6 +64,18 @@ def _device() -> str:
     except ImportError as exc:
         raise ConfigurationError("generating needs torch and diffusers: pip install 'imprimatur[generate]'") from exc
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _load_as(digest: Digest, directory: Path, device: str) -> Any:
+    """Load, and refuse what may be another model than the one with `digest`: what was read is not what was digested."""
+    before = base_model_stamps(directory)
+    pipeline = _load(directory, device)
+    if base_model_stamps(directory) != before or base_model_digest(directory) != digest:
+        raise BackboneError(
+            f"the base model in {directory} changed while it was loaded; it is used once its files stay as they are: "
+            "let whoever writes them finish, and call again"
+        )
+    return pipeline
 
 
 def _load(directory: Path, device: str) -> Any:
@@ -78,7 +92,7 @@ def _load(directory: Path, device: str) -> Any:
                 local_files_only=True,
                 use_safetensors=True,
                 low_cpu_mem_usage=False,
-                dtype=torch.float16 if device == "cuda" else torch.float32,
+                dtype=torch.float16 if device.startswith("cuda") else torch.float32,
             )
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError) as exc:
         raise BackboneError(f"{directory} cannot be loaded as {family}: {str(exc).strip().splitlines()[0]}") from exc

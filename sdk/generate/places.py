@@ -12,6 +12,7 @@ from typing import Final
 
 from PIL import Image, UnidentifiedImageError
 
+from sdk.bit_depth import to_eight_bits
 from sdk.errors import SceneError
 from sdk.spec.ids import ConceptId
 from sdk.spec.sampling import Box, Mask, Place
@@ -20,7 +21,7 @@ SMALLEST_SIDE: Final = 0.05  # of the canvas; less is no place for a concept
 MASK_SIDE: Final = 512  # pixels; larger masks are made smaller, for attention has far fewer cells
 MAX_MASK_PIXELS: Final = 4096 * 4096
 Layout = Mapping[ConceptId, Place]
-GivenPlace = Sequence[float] | Image.Image | Path
+GivenPlace = Sequence[float] | Image.Image | Path | str
 """A box (left, top, right, bottom) in fractions of the canvas, or a mask: a picture or the path of one, white where."""
 
 
@@ -40,15 +41,15 @@ def mask_picture(mask: Mask) -> Image.Image:
     """The mask as an 8-bit greyscale picture. Raises `SceneError` when it is none."""
     try:
         with Image.open(io.BytesIO(mask.png), formats=["PNG"]) as opened:
-            return _bounded(opened, "a mask").convert("L")
+            return to_eight_bits(_bounded(opened, "a mask")).convert("L")
     except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as exc:
         raise SceneError(f"a mask of the layout is no PNG picture: {exc}") from exc
 
 
 def parse_place(name: str, place: GivenPlace) -> Place:
     """The place of the concept called `name`. Raises `SceneError`."""
-    if isinstance(place, Path):
-        return _read_mask(name, place)
+    if isinstance(place, Path | str):
+        return _read_mask(name, Path(place))
     if isinstance(place, Image.Image):
         return _make_mask(name, place)
     return _parse_box(name, place)
@@ -80,7 +81,7 @@ def _read_mask(name: str, path: Path) -> Mask:
 
 def _make_mask(name: str, picture: Image.Image) -> Mask:
     """An 8-bit greyscale PNG without anything else in it, at most `MASK_SIDE` pixels a side."""
-    grey = _bounded(picture, f"the mask of {name!r}").convert("L")
+    grey = to_eight_bits(_bounded(picture, f"the mask of {name!r}")).convert("L")
     grey.thumbnail((MASK_SIDE, MASK_SIDE), Image.Resampling.BOX)
     white = sum(level * count for level, count in enumerate(grey.histogram())) / (255 * grey.width * grey.height)
     if white < SMALLEST_SIDE**2:

@@ -13,6 +13,7 @@ from typing import Final
 
 from sdk.errors import FormatError, SceneError
 from sdk.spec.ids import ConceptId
+from sdk.spec.sampling import MAX_CONCEPTS
 
 MAX_SCENE_CHARACTERS: Final = 2_000
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -32,7 +33,7 @@ def name_concepts(concepts: Sequence[str] | Mapping[str, str]) -> dict[str, str]
     """Placeholder name to reference: a list names each concept by itself, a mapping gives short names.
 
     Raises:
-        SceneError: none is given, or one is given twice.
+        SceneError: none is given, one is given twice, or more than `MAX_CONCEPTS` are.
     """
     if isinstance(concepts, str):
         raise SceneError(f"expected a list of concepts such as [{concepts!r}], found the text itself")
@@ -40,6 +41,8 @@ def name_concepts(concepts: Sequence[str] | Mapping[str, str]) -> dict[str, str]
     ids = [ref.partition("@")[0] for ref in (named.values() if isinstance(concepts, Mapping) else concepts)]
     if not ids:
         raise SceneError("no concept is given; name at least one, such as 'demo/fox'")
+    if len(ids) > MAX_CONCEPTS:
+        raise SceneError(f"{len(ids)} concepts are given; a picture has at most {MAX_CONCEPTS}: leave some out")
     if len(set(ids)) != len(ids):
         raise SceneError("a concept is given twice; name each once and write it in the scene as often as it appears")
     return named

@@ -15,7 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sdk.errors import ConfigurationError, SignatureInvalid
+from sdk.errors import ConfigurationError
 from sdk.signing.public_keys import key_id, verify_signature
 from sdk.signing.remote import parse_key_reference
 from sdk.spec.envelope import PAYLOAD_TYPE_IN_TOTO, Envelope, Signature, pae
@@ -93,15 +93,3 @@ def verified_keyids(envelope: Envelope, keys: Mapping[str, bytes]) -> frozenset[
         for keyid, public_key in keys.items()
         if any(verify_signature(public_key, signature.sig, content) for signature in envelope.signatures)
     )
-
-
-def require_signer(envelope: Envelope, keys: Mapping[str, bytes], *, role: str) -> str:
-    """Return the id of one of `keys` that signed `envelope`.
-
-    Raises:
-        SignatureInvalid: none did; `role` is named.
-    """
-    signed = verified_keyids(envelope, keys)
-    if not signed:
-        raise SignatureInvalid(f"no signature by a key trusted for {role} verifies; expected one of {len(keys)} keys")
-    return min(signed)

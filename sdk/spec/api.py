@@ -84,7 +84,7 @@ Errors are RFC 9457 problem documents (`Problem`) whose `code` is an error code 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AwareDatetime, Field
 
@@ -99,9 +99,12 @@ from sdk.spec.manifest import ConceptKind
 from sdk.spec.opening import ReleasedArtefact
 from sdk.spec.paging import Page
 from sdk.spec.policy import Decision, PolicyContext, Role, Use
+from sdk.spec.sampling import MAX_CONCEPTS
 from sdk.spec.scopes import Scope
 from sdk.spec.terms import ConsentStatus
 from sdk.spec.watermark import WatermarkId
+
+IDEMPOTENCY_KEY: Final = r"^[A-Za-z0-9_-]{16,64}$"  # of an intent
 
 Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC))]
 """A moment that is asked about, with its zone."""
@@ -249,7 +252,7 @@ class AliasesSet(WireModel):
 class GenerationIntent(WireModel):
     """What an application is about to generate; recorded before anything is generated."""
 
-    manifests: tuple[Digest, ...] = Field(min_length=1, max_length=16)
+    manifests: tuple[Digest, ...] = Field(min_length=1, max_length=MAX_CONCEPTS)
     scene: Digest  # of the scene text, which stays with the application
     use: Use
     count: int = Field(ge=1, le=64)
@@ -258,7 +261,7 @@ class GenerationIntent(WireModel):
     executor: PrincipalId | None = None  # the rendering service that draws; none: the application itself
     base_model: Digest
     policy_bundle: Digest  # the bundle under which the SDK itself decided
-    idempotency_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
+    idempotency_key: Annotated[str, Field(pattern=IDEMPOTENCY_KEY)]  # under one, an intent is permitted once
 
 
 class GenerationGrant(WireModel):

@@ -21,7 +21,7 @@ import sdk
 from examples.demo.story import EXAMPLES
 from sdk.compose import Composition
 from sdk.credentials.read import verify_credentials
-from sdk.errors import NotApproved, PolicyDenied
+from sdk.errors import Conflict, NotApproved, PolicyDenied, ServiceUnavailable
 from sdk.spec.ids import ConceptId
 
 pytestmark = pytest.mark.long
@@ -78,6 +78,10 @@ def compose(studio: StudioInProcess, *concepts: ConceptId, scene: str, **changes
         )
 
 
+def broken(*_args: object) -> None:
+    raise ServiceUnavailable("away")
+
+
 class TestTheMainJob:
     def test_train_approve_compose_audit_revoke(self, studio: StudioInProcess) -> None:
         # Train: both concepts from pictures in which they are entangled, under recorded terms.
@@ -108,6 +112,18 @@ class TestTheMainJob:
             assert use is not None
             assert use.generation == made.generation_id
             assert [version.name for version in use.versions] == versions
+        with pytest.MonkeyPatch.context() as patch:  # the images were permitted, and then something broke
+            patch.setattr("sdk.compose.call.record_result", broken)
+            with pytest.raises(ServiceUnavailable):
+                compose(studio, FOX, scene="a photo of {demo/fox}", idempotency_key="spring-2027-poster-1")
+        assert compose(studio, FOX, scene="a photo of {demo/fox}", idempotency_key="spring-2027-poster-1").images
+        with pytest.raises(Conflict, match="is finished"):
+            compose(studio, FOX, scene="a photo of {demo/fox}", idempotency_key="spring-2027-poster-1")
+        with pytest.raises(Conflict, match="another intent"):
+            compose(studio, FOX, scene="a picture of {demo/fox}", idempotency_key="spring-2027-poster-1")
+        with studio.client("auditor") as client:
+            listed = client.list_generations().generations
+        assert len(listed) == 3  # what was repeated under its key is there once
         with pytest.raises(PolicyDenied, match=r"composition\.territory"):
             compose(studio, FOX, scene="a photo of {demo/fox}", territory="US")
         assert "composition.territory" in typed(studio, "auditor", "ledger")  # refused by the SDK, and on record

@@ -75,8 +75,10 @@ class TestWholeWay:
         for result, fee in zip(workshop.registry.results, (None, Money(currency="JPY", amount="4000")), strict=True):
             parsed = parse_statement(result.statement.payload, result.statement.payload_type)
             assert parse_predicate(parsed, GenerationPredicate).fee == fee
-        with pytest.raises(FormatError, match="fee"):
-            run(workshop, fee=("JPY", "much"))
+        for none in (("JPY", "much"), ("JPY",), ("JPY", "4000", "net"), "JPY 4000", "JP", 4000):
+            with pytest.raises(FormatError, match="fee"):
+                run(workshop, fee=none)
+        assert len(workshop.registry.intents) == 2
 
     def test_the_receipt_proves_the_record(self, workshop: Workshop) -> None:
         entry = verify_receipt(run(workshop).receipt, workshop.registry.trust)

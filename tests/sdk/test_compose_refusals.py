@@ -120,6 +120,18 @@ class TestRefusals:
         registry._generation = lambda *args: honest(*args).model_copy(update={"receipt": registry.log.receipt(1)})  # type: ignore[method-assign]
         self.refused(workshop, VerificationError, "receipt is not for generation:permitted")
 
+    def test_a_base_model_that_was_exchanged_after_it_was_looked_at(self, tmp_path: Path) -> None:
+        workshop = make_workshop(tmp_path)
+        make_backbone_dir(tmp_path / "other", "sd", seed=9)
+
+        def exchange(progress: ComposeProgress) -> None:
+            if progress.stage is ComposeStage.INTENT:
+                (tmp_path / "base").rename(tmp_path / "first")
+                (tmp_path / "other").rename(tmp_path / "base")
+
+        self.refused(workshop, BackboneError, "base as it was loaded has", on_progress=exchange)
+        assert len(workshop.registry.intents) == 1
+
     def test_another_base_model(self, workshop: Workshop, tmp_path: Path) -> None:
         other = make_workshop(make_folder(tmp_path / "other"), base=make_backbone_dir(tmp_path / "base2", "sd", seed=9))
         with other.registry.client() as client, pytest.raises(BackboneError, match="was learned on"):

@@ -48,6 +48,11 @@ class TestComposeCommand:
         assert run([*call, *place, "--seed", "3", "--seed", "8"]) == 0
         assert (app.registry.intents[0].count, app.registry.intents[0].seed) == (2, 3)
 
+    def test_goes_under_the_key_that_it_is_given(self, app: Workshop, tmp_path: Path) -> None:
+        call = ["compose", "demo/fox", "--scene", SCENE, *AS_OPTIONS, "--out", str(tmp_path / "out")]
+        assert run([*call, "--idempotency-key", "spring-2027-poster-1"]) == 0
+        assert app.registry.intents[0].idempotency_key == "spring-2027-poster-1"
+
     def test_states_the_fee(self, app: Workshop, tmp_path: Path) -> None:
         call = ["compose", "demo/fox", "--scene", SCENE, *AS_OPTIONS, "--out", str(tmp_path / "out")]
         assert run([*call, "--fee", "JPY 4000"]) == 0

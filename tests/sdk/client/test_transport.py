@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from support.wire_values import CONCEPT, DECISION, DIGEST, INTENT, JOB, REQUEST,
 
 from sdk import errors
 from sdk.client import Client, transport
+from sdk.client.mirror import open_mirror
 from sdk.client.transport import ATTEMPTS, error_from
 from sdk.errors import (
     ConfigurationError,
@@ -79,6 +81,36 @@ class TestAddresses:
         with pytest.raises(ConfigurationError, match=r"address"):
             Client(address, "imp_x")
 
+    @pytest.mark.parametrize("address", ["https://u:secret@registry.test", "https://u@registry.test"])
+    def test_refuses_a_password_that_would_go_in_the_place_of_the_credential(self, address: str) -> None:
+        with pytest.raises(ConfigurationError, match=r"before registry\.test") as caught:
+            Client(address, "imp_x")
+        assert "secret" not in caught.value.message
+        with pytest.raises(ConfigurationError, match=r"before registry\.test"):
+            Client("https://registry.test", "imp_x", trainer_url=address)
+        with open_mirror(address) as mirror:  # which is sent no credential
+            assert mirror
+
+    @pytest.mark.parametrize(
+        "proxy", ["proxy.company:8080", "ftp://proxy.company", "http://[::1", "socks5://proxy.company"]
+    )
+    def test_refuses_a_way_that_cannot_be_taken(self, proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "socksio", None)
+        with pytest.raises(ConfigurationError, match="expected a proxy such as"):
+            Client("https://registry.test", "imp_x", proxy=proxy)
+
+    def test_refuses_such_a_way_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "socksio", None)
+        monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.company")
+        with pytest.raises(ConfigurationError, match="a SOCKS proxy needs"):
+            Client("https://registry.test", "imp_x")
+
+    @pytest.mark.parametrize("credential", ["imp_é", "imp_x\n", "imp x", "imp_x\u200b"])
+    def test_refuses_what_was_never_issued_as_a_credential_and_does_not_show_it(self, credential: str) -> None:
+        with pytest.raises(ConfigurationError, match="the credential for the registry") as caught:
+            Client("https://registry.test", credential)
+        assert credential not in caught.value.message
+
 
 class TestErrors:
     @pytest.mark.parametrize(
@@ -116,6 +148,13 @@ class TestErrors:
     @pytest.mark.parametrize("content", [b"", b"[]", b"not json", b'{"service": 1}', b'{"a":1,"a":2}'])
     def test_an_answer_that_is_not_what_it_should_be_is_a_format_error(self, content: bytes) -> None:
         with client_of(Seen(httpx.Response(200, content=content))) as client, pytest.raises(FormatError):
+            client.health()
+
+    def test_an_answer_that_is_not_compressed_as_it_says_is_a_format_error(self) -> None:
+        def answer(_request: httpx.Request) -> httpx.Response:
+            return httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"plain"))
+
+        with client_of(answer) as client, pytest.raises(FormatError, match="Content-Encoding"):
             client.health()
 
     def test_other_bytes_than_asked_for_are_refused(self) -> None:

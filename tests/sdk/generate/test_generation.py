@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import save
 from support.tiny_backbone import LATENT_SIZE, RESOLUTION, make_backbone_dir
 
+import sdk.generate.pipeline as loading
 from sdk.errors import BackboneError, FormatError, SceneError
 from sdk.generate.base_model import base_model_digest
 from sdk.generate.drawing import Watch, generate_images
@@ -242,6 +244,47 @@ class TestLoading:
         with pytest.raises(BackboneError, match="cannot be loaded"):
             load_pipeline(tmp_path / "base")
 
+    @pytest.mark.parametrize("put_back", [False, True])
+    def test_refuses_a_folder_that_changes_while_it_is_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, put_back: bool
+    ) -> None:
+        directory = make_backbone_dir(tmp_path / "base", "sd", seed=4)
+        file = directory / "scheduler/scheduler_config.json"
+        before, read = file.read_text(), loading._load
+
+        def read_another(*asked: Any) -> Any:
+            rewrite(file, before.replace("100,", "101,"))
+            pipeline = read(*asked)
+            if put_back:
+                rewrite(file, before)
+            return pipeline
+
+        monkeypatch.setattr(loading, "_loaded", {})
+        monkeypatch.setattr(loading, "_load", read_another)
+        with pytest.raises(BackboneError, match="changed while it was loaded"):
+            load_pipeline(directory)
+        monkeypatch.setattr(loading, "_load", read)
+        assert load_pipeline(directory).digest == base_model_digest(directory)
+
+    def test_refuses_a_folder_that_changed_since_it_was_digested(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        directory = make_backbone_dir(tmp_path / "base", "sd", seed=5)
+        file = directory / "scheduler/scheduler_config.json"
+        monkeypatch.setattr(
+            loading, "_device", lambda: rewrite(file, file.read_text().replace("100,", "101,")) or "cpu"
+        )
+        with pytest.raises(BackboneError, match="changed while it was loaded"):
+            load_pipeline(directory)
+
+
+def rewrite(file: Path, text: str) -> None:
+    """Write as much into `file` as is in it, and leave its time as it is."""
+    times = file.stat()
+    assert len(text) == times.st_size
+    file.write_text(text)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
 
 class TestBaseModelDigest:
     def test_names_content_not_place(self, tmp_path: Path) -> None:
@@ -254,4 +297,11 @@ class TestBaseModelDigest:
         directory = make_backbone_dir(tmp_path / "a", "sd")
         before = base_model_digest(directory)
         (directory / "scheduler/scheduler_config.json").write_text("{}")
+        assert base_model_digest(directory) != before
+
+    def test_notices_a_file_of_the_same_size_and_time(self, tmp_path: Path) -> None:
+        directory = make_backbone_dir(tmp_path / "a", "sd")
+        before = base_model_digest(directory)
+        file = directory / "scheduler/scheduler_config.json"
+        rewrite(file, file.read_text().replace("100,", "101,"))
         assert base_model_digest(directory) != before

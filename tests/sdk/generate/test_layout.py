@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -72,7 +74,6 @@ class TestBoxes:
         [
             (0, 0, 1),
             (0, 0, 1, 1, 1),
-            "left",
             None,
             ("a", 0, 1, 1),
             (-0.1, 0, 1, 1),
@@ -112,10 +113,32 @@ class TestMasks:
         assert isinstance(mask, Mask)
         assert mask_picture(mask).size == (512, 256)
 
+    def test_are_read_from_a_path_in_words(self, tmp_path: Path) -> None:
+        half_white().save(tmp_path / "mask.png")
+        assert parse_layout({"fox": str(tmp_path / "mask.png")}, NAMES) == parse_layout({"fox": half_white()}, NAMES)
+
+    @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+    def test_are_as_grey_as_they_are_whatever_their_depth(self, tmp_path: Path, dtype: type) -> None:
+        picture = Image.fromarray(np.full((64, 64), 30_000, dtype))
+        picture.save(tmp_path / "mask.tiff")
+        for place in (picture, tmp_path / "mask.tiff"):
+            (mask,) = parse_layout({"fox": place}, NAMES).values()
+            assert isinstance(mask, Mask)
+            assert mask_picture(mask).getcolors() == [(64 * 64, 117)]
+
+    def test_that_came_over_the_wire_are_as_grey_as_they_are(self) -> None:
+        content = io.BytesIO()
+        Image.fromarray(np.full((64, 64), 30_000, np.uint16)).save(content, "PNG")
+        assert mask_picture(Mask(png=content.getvalue())).getcolors() == [(64 * 64, 117)]
+
+    def test_of_whole_numbers_up_to_255_are_white_there(self) -> None:
+        assert parse_layout({"fox": half_white().convert("I")}, NAMES) == parse_layout({"fox": half_white()}, NAMES)
+
     @pytest.mark.parametrize(
         ("make", "fault"),
         [
             (lambda folder: folder / "none.png", "cannot be read"),
+            (lambda folder: "left", "cannot be read at left"),
             (lambda folder: write(folder / "text.png", b"text"), "cannot be read"),
             (lambda folder: Image.new("L", (100, 100)), "white on 0.00% of the canvas"),
             (lambda folder: Image.new("1", (4097, 4097), 1), "pixels; at most"),

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -35,6 +36,11 @@ def file_of(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     return content.getvalue()
 
 
+def sixteen_bits(level: int) -> Image.Image:
+    """A picture of one grey; white is 65535."""
+    return Image.fromarray(np.full((64, 64), level, np.uint16))
+
+
 PHOTO = file_of(Image.linear_gradient("L").resize((RESOLUTION, RESOLUTION)).convert("RGB"))
 
 
@@ -56,6 +62,12 @@ class TestReading:
         exif[0x0112] = 6  # turned by 90 degrees
         photo = read_photo(file_of(Image.new("RGB", (64, 32)), "JPEG", exif=exif), None, 0.5, None)
         assert (photo.picture.size, photo.media_type) == ((32, 64), "image/jpeg")
+
+    def test_is_as_bright_as_it_is_whatever_its_depth(self) -> None:
+        photo = read_photo(file_of(sixteen_bits(30_000)), file_of(sixteen_bits(40_000)), 0.5, None)
+        assert photo.picture.getcolors() == [(64 * 64, (117, 117, 117))]
+        assert photo.mask
+        assert photo.mask.getcolors() == [(64 * 64, 156)]
 
     def test_what_is_recorded_is_digests(self) -> None:
         edit = read_photo(PHOTO, left_half(), 0.5, None).edit

@@ -30,6 +30,13 @@ class TestNames:
         with pytest.raises(SceneError):
             name_concepts(concepts)
 
+    def test_refuses_more_than_an_intent_can_name(self) -> None:
+        references = [f"demo/fox-{number}" for number in range(17)]
+        assert len(name_concepts(references[:16])) == 16
+        for many in (references, dict(zip("abcdefghijklmnopq", references, strict=True))):
+            with pytest.raises(SceneError, match="17 concepts are given; a picture has at most 16"):
+                name_concepts(many)
+
     def test_refuses_a_text_where_a_list_belongs(self) -> None:
         with pytest.raises(SceneError, match=r"\['demo/fox'\]"):
             name_concepts("demo/fox")

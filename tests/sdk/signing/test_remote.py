@@ -13,7 +13,7 @@ from support.vault_transit import Transit, vault_transit
 from typer.testing import CliRunner
 
 from sdk.cli import application
-from sdk.errors import ConfigurationError, ServiceUnavailable, SignatureInvalid
+from sdk.errors import ConfigurationError, ServiceUnavailable
 from sdk.signing.public_keys import P256_BYTES, load_public_key, verify_signature
 from sdk.signing.remote import (
     EXTRAS,
@@ -24,7 +24,7 @@ from sdk.signing.remote import (
     parse_key_reference,
     parse_scheme,
 )
-from sdk.signing.signer import load_key_file, require_signer, sign_envelope
+from sdk.signing.signer import load_key_file, sign_envelope, verified_keyids
 from sdk.signing.trust import TrustedKey, TrustRole, sign_checkpoint, verify_checkpoint
 from sdk.spec.ids import PrincipalId
 from sdk.spec.log_checkpoint import LogCheckpoint
@@ -101,11 +101,9 @@ class TestToken:
         signer = load_key_file(tmp_path / "aiko.pem")
         assert (len(signer.public_key), signer.keyid) == (P256_BYTES, imported.keyid)
         envelope = sign_envelope(b"approved", signer)
-        assert require_signer(envelope, {signer.keyid: signer.public_key}, role="approval") == signer.keyid
-        with pytest.raises(SignatureInvalid):
-            require_signer(
-                envelope.model_copy(update={"payload": b"more"}), {signer.keyid: signer.public_key}, role="x"
-            )
+        keys = {signer.keyid: signer.public_key}
+        assert verified_keyids(envelope, keys) == {signer.keyid}
+        assert verified_keyids(envelope.model_copy(update={"payload": b"more"}), keys) == frozenset()
 
     def test_without_its_pin_names_the_variable(
         self, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

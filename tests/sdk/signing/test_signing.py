@@ -25,7 +25,6 @@ from sdk.signing.public_keys import decode_public_key, encode_public_key, key_id
 from sdk.signing.signer import (
     generate_key_file,
     load_key_file,
-    require_signer,
     sign_envelope,
     verified_keyids,
 )
@@ -91,20 +90,18 @@ class TestEnvelopes:
     def test_signature_of_a_p256_key_holds_and_of_another_does_not(self) -> None:
         signer, other = P256Signer(), P256Signer()
         envelope = sign_envelope(b"payload", signer)
-        assert require_signer(envelope, {signer.keyid: signer.public_key}, role="x") == signer.keyid
-        with pytest.raises(SignatureInvalid):
-            require_signer(envelope, {other.keyid: other.public_key}, role="x")
+        assert verified_keyids(envelope, {signer.keyid: signer.public_key}) == {signer.keyid}
+        assert verified_keyids(envelope, {other.keyid: other.public_key}) == frozenset()
         assert decode_public_key(encode_public_key(signer.public_key), "key.pub") == signer.public_key
 
     def test_signature_holds(self) -> None:
         envelope = sign_envelope(b"payload", APP)
-        assert require_signer(envelope, {APP.keyid: APP.public_key}, role="x") == APP.keyid
+        assert verified_keyids(envelope, {APP.keyid: APP.public_key}) == {APP.keyid}
 
     @pytest.mark.parametrize("change", [{"payload": b"other"}, {"payload_type": "text/plain"}])
     def test_changed_content_does_not_verify(self, change: dict[str, Any]) -> None:
         envelope = sign_envelope(b"payload", APP).model_copy(update=change)
-        with pytest.raises(SignatureInvalid, match="trusted for approval"):
-            require_signer(envelope, {APP.keyid: APP.public_key}, role="approval")
+        assert verified_keyids(envelope, {APP.keyid: APP.public_key}) == frozenset()
 
     def test_the_key_hint_is_not_believed(self) -> None:
         signature = sign_envelope(b"payload", APP).signatures[0]
