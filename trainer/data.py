@@ -17,11 +17,12 @@ from typing import Final
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from sdk.errors import FormatError, TrainingInputError
 from sdk.generate.tokens import placeholder_token
+from sdk.pictures import to_eight_bits, upright
 from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ConceptKind
 
@@ -49,16 +50,6 @@ DEFAULT_CLASS_WORD: Final[Mapping[ConceptKind, str]] = {
     ConceptKind.LOGO: "logo",
     ConceptKind.STYLE: "style",
     ConceptKind.BACKGROUND: "background",
-}
-
-_TURNS: Final[Mapping[object, Image.Transpose]] = {  # by EXIF orientation; 1 is upright
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
 }
 
 
@@ -270,7 +261,7 @@ def _decode(path: Path, max_pixels: int) -> Image.Image:
                     f"{path}: {width} x {height} is over the limit of {max_pixels} pixels; scale it down"
                 )
             image.load()
-            return _upright(image)
+            return upright(image)
     except Image.DecompressionBombError as exc:
         raise TrainingInputError(f"{path}: it is over the limit of {max_pixels} pixels; scale it down") from exc
     except FileNotFoundError as exc:
@@ -283,19 +274,9 @@ def _decode(path: Path, max_pixels: int) -> Image.Image:
         raise TrainingInputError(f"{path}: the picture is damaged ({exc}); export it again") from exc
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """A copy, turned as its EXIF says; where that cannot be read, as it is stored, which is how viewers show it."""
-    try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
-    except Exception:  # Pillow meets damaged EXIF with errors of any class
-        turn = None
-    return image.copy() if turn is None else image.transpose(turn)
-
-
 def _flatten(image: Image.Image) -> Image.Image:
-    """RGB on white where the picture was transparent. Of 16-bit levels the upper 8 bits are kept."""
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    """RGB on white where the picture was transparent."""
+    image = to_eight_bits(image)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")

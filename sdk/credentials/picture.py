@@ -12,8 +12,8 @@ import warnings
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
-from sdk.bit_depth import to_eight_bits
 from sdk.errors import InputError
+from sdk.pictures import to_eight_bits, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -77,12 +77,10 @@ def _require_size(opened: Any) -> None:
 
 def _as_rgb(opened: Any) -> Image:
     from PIL import Image as Pillow
-    from PIL import ImageOps
 
     opened.load()
-    upright = ImageOps.exif_transpose(opened) if opened.getexif().get(0x0112) in range(2, 9) else opened
-    upright = to_eight_bits(upright)
-    if upright.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in upright.info:
-        layer = upright.convert("RGBA")
+    shown = to_eight_bits(upright(opened))
+    if shown.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in shown.info:
+        layer = shown.convert("RGBA")
         return Pillow.alpha_composite(Pillow.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return upright.convert("RGB")
+    return shown.convert("RGB")

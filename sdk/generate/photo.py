@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from sdk.bit_depth import to_eight_bits
 from sdk.errors import InputError
+from sdk.pictures import to_eight_bits, upright
 from sdk.spec.digest import Digest
 from sdk.spec.sampling import MAX_SIDE, SIDE_UNIT, PhotoEdit
 
@@ -78,7 +78,7 @@ def _decode(content: bytes, what: str) -> tuple[Image.Image, str]:
         with Image.open(io.BytesIO(content), formats=list(_FORMATS)) as opened:
             if opened.width * opened.height > MAX_PHOTO_PIXELS:
                 raise InputError(f"{what} has {opened.width} x {opened.height} pixels; at most {MAX_PHOTO_PIXELS}")
-            return ImageOps.exif_transpose(opened), _FORMATS[str(opened.format)]
+            return upright(opened), _FORMATS[str(opened.format)]
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
         raise InputError(f"{what} is no PNG, JPEG or WebP picture: {exc}") from exc
 

@@ -12,8 +12,8 @@ from typing import Final
 
 from PIL import Image, UnidentifiedImageError
 
-from sdk.bit_depth import to_eight_bits
 from sdk.errors import SceneError
+from sdk.pictures import to_eight_bits
 from sdk.spec.ids import ConceptId
 from sdk.spec.sampling import Box, Mask, Place
 
