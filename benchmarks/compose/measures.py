@@ -171,7 +171,7 @@ def _drawing() -> Iterator[dict[str, float]]:
         spent["cpu"] += time.process_time() - began_cpu
         return iter(pictures)
 
-    with patch("sdk.compose.steps.generate_images", timed):
+    with patch("sdk.compose.drawing.generate_images", timed):
         yield spent
 
 

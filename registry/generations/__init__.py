@@ -1,7 +1,9 @@
 """Generations: who composed what with which versions, for what, and what came of it. Refusals are recorded too.
 
 tables      the rows
-service     the intent and its decision of record, the result
+service     the intent and its decision of record
+results     the result
+records     attempts as they were recorded
 meaning     whether references still mean the versions of an intent
 grants      the signed grant of a permit
 quota       images granted under each licence

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from registry.auth import Caller
 from registry.consent import subjects
-from registry.generations import service
+from registry.generations import records
 from registry.generations.query import require_all_readable
 from registry.generations.tables import GenerationRow, GenerationVersionRow
 from registry.log import query as log
@@ -114,9 +114,9 @@ def _composition(
 ) -> DeniedAttempt:
     names = entry.facts.get("versions", "").split()
     own = tuple(name for name in names if known is None or parse_version_ref(name).concept in known)
-    intent = service.intent_of(row)
+    intent = records.intent_of(row)
     visible = {str(parse_version_ref(name).concept) for name in own}
-    told = [_told(reason, row.application, visible, rules) for reason in service.decision_of(row).reasons]
+    told = [_told(reason, row.application, visible, rules) for reason in records.decision_of(row).reasons]
     return DeniedAttempt(
         log_index=index,
         at=entry.at,

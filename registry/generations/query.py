@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
-from registry.generations import service
+from registry.generations import records
 from registry.generations.tables import GenerationResultRow, GenerationRow, GenerationVersionRow
 from registry.paging import page_of
 from registry.runtime import Runtime
@@ -114,8 +114,8 @@ def _recorded(row: GenerationRow) -> RecordedDecision:
     return RecordedDecision(
         generation=row.id,
         log_index=row.log_index,
-        context=service.context_of(row),
-        decision=service.decision_of(row),
+        context=records.context_of(row),
+        decision=records.decision_of(row),
     )
 
 
@@ -136,10 +136,10 @@ def _view(row: GenerationRow, names: tuple[str, ...], result: GenerationResultRo
     return GenerationView(
         id=row.id,
         application=row.application,
-        intent=service.intent_of(row),
-        decision=service.decision_of(row),
+        intent=records.intent_of(row),
+        decision=records.decision_of(row),
         versions=names,
-        break_glass=service.opened_by_break_glass(service.context_of(row)),
+        break_glass=records.opened_by_break_glass(records.context_of(row)),
         permitted_at=row.decided_at,
         recorded_at=result.recorded_at if result else None,
         images=recorded.images if recorded else (),

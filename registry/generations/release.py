@@ -15,8 +15,8 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
-from registry.generations import service
-from registry.generations.service import Attempt
+from registry.generations import records
+from registry.generations.records import Attempt
 from registry.generations.tables import ArtefactReleaseRow, GenerationResultRow, GenerationRow
 from registry.log import service as log
 from registry.runtime import Runtime
@@ -43,9 +43,9 @@ def release(session: Session, runtime: Runtime, caller: Caller, generation: Reco
         PermissionDenied, Conflict: the grant has expired, or the result is recorded (2).
         NotApproved: the version is no longer approved (3).
     """
-    row = service.hold_to_draw(session, caller, generation)
+    row = records.hold_to_draw(session, caller, generation)
     _require_open(session, runtime, row)
-    version, artefact = _version_with(service.versions_of(session, row), digest, generation)
+    version, artefact = _version_with(records.versions_of(session, row), digest, generation)
     (version,) = versions.hold(session, [version])
     status = version.status(versions.terms_of(session, version, runtime.clock()))
     if status not in USABLE:
@@ -61,8 +61,8 @@ def release_embeddings(
 ) -> tuple[SealedArtefact, ...]:
     """The embeddings of a permit, in the transaction that records it; of one that was recorded before, like `release`."""
     if attempt.held is None:
-        row = service.hold_to_draw(session, caller, attempt.id)
-        named = service.versions_of(session, row)
+        row = records.hold_to_draw(session, caller, attempt.id)
+        named = records.versions_of(session, row)
         wanted = [digest for version in named for digest in _embeddings(version)]
         return tuple(release(session, runtime, caller, attempt.id, digest) for digest in wanted)
     found = []

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from registry.auth import CallerDep
 from registry.generations import query as reading
-from registry.generations import quota, service
+from registry.generations import quota, results, service
 from registry.generations.identify import identify
 from registry.generations.release import release, release_embeddings, require_drawn_by
 from registry.generations.usage import usage
@@ -137,5 +137,5 @@ def record_result(
 ) -> GrownReceipt:
     """Record what was generated."""
     with runtime.transaction(caller.tenant) as session:
-        index = service.record_result(session, runtime, caller, generation, result)
+        index = results.record_result(session, runtime, caller, generation, result)
     return receipt(runtime, index, since=query.since)

@@ -1,4 +1,4 @@
-"""The intent to generate, with the decision of record about it, and the result.
+"""The intent to generate, and the decision of record about it.
 
 The checks on an intent, in order:
 1. The same intent under the same idempotency key was permitted before: the same grant is given again. Attempts under
@@ -15,56 +15,38 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller, has_role
 from registry.generations import quota
 from registry.generations.grants import make_grant
-from registry.generations.images import note_images
 from registry.generations.meaning import require_meant
-from registry.generations.tables import GenerationResultRow, GenerationRow, GenerationVersionRow
+from registry.generations.records import Attempt, attempt_of, opened_by_break_glass
+from registry.generations.tables import GenerationRow, GenerationVersionRow
 from registry.log import service as log
 from registry.runtime import Runtime
 from registry.versions import service as versions
-from registry.versions.statements import read_statement
 from registry.versions.version import Terms, Version
-from sdk.errors import Conflict, InputError, NotFound, VerificationError
-from sdk.signing.trust import TrustRole
-from sdk.spec.api import GenerationIntent, GenerationResult
-from sdk.spec.bundle import VersionStatus
-from sdk.spec.canonical import encode_canonical, parse_wire
+from sdk.errors import Conflict, InputError
+from sdk.spec.api import GenerationIntent
+from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
-from sdk.spec.envelope import Envelope, encode_envelope, parse_envelope
+from sdk.spec.envelope import Envelope, encode_envelope
 from sdk.spec.ids import RecordId
 from sdk.spec.ledger import licences_fact
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.opening import OpeningQuery
-from sdk.spec.policy import Decision, Effect, PolicyContext, PolicyDomain, Role
-from sdk.spec.statements import GenerationPredicate
+from sdk.spec.policy import Decision, PolicyContext, PolicyDomain, Role
 
 KEY_LOCK: Final = 0x1092  # of pg_advisory_xact_lock, with a hash of the key
 _LOCK_KEY: Final = text("SELECT pg_advisory_xact_lock(:of_keys, hashtext(:key))")
 _PERMITTED: Final = text(
     "SELECT id FROM generations WHERE application = :application AND idempotency_key = :key AND effect = 'permit'"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """A recorded attempt and the decision about it."""
-
-    id: RecordId
-    decision: Decision
-    context: PolicyContext
-    log_index: int
-    expires_at: datetime | None
-    grant: Envelope | None  # of a permit
-    held: tuple[Version, ...] | None = None  # the versions it is about, of one that was recorded just now
 
 
 def request(
@@ -110,101 +92,6 @@ def request(
     return attempt
 
 
-def record_result(
-    session: Session, runtime: Runtime, caller: Caller, generation: RecordId, result: GenerationResult
-) -> int:
-    """Record what was generated and return the entry's place in the log; the same result again changes nothing.
-
-    Raises:
-        NotFound: the caller was not permitted such a generation.
-        Conflict: another result is recorded.
-        SignatureInvalid, VerificationError, InputError: the statement or the images are not as they must be.
-    """
-    row = hold(session, caller, generation)
-    content = encode_canonical(result)
-    if earlier := session.get(GenerationResultRow, generation):
-        if earlier.digest != Digest.of(content):
-            raise Conflict(f"{generation} has a result already, and it is another one; a result is final")
-        return earlier.log_index
-    _verify_result(runtime, caller, row, result)
-    index = log.append(
-        session,
-        runtime,
-        event=AuditEventType.GENERATION_RECORDED,
-        actor=caller.principal,
-        subject=generation,
-        evidence={"statement": result.statement.digest, "result": Digest.of(content)},
-        facts={"images": str(len(result.images))},
-    )
-    session.add(
-        GenerationResultRow(
-            generation_id=generation,
-            content=content,
-            digest=Digest.of(content),
-            recorded_at=log.time_of(session, index),  # the very moment of the entry: accounts are kept by it
-            log_index=index,
-        )
-    )
-    session.flush()
-    note_images(session, row, result)
-    return index
-
-
-def hold(session: Session, caller: Caller, generation: RecordId) -> GenerationRow:
-    """A generation that was permitted to the caller, held to the end of the transaction. Raises `NotFound`."""
-    row = _held(session, caller, generation)
-    if row is None or row.application != caller.principal:
-        raise NotFound(f"{caller.principal} was permitted no generation {generation}; record an intent first")
-    return row
-
-
-def hold_to_draw(session: Session, caller: Caller, generation: RecordId) -> GenerationRow:
-    """A permitted generation that the caller draws, held to the end of the transaction. Raises `NotFound`."""
-    row = _held(session, caller, generation)
-    if row is None or (intent_of(row).executor or row.application) != caller.principal:
-        raise NotFound(f"there is no generation {generation} that {caller.principal} draws; a grant names who does")
-    return row
-
-
-def _held(session: Session, caller: Caller, generation: RecordId) -> GenerationRow | None:
-    statement = select(GenerationRow).where(
-        GenerationRow.id == generation,
-        GenerationRow.tenant == caller.tenant,
-        GenerationRow.effect == Effect.PERMIT.value,
-    )
-    return session.scalar(statement.with_for_update(key_share=True))
-
-
-def intent_of(row: GenerationRow) -> GenerationIntent:
-    """The intent as it was recorded."""
-    return parse_wire(GenerationIntent, row.intent, f"intent of {row.id}")
-
-
-def decision_of(row: GenerationRow) -> Decision:
-    """The decision of record."""
-    return parse_wire(Decision, row.decision, f"decision of {row.id}")
-
-
-def versions_of(session: Session, row: GenerationRow) -> tuple[Version, ...]:
-    """The versions that an attempt named, in its order, as they stand now."""
-    statement = select(GenerationVersionRow.concept_id, GenerationVersionRow.number)
-    named = session.execute(
-        statement.where(GenerationVersionRow.generation_id == row.id).order_by(GenerationVersionRow.position)
-    )
-    return tuple(versions.load(session, row.tenant, concept, number) for concept, number in named.all())
-
-
-def opened_by_break_glass(context: PolicyContext) -> tuple[str, ...]:
-    """The versions in a question that were not approved but opened by break-glass."""
-    used = (facts for facts in context.concepts if facts.status == VersionStatus.BREAK_GLASS)
-    return tuple(f"{facts.concept}@{facts.number}" for facts in used)
-
-
-def context_of(row: GenerationRow) -> PolicyContext:
-    """The question as it was decided."""
-    return parse_wire(PolicyContext, row.context, f"context of {row.id}")
-
-
 def _permitted_before(session: Session, caller: Caller, intent: GenerationIntent) -> Attempt | None:
     session.execute(_LOCK_KEY, {"of_keys": KEY_LOCK, "key": f"{caller.principal} {intent.idempotency_key}"})
     permitted = session.scalar(_PERMITTED, {"application": caller.principal, "key": intent.idempotency_key})
@@ -213,7 +100,7 @@ def _permitted_before(session: Session, caller: Caller, intent: GenerationIntent
     row = session.get_one(GenerationRow, permitted)
     if row.intent != encode_canonical(intent):
         raise Conflict(f"the idempotency key of {row.id} was sent with another intent; make a new key for each intent")
-    return _attempt(row)
+    return attempt_of(row)
 
 
 def _require_usable_together(named: Sequence[Version], intent: GenerationIntent) -> None:
@@ -335,37 +222,3 @@ def _evidence(
             "bundle": decision.bundle,
         }
     )
-
-
-def _attempt(row: GenerationRow) -> Attempt:
-    return Attempt(
-        id=row.id,
-        decision=decision_of(row),
-        context=context_of(row),
-        log_index=row.log_index,
-        expires_at=row.expires_at,
-        grant=parse_envelope(row.compose_grant) if row.compose_grant else None,
-    )
-
-
-def _verify_result(runtime: Runtime, caller: Caller, row: GenerationRow, result: GenerationResult) -> None:
-    intent = intent_of(row)
-    statement, predicate = read_statement(
-        result.statement,
-        GenerationPredicate,
-        trust=runtime.trust_root,
-        role=TrustRole.GENERATION,
-        signer=caller.principal,
-    )
-    if (predicate.generation, predicate.application) != (row.id, caller.principal):
-        raise VerificationError(
-            f"the statement is about {predicate.generation} by {predicate.application}, "
-            f"but was sent about {row.id} by {caller.principal}"
-        )
-    if predicate.manifests != intent.manifests:
-        raise VerificationError(f"the statement about {row.id} names other versions than its intent")
-    images = [image.digest for image in result.images]
-    if sorted(subject.content for subject in statement.subject) != sorted(images):
-        raise VerificationError(f"the statement about {row.id} is not about exactly the images listed with it")
-    if len(images) > intent.count:
-        raise InputError(f"{row.id} was permitted {intent.count} images, but {len(images)} are listed")

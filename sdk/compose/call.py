@@ -23,23 +23,14 @@ from pathlib import Path
 from sdk.cache import LogWatch
 from sdk.client import Client
 from sdk.compose.bar import progress_bar
+from sdk.compose.checking import enforce_policy, require_base_model, require_live
+from sdk.compose.drawing import concept_use, generate_pictures, mark_picture
 from sdk.compose.explaining import explain_composition, keep_attention
 from sdk.compose.grant import RefusedHere
 from sdk.compose.options import check_fee, check_key, check_options, check_photo, check_run, check_use, check_whole
 from sdk.compose.premises import Premises, on_premises
+from sdk.compose.recording import make_intent, open_generation, record_result, report_refusal
 from sdk.compose.samples import signed_samples
-from sdk.compose.steps import (
-    concept_use,
-    enforce_policy,
-    generate_pictures,
-    make_intent,
-    mark_picture,
-    open_generation,
-    record_result,
-    report_refusal,
-    require_base_model,
-    require_live,
-)
 from sdk.compose.values import (
     Clock,
     ComposeProgress,

@@ -32,7 +32,7 @@ def workshop(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> Wor
     def refuse(*_args: object, **_options: object) -> None:
         raise AssertionError("something was generated")
 
-    monkeypatch.setattr("sdk.compose.steps.generate_images", refuse)
+    monkeypatch.setattr("sdk.compose.drawing.generate_images", refuse)
     return make_workshop(tmp_path, base=base)
 
 

@@ -50,7 +50,7 @@ class TestRefusals:
         def refuse(*_args: object, **_options: object) -> None:
             raise AssertionError("something was generated")
 
-        monkeypatch.setattr("sdk.compose.steps.generate_images", refuse)
+        monkeypatch.setattr("sdk.compose.drawing.generate_images", refuse)
 
     def refused(self, workshop: Workshop, error: type[ImprimaturError], match: str, **options: Any) -> ImprimaturError:
         with pytest.raises(error, match=match) as caught:

@@ -24,6 +24,7 @@ from support.versions import (
 
 from registry.approvals import service as approvals
 from registry.generations import service
+from registry.generations.records import Attempt
 from registry.versions.withdrawal import withdraw_consent
 from sdk.signing.grants import verify_grant
 from sdk.signing.receipts import verify_receipt
@@ -213,7 +214,7 @@ class TestMeant:
 
 
 class TestAtOnce:
-    def composing(self, registry: RegistryUnderTest, fox: Submitted) -> Callable[[Session], service.Attempt]:
+    def composing(self, registry: RegistryUnderTest, fox: Submitted) -> Callable[[Session], Attempt]:
         who, intent = caller(registry, "app"), Steps(registry).intent(fox)
         return lambda session: service.request(session, registry.runtime, who, intent, OpeningQuery())
 
@@ -224,7 +225,7 @@ class TestAtOnce:
     def test_an_intent_waits_for_a_revocation_and_is_then_refused(self, registry: RegistryUnderTest) -> None:
         fox = Steps(registry).approved()
         late = one_after_the_other(registry, self.revoking(registry, fox), self.composing(registry, fox))
-        assert isinstance(late, service.Attempt)
+        assert isinstance(late, Attempt)
         assert [reason.rule for reason in late.decision.reasons] == ["composition.approved-only"]
 
     def test_an_intent_waits_for_a_withdrawal_and_is_then_refused(self, registry: RegistryUnderTest) -> None:
@@ -235,7 +236,7 @@ class TestAtOnce:
             lambda session: withdraw_consent(session, registry.runtime, who, fox.consent, "asked to"),
             self.composing(registry, fox),
         )
-        assert isinstance(late, service.Attempt)
+        assert isinstance(late, Attempt)
         assert not late.decision.permitted
 
     def test_what_a_refusal_records_of_a_consent_is_true_as_well(self, registry: RegistryUnderTest) -> None:
@@ -246,7 +247,7 @@ class TestAtOnce:
             lambda session: withdraw_consent(session, registry.runtime, who, fox.consent, "asked to"),
             self.composing(registry, fox),
         )
-        assert isinstance(late, service.Attempt)
+        assert isinstance(late, Attempt)
         rules = [reason.rule for reason in late.decision.reasons]
         assert rules == ["composition.approved-only", "composition.consent"]
 

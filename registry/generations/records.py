@@ -1,0 +1,101 @@
+"""Attempts as they were recorded: holding their rows, and reading them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry.auth import Caller
+from registry.generations.tables import GenerationRow, GenerationVersionRow
+from registry.versions import service as versions
+from registry.versions.version import Version
+from sdk.errors import NotFound
+from sdk.spec.api import GenerationIntent
+from sdk.spec.bundle import VersionStatus
+from sdk.spec.canonical import parse_wire
+from sdk.spec.envelope import Envelope, parse_envelope
+from sdk.spec.ids import RecordId
+from sdk.spec.policy import Decision, Effect, PolicyContext
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """A recorded attempt and the decision about it."""
+
+    id: RecordId
+    decision: Decision
+    context: PolicyContext
+    log_index: int
+    expires_at: datetime | None
+    grant: Envelope | None  # of a permit
+    held: tuple[Version, ...] | None = None  # the versions it is about, of one that was recorded just now
+
+
+def hold(session: Session, caller: Caller, generation: RecordId) -> GenerationRow:
+    """A generation that was permitted to the caller, held to the end of the transaction. Raises `NotFound`."""
+    row = _held(session, caller, generation)
+    if row is None or row.application != caller.principal:
+        raise NotFound(f"{caller.principal} was permitted no generation {generation}; record an intent first")
+    return row
+
+
+def hold_to_draw(session: Session, caller: Caller, generation: RecordId) -> GenerationRow:
+    """A permitted generation that the caller draws, held to the end of the transaction. Raises `NotFound`."""
+    row = _held(session, caller, generation)
+    if row is None or (intent_of(row).executor or row.application) != caller.principal:
+        raise NotFound(f"there is no generation {generation} that {caller.principal} draws; a grant names who does")
+    return row
+
+
+def _held(session: Session, caller: Caller, generation: RecordId) -> GenerationRow | None:
+    statement = select(GenerationRow).where(
+        GenerationRow.id == generation,
+        GenerationRow.tenant == caller.tenant,
+        GenerationRow.effect == Effect.PERMIT.value,
+    )
+    return session.scalar(statement.with_for_update(key_share=True))
+
+
+def attempt_of(row: GenerationRow) -> Attempt:
+    """The attempt as it was recorded."""
+    return Attempt(
+        id=row.id,
+        decision=decision_of(row),
+        context=context_of(row),
+        log_index=row.log_index,
+        expires_at=row.expires_at,
+        grant=parse_envelope(row.compose_grant) if row.compose_grant else None,
+    )
+
+
+def intent_of(row: GenerationRow) -> GenerationIntent:
+    """The intent as it was recorded."""
+    return parse_wire(GenerationIntent, row.intent, f"intent of {row.id}")
+
+
+def decision_of(row: GenerationRow) -> Decision:
+    """The decision of record."""
+    return parse_wire(Decision, row.decision, f"decision of {row.id}")
+
+
+def context_of(row: GenerationRow) -> PolicyContext:
+    """The question as it was decided."""
+    return parse_wire(PolicyContext, row.context, f"context of {row.id}")
+
+
+def versions_of(session: Session, row: GenerationRow) -> tuple[Version, ...]:
+    """The versions that an attempt named, in its order, as they stand now."""
+    statement = select(GenerationVersionRow.concept_id, GenerationVersionRow.number)
+    named = session.execute(
+        statement.where(GenerationVersionRow.generation_id == row.id).order_by(GenerationVersionRow.position)
+    )
+    return tuple(versions.load(session, row.tenant, concept, number) for concept, number in named.all())
+
+
+def opened_by_break_glass(context: PolicyContext) -> tuple[str, ...]:
+    """The versions in a question that were not approved but opened by break-glass."""
+    used = (facts for facts in context.concepts if facts.status == VersionStatus.BREAK_GLASS)
+    return tuple(f"{facts.concept}@{facts.number}" for facts in used)
