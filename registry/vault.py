@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Final, Protocol
 
 from registry.sealing import KeyWrapper, NamedKeyWrapper, WrappedKey, new_key, seal, unseal
 from sdk.errors import ConfigurationError, Erased, ServiceError, ServiceUnavailable
+from sdk.local_files import flush_folder, replace_file
 
 KeyName = str
 """32 hex digits, chosen at random: it says nothing of what it opens."""
@@ -60,7 +60,7 @@ class FolderKeyVault:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
         except OSError as exc:
             raise ServiceUnavailable(f"the key vault at {self._folder} cannot be written: {exc.strerror}") from exc
 
@@ -82,7 +82,7 @@ class FolderKeyVault:
                 file.flush()
                 os.fsync(file.fileno())
             path.unlink()
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
 
     def names(self) -> Iterator[KeyName]:
         """Every key that it holds."""
@@ -90,14 +90,7 @@ class FolderKeyVault:
 
     def replace(self, name: KeyName, content: bytes) -> None:
         """Put a key in the place of one, whole: whoever reads meets the old one or the new."""
-        path = self._path(name)
-        handle, beside = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).replace(path)
-        _flush_folder(path.parent)
+        replace_file(self._path(name), content, wait_for_rename=True)
 
     def _path(self, name: KeyName) -> Path:
         if not _NAME.fullmatch(name):
@@ -194,11 +187,3 @@ def vault_name(wrapped: bytes) -> KeyName | None:
 
 def _about(name: KeyName) -> bytes:
     return f"key of the vault\n{name}".encode()
-
-
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -28,7 +28,7 @@ from sdk.errors import (
     SignatureInvalid,
     StatusListInvalid,
 )
-from sdk.local_files import locked, read_file, replace_file
+from sdk.local_files import keep_file, locked, read_file
 from sdk.signing.trust import TrustRoot, verify_checkpoint
 from sdk.spec.log_checkpoint import LogCheckpoint
 from sdk.spec.log_entry import ConsistencyProof
@@ -96,8 +96,8 @@ class FileLogMemory:
 
     def remember(self, origin: str, note: bytes) -> None:
         if self.first(origin) is None:
-            replace_file(self._path(origin, "first"), note)
-        replace_file(self._path(origin, "newest"), note)
+            keep_file(self._path(origin, "first"), note)
+        keep_file(self._path(origin, "newest"), note)
 
     def place(self, origin: str, which: Which) -> str:
         return str(self._path(origin, which))
@@ -111,7 +111,7 @@ class FileLogMemory:
             raise ConfigurationError(f"{path} holds no moment; remove it, and what it protected from is gone") from exc
 
     def remember_status(self, list_id: str, at: datetime) -> None:
-        replace_file(self._path(list_id, "status"), at.isoformat().encode())
+        keep_file(self._path(list_id, "status"), at.isoformat().encode())
 
     def _path(self, name: str, which: str) -> Path:
         return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.{which}.note"

@@ -1,4 +1,4 @@
-"""Folders in which a client keeps things: one holder at a time, among threads and processes, and files replaced whole.
+"""Files replaced whole, and folders in which a client keeps things: one holder at a time, among threads and processes.
 
 The lock is the file `.lock` in the folder. It goes with whoever holds it: a process that ends leaves the folder free.
 What is kept there, and what must hold of it, is its owner's to know.
@@ -46,8 +46,8 @@ def read_file(path: Path) -> bytes | None:
         raise ConfigurationError(f"the local store cannot be read at {path}: {exc.strerror}") from exc
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write beside, flush to disk and rename: a reader, also after a power cut, meets the old file or the new one, whole.
+def keep_file(path: Path, content: bytes) -> None:
+    """Replace a file of the local store, whose folder is made if it is missing.
 
     The rename itself is not waited for: that would cost each compose call two more waits, and an old checkpoint is still a
     true one.
@@ -57,18 +57,38 @@ def replace_file(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, beside = tempfile.mkstemp(dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(beside).replace(path)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
+        replace_file(path, content)
     except OSError as exc:
         raise ConfigurationError(f"the local store cannot be written at {path}: {exc.strerror}") from exc
+
+
+def replace_file(path: Path, content: bytes, *, mode: int = 0o600, wait_for_rename: bool = False) -> None:
+    """Write beside, flush to disk and rename: a reader, also after a power cut, meets the old file or the new one, whole.
+
+    With `wait_for_rename` a power cut after the return leaves the new one. Raises `OSError`.
+    """
+    handle, beside = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(beside).chmod(mode)
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+    if wait_for_rename:
+        flush_folder(path.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Return when the names in a folder, made, changed or gone, are on disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _lock_file(folder: Path) -> BinaryIO:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import fcntl
 import hashlib
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from sdk.errors import ConfigurationError, FormatError, ProofInvalid, SignatureInvalid
+from sdk.local_files import replace_file
 from sdk.signing.cosign import sign_cosignature, verify_note
 from sdk.signing.signer import Signer
 from sdk.spec.canonical import decode_base64
@@ -97,7 +97,7 @@ class Witness:
             _require_extension(seen, checkpoint, request.proof)
         except ProofInvalid as exc:
             return _refusal(422, exc.message)
-        _write_durably(self._path(checkpoint.origin), request.note)
+        replace_file(self._path(checkpoint.origin), request.note, wait_for_rename=True)
         line = sign_cosignature(checkpoint, name=self._name, signer=self._signer, at=self._clock())
         return WitnessAnswer(status=200, body=encode_note_signatures([line]))
 
@@ -166,20 +166,6 @@ def _require_extension(seen: LogCheckpoint | None, checkpoint: LogCheckpoint, pr
         new_root=checkpoint.root_hash,
         proof=proof,
     )
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    beside = path.with_suffix(".new")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _refusal(status: int, message: str) -> WitnessAnswer:

@@ -16,13 +16,14 @@ import httpx
 
 from registry.cli.distribution import distribute, propose
 from registry.cli.init import TRUST_ROOT_LIFE
-from registry.cli.trust_file import public_key_of, read_proposal, read_trust_root, replace_file, write_proposal
+from registry.cli.trust_file import public_key_of, read_proposal, read_trust_root, write_proposal
 from registry.cli.workspace import KEY_ROLES, Address, Workspace
 from registry.distribution.proposal import TrustProposal, complete, sign_proposal
 from registry.distribution.repository import TufRepository
 from registry.runtime import system_clock
 from registry.settings import read_settings
 from sdk.errors import ConfigurationError, Conflict, InputError
+from sdk.local_files import replace_file
 from sdk.signing.public_keys import key_id
 from sdk.signing.signer import Signer, generate_key_file, load_key_file
 from sdk.signing.trust import (
@@ -214,7 +215,7 @@ def _publish(workspace: Workspace, proposal: TrustProposal, before: TrustRoot) -
     after = complete(proposal, before)
     verify_trust_root(proposal.trust_root, now=system_clock(), previous=before)
     TufRepository(workspace.tuf).judge(proposal.next_root, proposal.targets)
-    replace_file(workspace.trust_root, encode_envelope(proposal.trust_root))
+    replace_file(workspace.trust_root, encode_envelope(proposal.trust_root), mode=0o644)
     distribute(workspace, proposal)
     return after
 

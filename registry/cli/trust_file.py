@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from registry.distribution.proposal import TrustProposal
 from sdk.errors import ConfigurationError
+from sdk.local_files import replace_file
 from sdk.signing.public_keys import load_public_key
 from sdk.signing.signer import load_key_file
 from sdk.spec.canonical import encode_canonical, parse_wire
@@ -28,24 +27,13 @@ def write_proposal(path: Path, proposal: TrustProposal, *, over: bool) -> None:
     """Write a proposal, in the place of its former self or where nothing is. Raises `ConfigurationError`."""
     if not over and path.exists():
         raise ConfigurationError(f"there is a file at {path} already; a proposal is never written over another")
-    replace_file(path, encode_canonical(proposal))
+    replace_file(path, encode_canonical(proposal), mode=0o644)
 
 
 def public_key_of(path: Path) -> bytes:
     """The raw public key in a file of either half of a key. Raises `ConfigurationError`."""
     private = b"PRIVATE KEY-----" in _read(path, "key")
     return load_key_file(path).public_key if private else load_public_key(path)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put a file in its place whole, readable for everybody."""
-    handle, beside = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(beside).chmod(0o644)
-    Path(beside).replace(path)
 
 
 def _read(path: Path, what: str) -> bytes:

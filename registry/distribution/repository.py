@@ -13,8 +13,6 @@ Rules:
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,6 +26,7 @@ from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from sdk.errors import ConfigurationError, Conflict, ThresholdNotMet
+from sdk.local_files import replace_file
 from sdk.signing.remote import sslib_key
 from sdk.signing.signer import Signer
 
@@ -240,16 +239,9 @@ class TufRepository:
             raise ConfigurationError(f"{path} is no TUF metadata; restore it from its backup") from exc
 
     def _write(self, name: str, content: bytes) -> None:
-        """Write beside and rename: who reads meets the old file or the new one."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).chmod(0o644)
-        Path(beside).replace(path)
+        replace_file(path, content, mode=0o644)
 
 
 @dataclass(frozen=True, kw_only=True)

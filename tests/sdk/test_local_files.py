@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sdk.errors import ConfigurationError
-from sdk.local_files import locked, read_file, replace_file
+from sdk.local_files import keep_file, locked, read_file, replace_file
 
 COUNT = """
 import sys
@@ -88,19 +89,19 @@ class TestLocked:
             pass
 
 
-class TestReplaceFile:
+class TestKeepFile:
     def test_reads_what_was_written_last(self, tmp_path: Path) -> None:
         path = tmp_path / "made" / "kept"
         assert read_file(path) is None
         for content in (b"one", b"two"):
-            replace_file(path, content)
+            keep_file(path, content)
             assert read_file(path) == content
 
     def test_flushes_to_disk_before_the_file_has_its_name(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path, seen = tmp_path / "kept", list[tuple[int, bytes | None]]()
-        replace_file(path, b"one")
+        keep_file(path, b"one")
         flush = os.fsync
 
         def watched(file: int) -> None:
@@ -108,20 +109,35 @@ class TestReplaceFile:
             seen.append((os.fstat(file).st_size, read_file(path)))
 
         monkeypatch.setattr(os, "fsync", watched)
-        replace_file(path, b"three")
+        keep_file(path, b"three")
         assert seen == [(5, b"one")]
 
     def test_leaves_the_old_file_alone_when_the_disk_fails(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = tmp_path / "kept"
-        replace_file(path, b"one")
+        keep_file(path, b"one")
 
         def fail(_: int) -> None:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "fsync", fail)
         with pytest.raises(ConfigurationError, match="kept: No space left"):
-            replace_file(path, b"two")
+            keep_file(path, b"two")
         assert [found.name for found in tmp_path.iterdir()] == ["kept"]
         assert read_file(path) == b"one"
+
+
+class TestReplaceFile:
+    def test_has_the_mode_that_is_asked_for(self, tmp_path: Path) -> None:
+        for mode in (0o600, 0o644):
+            replace_file(tmp_path / "kept", b"one", mode=mode)
+            assert (tmp_path / "kept").stat().st_mode & 0o777 == mode
+
+    def test_waits_for_the_name_where_it_is_asked_to(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        flushed: list[bool] = []
+        monkeypatch.setattr(os, "fsync", lambda file: flushed.append(stat.S_ISDIR(os.fstat(file).st_mode)))
+        replace_file(tmp_path / "kept", b"one")
+        assert flushed == [False]
+        replace_file(tmp_path / "kept", b"two", wait_for_rename=True)
+        assert flushed == [False, False, True]

@@ -107,10 +107,10 @@ class TestWitness:
             ask(witness, log, 5)
 
     def test_writes_before_it_gives_the_line_away(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def fail(path: Path, content: bytes) -> None:
+        def fail(path: Path, content: bytes, *, wait_for_rename: bool) -> None:
             raise OSError("disk full")
 
-        monkeypatch.setattr("sdk.witness._write_durably", fail)
+        monkeypatch.setattr("sdk.witness.replace_file", fail)
         with pytest.raises(OSError, match="disk full"):
             ask(make_witness(tmp_path), make_log(), 0)
 

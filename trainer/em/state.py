@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sdk.errors import FormatError
+from sdk.local_files import replace_file
 
 STATE_FORMAT = "imprimatur.em-state/v1"
 
@@ -97,17 +97,7 @@ def save_state(state: EMState, path: Path) -> None:
     """Write `state` to `path` so that a crash leaves the old file or the new one, never a piece."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        file.write(encode_state(state))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_file(path, encode_state(state), wait_for_rename=True)
 
 
 def load_state(path: Path) -> EMState:

@@ -77,7 +77,7 @@ class TestState:
         def fail(_descriptor: int) -> None:
             raise OSError("disk full")
 
-        monkeypatch.setattr("trainer.em.state.os.fsync", fail)
+        monkeypatch.setattr("sdk.local_files.os.fsync", fail)
         with pytest.raises(OSError, match="disk full"):
             save_state(dataclasses.replace(make_state(), step=99), tmp_path / "state")
         assert load_state(tmp_path / "state").step == 50
