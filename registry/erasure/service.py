@@ -19,63 +19,35 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry import blobs
 from registry.auth import Caller
 from registry.consent import erasing as consents
 from registry.consent import subjects
 from registry.consent.erasing import Erasable
+from registry.erasure.certificate import sign_certificate
+from registry.erasure.finding import Found, find
 from registry.erasure.tables import ErasedKeyRow, ErasureRow
 from registry.log import query as log_reading
 from registry.log import service as log
 from registry.paging import page_of
 from registry.runtime import Runtime
-from registry.sealing import WrappedKey
-from registry.vault import KeyName, vault_name
+from registry.vault import KeyName
 from registry.versions import erasing as versions
 from registry.versions.version import Version
 from registry.versions.withdrawal import withdraw_consent
-from sdk.errors import Conflict, NotFound
+from sdk.errors import NotFound
 from sdk.policy.engine import enforce
-from sdk.signing.signer import sign_envelope
 from sdk.spec.api import LogQuery
 from sdk.spec.digest import Digest
-from sdk.spec.envelope import encode_envelope, parse_envelope
-from sdk.spec.erasure import ErasureList, ErasurePredicate, ErasureView, Kept, TrainingErasure
-from sdk.spec.ids import RecordId, TenantName
+from sdk.spec.envelope import parse_envelope
+from sdk.spec.erasure import ErasureList, ErasureView, TrainingErasure
+from sdk.spec.ids import RecordId
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.paging import PageQuery
 from sdk.spec.policy import PolicyContext, PolicyDomain, Role
-from sdk.spec.statements import encode_statement, terms_digest
 from sdk.spec.texts import Pseudonym
 
 REASON: Final = "erased"
 READERS: Final = (Role.OWNER, Role.AUDITOR, Role.TRAINING_SERVICE)  # the last erases what it holds by them
-_ALWAYS_KEPT: Final = (
-    Kept(
-        what="the entries of the log about these acts",
-        why="nobody could show any more that no act was hidden; they hold ids and digests, and no person",
-    ),
-    Kept(
-        what="digests of the consent records, their dates, who recorded them, and the pseudonym",
-        why="they prove that each consent was there and was withdrawn; without the destroyed keys no record is read from them",
-    ),
-    Kept(
-        what="which principals were the person behind the pseudonym, or spoke for them, in which capacity, and when",
-        why="it shows by whose word things were done; nobody is bound any more, and the documents are among those destroyed or kept",
-    ),
-    Kept(
-        what="manifests, training attestations, reviews, withdrawals and their reasons, names of concepts",
-        why="they are the evidence of who decided what; they name files by digest, and reviewers by their own words",
-    ),
-    Kept(
-        what="pictures, files and captions of training jobs under these consents, on the training service's disk",
-        why="it destroys them within a minute, once it reads this certificate, and has that logged (training:erased)",
-    ),
-    Kept(
-        what="decisions about generations, digests of the generated images and of their scenes, fingerprints",
-        why="they tell where an image comes from that is found later; the registry never had the prompts or the images",
-    ),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,26 +59,6 @@ class Erasure:
     log_index: int
     keys: tuple[KeyName, ...] = field(repr=False)
     blobs: tuple[Digest, ...] = field(repr=False)
-
-
-@dataclass
-class _Found:
-    """What is to be destroyed, as it is found."""
-
-    keys: list[KeyName] = field(default_factory=list)
-    named_before: list[KeyName] = field(default_factory=list)  # by earlier erasures (rule 4)
-    blobs: list[Digest] = field(default_factory=list)
-    documents: list[Digest] = field(default_factory=list)
-    kept: list[Kept] = field(default_factory=list)
-
-    def add_key(self, key: WrappedKey, what: str) -> None:
-        """Name a key for destruction. Raises `Conflict` for one that lies in the database alone."""
-        if (name := vault_name(key.wrapped)) is None:
-            raise Conflict(
-                f"the key of {what} is from before there was a key vault, so every backup has it; run 'imprimatur registry "
-                "seal' first, and destroy the backups from before"
-            )
-        self.keys.append(name)
 
 
 def erase(session: Session, runtime: Runtime, caller: Caller, subject: Pseudonym) -> Erasure:
@@ -127,7 +79,7 @@ def erase(session: Session, runtime: Runtime, caller: Caller, subject: Pseudonym
     records = consents.claim_about(session, caller.tenant, subject)
     resting = versions.claim_resting(session, caller.tenant, records.keys())
     identity = RecordId.derive("era", secrets.token_hex(32))
-    found = _find(session, caller.tenant, subject, records, resting)
+    found = find(session, caller.tenant, subject, records, resting)
     for consent in sorted(records.keys() - consents.ended_of(session, records)):
         withdraw_consent(session, runtime, caller, consent, REASON)
     subjects.release_all(session, runtime, caller, subject, REASON)
@@ -204,42 +156,6 @@ def _view(session: Session, row: ErasureRow) -> ErasureView:
     return ErasureView(id=row.id, certificate=parse_envelope(row.certificate), training=said)
 
 
-def _find(
-    session: Session,
-    tenant: TenantName,
-    subject: Pseudonym,
-    records: Mapping[RecordId, Erasable],
-    resting: Sequence[Version],
-) -> _Found:
-    found = _Found()
-    uploads = set(consents.documents_of_bindings(session, tenant, subject))
-    uploads |= {artefact.digest for version in resting for artefact in version.manifest.artefacts}
-    for consent, erasable in records.items():
-        for key in (erasable.key, *erasable.event_keys):
-            found.add_key(key, f"consent {consent}")
-        uploads |= erasable.documents
-    for version in resting:
-        found.add_key(versions.key_of(session, version), f"the files of {version.name}")
-        found.blobs += versions.stored_of(session, version)
-    needed = consents.documents_of_others(session, tenant, subject, records.keys())  # rule 3
-    for digest in sorted(uploads):
-        upload = blobs.claim_key(session, tenant, digest)
-        if upload is None:
-            continue
-        if digest in needed:
-            why = "a licence, or somebody else's consent or binding, names it"
-            found.kept.append(Kept(what=f"document {digest}", why=why))
-            continue
-        key, stored = upload
-        found.add_key(key, f"upload {digest}")
-        found.blobs.append(stored)
-        found.documents.append(digest)
-    named = select(ErasedKeyRow.name).where(ErasedKeyRow.name.in_(found.keys))  # rule 4
-    found.named_before = list(session.scalars(named))
-    found.keys = [key for key in found.keys if key not in found.named_before]
-    return found
-
-
 def _record(
     session: Session,
     runtime: Runtime,
@@ -247,22 +163,10 @@ def _record(
     identity: RecordId,
     records: Mapping[RecordId, Erasable],
     resting: Sequence[Version],
-    found: _Found,
+    found: Found,
 ) -> Erasure:
     now = runtime.clock()
-    predicate = ErasurePredicate(
-        erasure=identity,
-        erased_by=caller.principal,
-        consents=tuple(records),
-        versions=tuple(version.name for version in resting),
-        documents=tuple(found.documents),
-        keys=len(found.keys),
-        kept=(*_ALWAYS_KEPT, *found.kept),
-        erased_at=now,
-    )
-    about = terms_digest(tuple(erasable.digest for erasable in records.values()))
-    statement = encode_statement(predicate, subjects={str(identity): about})
-    certificate = encode_envelope(sign_envelope(statement, runtime.log_signer))
+    certificate = sign_certificate(runtime, caller, identity, records, resting, found, now)
     counts = {"consents": len(records), "versions": len(resting), "keys": len(found.keys)}
     index = log.append(
         session,

@@ -10,12 +10,13 @@
     admission    consent, licence and policy, checked before a job exists
     queue        Procrastinate: entries in the caller's transaction, lost entries found again
     service      every change of a job's rows, guarded by status and fencing token
+    query        jobs as they travel
     progress     throttled progress of one attempt, and the signal to stop it
     submission   manifests, uploads and the signed training attestation
     workflow     one attempt from claim to end
     loop         a worker's loop: attempts, and upkeep in between
     idempotency  a POST that is sent again with the same key is done once
-routes       HTTP
+    routes       HTTP
 
 The training function meets this package only in `trainer.worker`:
 

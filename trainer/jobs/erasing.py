@@ -24,7 +24,7 @@ from sdk.spec.erasure import ErasureList, ErasurePredicate, TrainingErased
 from sdk.spec.ids import RecordId, TenantName
 from sdk.spec.statements import parse_predicate, parse_statement
 from sdk.spec.training import JobStatus, TrainingRequest
-from trainer.jobs import service
+from trainer.jobs import query, service
 from trainer.jobs.pictures import PictureStore
 from trainer.jobs.ports import RegistryPort
 from trainer.jobs.runtime import Runtime
@@ -77,7 +77,7 @@ def erase_what_was_erased(runtime: Runtime, registry: RegistryPort) -> tuple[Rec
 def _confirm(runtime: Runtime, registry: RegistryPort, listed: ErasureList) -> None:
     """Tell the registry which jobs are erased that it does not list as such yet (rule 5)."""
     with runtime.transaction() as session:
-        erased = service.erased_by(session, [view.id for view in listed.erasures])
+        erased = query.erased_by(session, [view.id for view in listed.erasures])
     for view in listed.erasures:
         told = {job for said in view.training for job in said.jobs}
         if untold := sorted(set(erased.get(view.id, ())) - told):

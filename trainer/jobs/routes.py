@@ -21,7 +21,7 @@ from sdk.spec.ids import RecordId
 from sdk.spec.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, PageQuery
 from sdk.spec.policy import Role
 from sdk.spec.training import FileList, JobList, JobView, TrainingRequest
-from trainer.jobs import service
+from trainer.jobs import query, service
 from trainer.jobs.admission import admit
 from trainer.jobs.auth import CallerDep
 from trainer.jobs.files import find_file, list_files
@@ -74,7 +74,7 @@ def create_job(
     at, key = runtime.clock(), key_of(caller, idempotency_key, "/v1/jobs", wanted)
     with runtime.transaction() as session:
         if earlier := earlier_use(session, key, response, at=at):
-            return service.view(session, RecordId(earlier), tenant=caller.tenant)
+            return query.view(session, RecordId(earlier), tenant=caller.tenant)
     with runtime.open_registry(caller.credential) as registry:
         decision = admit(
             wanted,
@@ -87,9 +87,9 @@ def create_job(
     job = service.new_job_id(runtime.entropy)
     with runtime.transaction() as session:
         if earlier := keep(session, key, response, about=job, at=at):
-            return service.view(session, RecordId(earlier), tenant=caller.tenant)
+            return query.view(session, RecordId(earlier), tenant=caller.tenant)
         service.create(session, job=job, request=wanted, requested_by=caller.principal, decision=decision, at=at)
-        return service.view(session, job, tenant=caller.tenant)
+        return query.view(session, job, tenant=caller.tenant)
 
 
 @router.get("/jobs", response_model_exclude_none=True)
@@ -102,7 +102,7 @@ def list_jobs(
     """The tenant's jobs, newest first."""
     caller.require(*READERS)
     with runtime.transaction() as session:
-        return service.page(session, PageQuery(cursor=cursor, limit=limit), tenant=caller.tenant)
+        return query.page(session, PageQuery(cursor=cursor, limit=limit), tenant=caller.tenant)
 
 
 @router.get("/jobs/{job}", response_model_exclude_none=True)
@@ -110,7 +110,7 @@ def get_job(job: str, caller: CallerDep, runtime: RuntimeDep) -> JobView:
     """One job with its progress."""
     caller.require(*READERS)
     with runtime.transaction() as session:
-        return service.view(session, RecordId(job), tenant=caller.tenant)
+        return query.view(session, RecordId(job), tenant=caller.tenant)
 
 
 @router.post("/jobs/{job}/cancel", response_model_exclude_none=True)
@@ -123,7 +123,7 @@ def cancel_job(
     with runtime.transaction() as session:
         if not keep(session, key, response, about=job, at=at):
             service.request_cancel(session, RecordId(job), tenant=caller.tenant, at=at)
-        return service.view(session, RecordId(job), tenant=caller.tenant)
+        return query.view(session, RecordId(job), tenant=caller.tenant)
 
 
 @router.get("/jobs/{job}/files")
@@ -148,7 +148,7 @@ def _visible(job: str, caller: CallerDep, runtime: Runtime) -> RecordId:
     caller.require(*MAKERS)
     record = RecordId(job)
     with runtime.transaction() as session:
-        service.view(session, record, tenant=caller.tenant)
+        query.view(session, record, tenant=caller.tenant)
     return record
 
 

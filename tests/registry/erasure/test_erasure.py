@@ -230,7 +230,7 @@ class TestCrash:
         steps = Steps(registry)
         version, before = version_of_aiko(steps), vault_files(tmp_path)
         with monkeypatch.context() as patch:
-            patch.setattr(service, "sign_envelope", lambda *_: 1 / 0)
+            patch.setattr("registry.erasure.certificate.sign_envelope", lambda *_: 1 / 0)
             assert steps.post("owner", "/v1/erasures", ErasureRequest(subject=AIKO)).status_code == 500
         assert vault_files(tmp_path) == before
         accepted(registry.client("owner").get(f"/v1/consents/{version.consent}"))

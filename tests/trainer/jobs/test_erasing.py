@@ -18,7 +18,7 @@ from sdk.spec.ids import PrincipalId, RecordId, TenantName
 from sdk.spec.policy import Decision, Effect
 from sdk.spec.statements import encode_statement
 from sdk.spec.training import JobStatus, JobView, TrainingRequest
-from trainer.jobs import service
+from trainer.jobs import query, service
 from trainer.jobs.erasing import erase_what_was_erased
 from trainer.jobs.lifecycle import JobEvent
 from trainer.jobs.tables import EventRow, JobRow
@@ -77,7 +77,7 @@ def look(bench: Bench) -> tuple[RecordId, ...]:
 
 def seen(bench: Bench, identity: RecordId) -> JobView:
     with bench.runtime.transaction() as session:
-        return service.view(session, identity, tenant=DEMO)
+        return query.view(session, identity, tenant=DEMO)
 
 
 def picture(bench: Bench, content: bytes) -> Path:

@@ -15,7 +15,7 @@ from sdk.spec.ids import PrincipalId, RecordId, TenantName
 from sdk.spec.paging import PageQuery, encode_cursor
 from sdk.spec.policy import Decision, Effect
 from sdk.spec.training import JobProgress, JobStatus, JobView
-from trainer.jobs import service
+from trainer.jobs import query, service
 from trainer.jobs.service import Attempt, AttemptLost
 from trainer.jobs.tables import EventRow, JobRow
 
@@ -69,7 +69,7 @@ def recover(bench: Bench, max_attempts: int = 5) -> tuple[RecordId, ...]:
 
 def view(bench: Bench, job: RecordId = JOB) -> JobView:
     with bench.runtime.transaction() as session:
-        return service.view(session, job, tenant=DEMO)
+        return query.view(session, job, tenant=DEMO)
 
 
 def entries(bench: Bench) -> list[str]:
@@ -317,12 +317,12 @@ class TestViews:
     def test_show_a_tenant_its_own_jobs_newest_first(self, bench: Bench) -> None:
         older, newer = create(bench), create(bench, RecordId("job_" + "c" * 26))
         with bench.runtime.transaction() as session:
-            assert [job.id for job in service.page(session, PageQuery(), tenant=DEMO).jobs] == [newer, older]
-            first = service.page(session, PageQuery(limit=1), tenant=DEMO)
+            assert [job.id for job in query.page(session, PageQuery(), tenant=DEMO).jobs] == [newer, older]
+            first = query.page(session, PageQuery(limit=1), tenant=DEMO)
             assert [job.id for job in first.jobs] == [newer]
-            second = service.page(session, PageQuery(limit=1, cursor=first.next_cursor), tenant=DEMO)
+            second = query.page(session, PageQuery(limit=1, cursor=first.next_cursor), tenant=DEMO)
             assert ([job.id for job in second.jobs], second.next_cursor) == ([older], None)
             for other in (encode_cursor(1), encode_cursor("noon", "job")):
                 with pytest.raises(InputError, match="cursor"):
-                    service.page(session, PageQuery(cursor=other), tenant=DEMO)
-            assert service.page(session, PageQuery(), tenant=TenantName("other")).jobs == ()
+                    query.page(session, PageQuery(cursor=other), tenant=DEMO)
+            assert query.page(session, PageQuery(), tenant=TenantName("other")).jobs == ()

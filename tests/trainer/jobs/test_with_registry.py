@@ -22,7 +22,7 @@ from sdk.spec.ids import RecordId, TenantName
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.training import JobStatus, JobView, TrainingRequest
 from trainer.app import create_app
-from trainer.jobs import service
+from trainer.jobs import query
 from trainer.jobs.ports import RegistryPort
 from trainer.jobs.tables import JobRow
 from trainer.jobs.workflow import run_attempt
@@ -82,7 +82,7 @@ class House:
                 stopping=lambda: False,
             )
         with self.runtime.transaction() as session:
-            return service.view(session, job, tenant=TenantName("demo"))
+            return query.view(session, job, tenant=TenantName("demo"))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, RecordId, TenantName
 from sdk.spec.policy import Decision, Effect
 from sdk.spec.training import JobStatus, JobView
-from trainer.jobs import service
+from trainer.jobs import query, service
 from trainer.jobs.files import CHECKPOINT_FILE
 
 JOB = RecordId("job_" + "b" * 26)
@@ -68,7 +68,7 @@ def wait_for(bench: Bench, condition: Callable[[JobView], bool]) -> JobView:
     end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
         with bench.runtime.transaction() as session:
-            view = service.view(session, JOB, tenant=TenantName("demo"))
+            view = query.view(session, JOB, tenant=TenantName("demo"))
         if condition(view):
             return view
         time.sleep(0.05)
@@ -137,5 +137,5 @@ class TestWorkerProcess:
         first.send_signal(signal.SIGCONT)
         time.sleep(1.0)
         with queued.runtime.transaction() as session:
-            assert service.view(session, JOB, tenant=TenantName("demo")) == view
+            assert query.view(session, JOB, tenant=TenantName("demo")) == view
         assert submitted(queued) == [FOX, PIER]

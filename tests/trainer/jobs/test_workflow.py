@@ -18,7 +18,7 @@ from sdk.spec.manifest import parse_manifest
 from sdk.spec.policy import Decision, Effect
 from sdk.spec.statements import TrainingPredicate, parse_predicate, parse_statement
 from sdk.spec.training import JobStatus, JobView
-from trainer.jobs import service
+from trainer.jobs import query, service
 from trainer.jobs.tables import JobRow
 from trainer.jobs.workflow import MAX_ERROR, error_line, run_attempt
 
@@ -70,7 +70,7 @@ class Job:
 
     def view(self) -> JobView:
         with self.bench.runtime.transaction() as session:
-            return service.view(session, JOB, tenant=DEMO)
+            return query.view(session, JOB, tenant=DEMO)
 
     def cancel(self) -> None:
         with self.bench.runtime.transaction() as session:
