@@ -89,7 +89,7 @@ class Backbone:
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.unet.dtype
+        return self.unet.conv_in.weight.dtype  # diffusers' own answer goes through all parameters
 
     @property
     def latent_size(self) -> int:
