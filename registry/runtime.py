@@ -38,10 +38,16 @@ APP_ROLE: Final = "imprimatur_app"
 """The database role of every request; `migrations.tenancy` makes it and says what it may see."""
 _WORK_FOR: Final = text("SELECT set_config('role', :role, true), set_config('imprimatur.tenant', :tenant, true)")
 
-FLUSH_AFTER_COMMIT: Final = "registry.flush_after_commit"
-"""Set in a session's `info`: its commit does not wait for the disk, so nothing of it is told before `FLUSH`."""
-FLUSH: Final = text("SELECT pg_logical_emit_message(true, 'imprimatur', '')")
-"""Writes a record of its own, whose commit waits until it, and all that was committed before, is on disk."""
+AFTER_COMMIT: Final = "registry.after_commit"
+"""In a session's `info`: called with a connection once its transaction is committed. A commit that does not wait for the disk
+leaves it `flush`, or a statement that waits as well, and nothing of it is told before."""
+_FLUSH: Final = text("SELECT pg_logical_emit_message(true, 'imprimatur', '')")
+
+
+def flush(on: Session | Connection) -> None:
+    """Write a record of its own, whose commit waits until it, and all that was committed before, is on disk."""
+    on.execute(_FLUSH)
+
 
 Clock = Callable[[], datetime]
 """Returns the moment as an aware UTC `datetime`."""
@@ -112,8 +118,8 @@ class Runtime:
                     self.claim(session)
                 with sealed_by(self.key_wrapper):
                     yield session
-            if session.info.get(FLUSH_AFTER_COMMIT):  # on the same connection, and by itself: one round trip
-                connection.execution_options(isolation_level="AUTOCOMMIT").execute(FLUSH)
+            if finish := session.info.get(AFTER_COMMIT):  # on the same connection, and by itself: one round trip
+                finish(connection.execution_options(isolation_level="AUTOCOMMIT"))
 
     @contextmanager
     def look(self) -> Iterator[Connection]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from registry.auth import Caller
 from registry.generations.tables import GenerationRow, GenerationVersionRow
 from registry.versions import service as versions
+from registry.versions.sealed import SealedArtefact
 from registry.versions.version import Version
 from sdk.errors import NotFound
 from sdk.spec.api import GenerationIntent
@@ -31,7 +32,7 @@ class Attempt:
     log_index: int
     expires_at: datetime | None
     grant: Envelope | None  # of a permit
-    held: tuple[Version, ...] | None = None  # the versions it is about, of one that was recorded just now
+    released: tuple[SealedArtefact, ...] = ()  # that leave with the permit
 
 
 def hold(session: Session, caller: Caller, generation: RecordId) -> GenerationRow:

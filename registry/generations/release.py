@@ -5,13 +5,18 @@ An embedding or mask is handed out only:
    named in its intent, and then not to the application,
 2. before the grant expires and before the result is recorded,
 3. if it is of a version in that grant, and that version is still approved, or opened by break-glass.
-Embeddings are handed out with the grant where the executor asks for them then (`release_embeddings`), and one by one after it.
+Embeddings are handed out with the grant where the executor asks for them then (`releases_of`), and one by one after it.
 The first time each is handed out is logged, and committed before the bytes leave. Until then they are ciphertext
 (`registry.versions.sealed`): there is no way to them around these checks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
@@ -29,7 +34,7 @@ from sdk.errors import Conflict, InputError, NotApproved, NotFound, PermissionDe
 from sdk.spec.api import GenerationIntent
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
-from sdk.spec.log_entry import AuditEventType
+from sdk.spec.log_entry import AuditEventType, LogEntry
 from sdk.spec.manifest import ArtefactDescriptor, ArtefactRole
 
 RELEASED = (ArtefactRole.EMBEDDING, ArtefactRole.MASK)
@@ -52,25 +57,57 @@ def release(session: Session, runtime: Runtime, caller: Caller, generation: Reco
         raise NotApproved(f"{version.name} became {status.value} after {generation} was permitted; compose again")
     found = sealed.find(session, runtime, version, artefact)
     if session.get(ArtefactReleaseRow, (generation, digest)) is None:
-        _note(session, runtime, caller, generation, version, digest)
+        leaving = Release(version=version, artefact=found)
+        entry = leaving.entry(caller, generation, runtime.clock())
+        note_releases(session, generation, [leaving], log.append_entries(session, [entry]), entry.at)
     return found
 
 
-def release_embeddings(
-    session: Session, runtime: Runtime, caller: Caller, attempt: Attempt
-) -> tuple[SealedArtefact, ...]:
-    """The embeddings of a permit, in the transaction that records it; of one that was recorded before, like `release`."""
-    if attempt.held is None:
-        row = records.hold_to_draw(session, caller, attempt.id)
-        named = records.versions_of(session, row)
-        wanted = [digest for version in named for digest in _embeddings(version)]
-        return tuple(release(session, runtime, caller, attempt.id, digest) for digest in wanted)
-    found = []
-    for version in attempt.held:  # the decision has just been made on them as they are
-        for artefact in version.manifest.by_role(ArtefactRole.EMBEDDING):
-            found.append(sealed.find(session, runtime, version, artefact))
-            _note(session, runtime, caller, attempt.id, version, artefact.digest)
-    return tuple(found)
+def release_again(session: Session, runtime: Runtime, caller: Caller, attempt: Attempt) -> tuple[SealedArtefact, ...]:
+    """The embeddings of a permit that was recorded before, like `release`."""
+    row = records.hold_to_draw(session, caller, attempt.id)
+    wanted = [artefact.digest for version in records.versions_of(session, row) for artefact in _embeddings(version)]
+    return tuple(release(session, runtime, caller, attempt.id, digest) for digest in wanted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """An artefact that leaves with a permit."""
+
+    version: Version
+    artefact: SealedArtefact
+
+    def entry(self, caller: Caller, generation: RecordId, at: datetime) -> LogEntry:
+        """What the log says of it."""
+        return LogEntry(
+            event=AuditEventType.ARTEFACT_RELEASED,
+            at=at,
+            actor=caller.principal,
+            subject=generation,
+            evidence={"artefact": self.artefact.digest, "manifest": self.version.digest},
+            facts={"version": self.version.name},
+        )
+
+
+def releases_of(session: Session, runtime: Runtime, held: Sequence[Version]) -> tuple[Release, ...]:
+    """The embeddings of versions that are about to be permitted, to be noted with the permit."""
+    return tuple(
+        Release(version=version, artefact=sealed.find(session, runtime, version, artefact))
+        for version in held
+        for artefact in _embeddings(version)
+    )
+
+
+def note_releases(
+    session: Session, generation: RecordId, releases: Sequence[Release], indices: Sequence[int], at: datetime
+) -> None:
+    """Note what was handed out, where the log has it."""
+    if releases:
+        rows = [
+            {"generation_id": generation, "digest": each.artefact.digest, "released_at": at, "log_index": index}
+            for each, index in zip(releases, indices, strict=True)
+        ]
+        session.execute(insert(ArtefactReleaseRow), rows)
 
 
 def require_drawn_by(caller: Caller, intent: GenerationIntent) -> None:
@@ -79,8 +116,8 @@ def require_drawn_by(caller: Caller, intent: GenerationIntent) -> None:
         raise InputError(f"{intent.executor} is to draw, so the embeddings are not for {caller.principal}; do not ask")
 
 
-def _embeddings(version: Version) -> list[Digest]:
-    return [artefact.digest for artefact in version.manifest.by_role(ArtefactRole.EMBEDDING)]
+def _embeddings(version: Version) -> tuple[ArtefactDescriptor, ...]:
+    return version.manifest.by_role(ArtefactRole.EMBEDDING)
 
 
 def _require_open(session: Session, runtime: Runtime, row: GenerationRow) -> None:
@@ -98,21 +135,3 @@ def _version_with(
             if artefact.digest == digest and artefact.role in RELEASED:
                 return version, artefact
     raise NotFound(f"{generation} has no embedding or mask {digest}; fetch what the manifests of its versions name")
-
-
-def _note(
-    session: Session, runtime: Runtime, caller: Caller, generation: RecordId, version: Version, digest: Digest
-) -> None:
-    index = log.append(
-        session,
-        runtime,
-        event=AuditEventType.ARTEFACT_RELEASED,
-        actor=caller.principal,
-        subject=generation,
-        evidence={"artefact": digest, "manifest": version.digest},
-        facts={"version": version.name},
-    )
-    session.add(
-        ArtefactReleaseRow(generation_id=generation, digest=digest, released_at=runtime.clock(), log_index=index)
-    )
-    session.flush()

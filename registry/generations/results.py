@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
-from registry.generations.images import note_images
 from registry.generations.records import hold, intent_of
 from registry.generations.tables import GenerationResultRow, GenerationRow
 from registry.log import service as log
@@ -19,6 +21,23 @@ from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.statements import GenerationPredicate
+
+# The result, and its images where they are found again: by digest, watermark and perceptual fingerprint. One statement: the log
+# is locked meanwhile.
+_KEEP: Final = text("""
+    WITH result AS (
+        INSERT INTO generation_results (generation_id, content, digest, recorded_at, log_index)
+        VALUES (:generation, :content, :digest, :recorded_at, :log_index)
+    ), images AS (
+        INSERT INTO generated_images (generation_id, position, tenant, digest, watermark)
+        SELECT :generation, place - 1, :tenant, digest, watermark
+          FROM unnest(CAST(:digests AS varchar[]), CAST(:watermarks AS varchar[]))
+               WITH ORDINALITY AS image (digest, watermark, place)
+    )
+    INSERT INTO image_fingerprints (generation_id, position, bits, tenant)
+    SELECT :generation, position, CAST(bits AS bit(256)), :tenant
+      FROM unnest(CAST(:positions AS integer[]), CAST(:bits AS text[])) AS held (position, bits)
+""")
 
 
 def record_result(
@@ -47,17 +66,25 @@ def record_result(
         evidence={"statement": result.statement.digest, "result": Digest.of(content)},
         facts={"images": str(len(result.images))},
     )
-    session.add(
-        GenerationResultRow(
-            generation_id=generation,
-            content=content,
-            digest=Digest.of(content),
-            recorded_at=log.time_of(session, index),  # the very moment of the entry: accounts are kept by it
-            log_index=index,
-        )
-    )
-    session.flush()
-    note_images(session, row, result)
+    recorded_at = log.time_of(session, index)  # the very moment of the entry: accounts are kept by it
+    fingerprints = [
+        (position, each.bits)
+        for position, image in enumerate(result.images)
+        for each in dict.fromkeys(image.fingerprints or ())
+    ]
+    kept = {
+        "generation": generation,
+        "content": content,
+        "digest": Digest.of(content),
+        "recorded_at": recorded_at,
+        "log_index": index,
+        "tenant": row.tenant,
+        "digests": [image.digest for image in result.images],
+        "watermarks": [image.watermark for image in result.images],
+        "positions": [position for position, _ in fingerprints],
+        "bits": [bits for _, bits in fingerprints],
+    }
+    session.execute(_KEEP, kept)
     return index
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
@@ -11,12 +10,11 @@ from registry.auth import CallerDep
 from registry.generations import query as reading
 from registry.generations import quota, results, service
 from registry.generations.identify import identify
-from registry.generations.release import release, release_embeddings, require_drawn_by
+from registry.generations.release import release, require_drawn_by
 from registry.generations.usage import usage
-from registry.log.service import receipt
+from registry.log.service import receipt_to_come
 from registry.paging import PageDep
 from registry.runtime import RuntimeDep
-from registry.versions.sealed import SealedArtefact
 from sdk.errors import ServiceError
 from sdk.policy.engine import require_permit
 from sdk.spec.api import (
@@ -52,16 +50,14 @@ def open_generation(
     if query.release:
         require_drawn_by(caller, intent)
         response.headers.update(SECRET)
-    released: Sequence[SealedArtefact] = ()
     with runtime.transaction(caller.tenant) as session:
         attempt = service.request(session, runtime, caller, intent, query)
-        if query.release and attempt.decision.permitted:
-            released = release_embeddings(session, runtime, caller, attempt)
+        receipt = receipt_to_come(session, runtime, attempt.log_index, since=query.since)
     require_permit(attempt.decision)
     if attempt.expires_at is None or attempt.grant is None:
         raise ServiceError(f"{attempt.id} was permitted without a grant; record a new intent")
-    proven = receipt(runtime, attempt.log_index, since=query.since)
-    opened = (ReleasedArtefact(digest=each.digest, content=each.open(runtime.blobs)) for each in released)
+    proven = receipt()
+    opened = (ReleasedArtefact(digest=each.digest, content=each.open(runtime.blobs)) for each in attempt.released)
     return GenerationGrant(
         id=attempt.id,
         decision=attempt.decision,
@@ -138,4 +134,5 @@ def record_result(
     """Record what was generated."""
     with runtime.transaction(caller.tenant) as session:
         index = results.record_result(session, runtime, caller, generation, result)
-    return receipt(runtime, index, since=query.since)
+        receipt = receipt_to_come(session, runtime, index, since=query.since)
+    return receipt()

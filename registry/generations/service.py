@@ -8,17 +8,18 @@ The checks on an intent, in order:
 3. The versions and their consents are held. The references that the application says it found them by still mean them, and
    they may be used: otherwise it resolves anew, and nothing is recorded.
 4. The images granted under their licences are counted, and policy decides on what is true at that moment. Both answers are recorded with everything they rest on, and logged; a refusal is
-   committed like a permit, which comes with its signed grant.
+   committed like a permit, which comes with its signed grant, and with the embeddings where the executor asks for them (`release`).
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import insert, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller, has_role
@@ -26,7 +27,8 @@ from registry.generations import quota
 from registry.generations.grants import make_grant
 from registry.generations.meaning import require_meant
 from registry.generations.records import Attempt, attempt_of, opened_by_break_glass
-from registry.generations.tables import GenerationRow, GenerationVersionRow
+from registry.generations.release import Release, note_releases, release_again, releases_of
+from registry.generations.tables import GenerationRow
 from registry.log import service as log
 from registry.runtime import Runtime
 from registry.versions import service as versions
@@ -38,15 +40,24 @@ from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope, encode_envelope
 from sdk.spec.ids import RecordId
 from sdk.spec.ledger import licences_fact
-from sdk.spec.log_entry import AuditEventType
+from sdk.spec.log_entry import AuditEventType, LogEntry
 from sdk.spec.opening import OpeningQuery
 from sdk.spec.policy import Decision, PolicyContext, PolicyDomain, Role
 
 KEY_LOCK: Final = 0x1092  # of pg_advisory_xact_lock, with a hash of the key
-_LOCK_KEY: Final = text("SELECT pg_advisory_xact_lock(:of_keys, hashtext(:key))")
-_PERMITTED: Final = text(
-    "SELECT id FROM generations WHERE application = :application AND idempotency_key = :key AND effect = 'permit'"
-)
+_PERMITTED: Final = text("SELECT permitted_before(:of_keys, :application, :key)")
+_KEEP: Final = text("""
+    WITH attempt AS (
+        INSERT INTO generations (id, tenant, application, idempotency_key, effect, intent, context, decision,
+                                 decided_at, expires_at, log_index, compose_grant)
+        VALUES (:id, :tenant, :application, :key, :effect, :intent, :context, :decision,
+                :decided_at, :expires_at, :log_index, :grant)
+    )
+    INSERT INTO generation_versions (generation_id, position, concept_id, number, renewal)
+    SELECT :id, place - 1, concept, number, renewal
+      FROM unnest(CAST(:concepts AS varchar[]), CAST(:numbers AS integer[]), CAST(:renewals AS integer[]))
+           WITH ORDINALITY AS named (concept, number, renewal, place)
+""")
 
 
 def request(
@@ -64,7 +75,8 @@ def request(
         NotFound, InputError: the versions named cannot be used together.
     """
     if known := _permitted_before(session, caller, intent):  # 1
-        return known
+        again = release_again(session, runtime, caller, known) if query.release else ()
+        return replace(known, released=again)
     if intent.policy_bundle != runtime.policy.bundle_digest:  # 2
         raise Conflict(
             f"policies {runtime.policy.bundle_digest} are in force, but the intent was decided by "
@@ -86,15 +98,17 @@ def request(
         count=intent.count,
         at=now,
     )
-    attempt = _record(session, runtime, caller, intent, held, terms, context)
-    if attempt.decision.permitted:
+    decision = runtime.policy.evaluate(context)
+    releases = releases_of(session, runtime, held) if query.release and decision.permitted else ()
+    attempt = _record(session, runtime, caller, intent, held, terms, context, decision, releases)
+    if decision.permitted:
         quota.count(session, attempt.id, granted, intent.count)
     return attempt
 
 
 def _permitted_before(session: Session, caller: Caller, intent: GenerationIntent) -> Attempt | None:
-    session.execute(_LOCK_KEY, {"of_keys": KEY_LOCK, "key": f"{caller.principal} {intent.idempotency_key}"})
-    permitted = session.scalar(_PERMITTED, {"application": caller.principal, "key": intent.idempotency_key})
+    named = {"of_keys": KEY_LOCK, "application": caller.principal, "key": intent.idempotency_key}
+    permitted = session.scalar(_PERMITTED, named)
     if permitted is None:
         return None
     row = session.get_one(GenerationRow, permitted)
@@ -130,8 +144,9 @@ def _record(
     named: tuple[Version, ...],
     terms: Sequence[Terms],
     context: PolicyContext,
+    decision: Decision,
+    releases: Sequence[Release],
 ) -> Attempt:
-    decision = runtime.policy.evaluate(context)
     generation = RecordId.derive("gen", secrets.token_hex(32))
     expiry = context.at + timedelta(seconds=runtime.settings.grant_seconds)
     grant = None
@@ -147,10 +162,9 @@ def _record(
             issued_at=context.at,
             expires_at=expiry,
         )
-    index = log.append(
-        session,
-        runtime,
+    entry = LogEntry(
         event=AuditEventType.GENERATION_PERMITTED if decision.permitted else AuditEventType.GENERATION_DENIED,
+        at=runtime.clock(),
         actor=caller.principal,
         subject=generation,
         evidence=_evidence(intent, decision, named, grant),
@@ -161,35 +175,27 @@ def _record(
         | _renewed_licences(named, context.at)
         | ({"break_glass": " ".join(opened)} if (opened := opened_by_break_glass(context)) else {}),
     )
-    session.execute(
-        insert(GenerationRow).values(
-            id=generation,
-            tenant=caller.tenant,
-            application=caller.principal,
-            idempotency_key=intent.idempotency_key,
-            effect=decision.effect.value,
-            intent=encode_canonical(intent),
-            context=encode_canonical(context),
-            decision=encode_canonical(decision),
-            decided_at=context.at,
-            expires_at=expiry if decision.permitted else None,
-            log_index=index,
-            compose_grant=encode_envelope(grant) if grant else None,
-        )
-    )
-    session.execute(
-        insert(GenerationVersionRow),
-        [
-            {
-                "generation_id": generation,
-                "position": position,
-                "concept_id": version.concept,
-                "number": version.number,
-                "renewal": renewed.round if (renewed := version.renewal_at(context.at)) else 0,
-            }
-            for position, version in enumerate(named)
-        ],
-    )
+    released = [each.entry(caller, generation, entry.at) for each in releases]
+    index, *release_indices = log.append_entries(session, [entry, *released])
+    kept = {
+        "id": generation,
+        "tenant": caller.tenant,
+        "application": caller.principal,
+        "key": intent.idempotency_key,
+        "effect": decision.effect.value,
+        "intent": encode_canonical(intent),
+        "context": encode_canonical(context),
+        "decision": encode_canonical(decision),
+        "decided_at": context.at,
+        "expires_at": expiry if decision.permitted else None,
+        "log_index": index,
+        "grant": encode_envelope(grant) if grant else None,
+        "concepts": [version.concept for version in named],
+        "numbers": [version.number for version in named],
+        "renewals": [renewed.round if (renewed := version.renewal_at(context.at)) else 0 for version in named],
+    }
+    session.execute(_KEEP, kept)
+    note_releases(session, generation, releases, release_indices, entry.at)
     return Attempt(
         id=generation,
         decision=decision,
@@ -197,7 +203,7 @@ def _record(
         log_index=index,
         expires_at=expiry if decision.permitted else None,
         grant=grant,
-        held=named,
+        released=tuple(each.artefact for each in releases),
     )
 
 

@@ -14,12 +14,13 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Connection, Row, func, select, text
 from sqlalchemy.orm import Session
 
 from registry.log.tables import LogCosignatureRow, LogEntryRow, StatementRow
@@ -36,7 +37,7 @@ from registry.log.tree import (
     nodes_of,
     root_hash,
 )
-from registry.runtime import FLUSH, FLUSH_AFTER_COMMIT, Runtime
+from registry.runtime import AFTER_COMMIT, Runtime, flush
 from sdk.errors import InputError, NotFound, ServiceError
 from sdk.signing.signer import sign_envelope
 from sdk.signing.trust import sign_checkpoint
@@ -52,7 +53,13 @@ from sdk.spec.recorded import STATEMENT
 APPEND_LOCK: Final = 0x1091  # of pg_advisory_xact_lock; one log, one lock
 _SIZES_LOOKED_AT: Final = 1000  # cosigned checkpoints, newest first, among which a quorum is looked for
 _APPENDED: Final = "registry.log.appended"
-_APPEND: Final = text("SELECT append_to_log(:lock, :content, :at, :event, :tenant, :actor, :subject)")
+_APPEND: Final = text("""
+    SELECT append_to_log(:lock, content, at, event, tenant, actor, subject)
+      FROM unnest(CAST(:contents AS bytea[]), CAST(:times AS timestamptz[]), CAST(:events AS varchar[]),
+                  CAST(:tenants AS varchar[]), CAST(:actors AS varchar[]), CAST(:subjects AS varchar[]))
+           WITH ORDINALITY AS entry (content, at, event, tenant, actor, subject, place)
+     ORDER BY place
+""")
 _HOLD_END: Final = text("SELECT pg_advisory_xact_lock(:lock)")
 _NODES: Final = text("""
     SELECT level, node_index, hash
@@ -78,7 +85,7 @@ _PROOF: Final = text(f"""
                         WITH ORDINALITY AS wanted (level, node_index, place)
                    LEFT JOIN log_nodes USING (level, node_index)
                   ORDER BY place) AS hashes,
-           {_FLUSHED} AS flushed,
+           CASE WHEN NOT {_FLUSHED} THEN pg_logical_emit_message(true, 'imprimatur', '') END AS waited,
            {_COSIGNED} AS cosignatures
 """)  # noqa: S608 - names of this file only
 
@@ -110,22 +117,28 @@ def append(
         evidence=dict(evidence or {}) | ({STATEMENT: stated.digest} if stated else {}),
         facts=dict(facts or {}),
     )
-    row = {
-        "lock": APPEND_LOCK,
-        "content": encode_log_entry(entry),
-        "at": entry.at,
-        "event": entry.event.value,
-        "tenant": entry.actor.tenant,
-        "actor": entry.actor,
-        "subject": entry.subject,
-    }
     session.flush()
-    session.info[FLUSH_AFTER_COMMIT] = True
-    index: int = session.scalars(_APPEND, row).one()
-    session.info.setdefault(_APPENDED, {})[index] = entry.at
+    (index,) = append_entries(session, [entry])
     if stated:
         session.add(StatementRow(log_index=index, tenant=actor.tenant, envelope=encode_envelope(stated)))
     return index
+
+
+def append_entries(session: Session, entries: Sequence[LogEntry]) -> tuple[int, ...]:
+    """Log several facts of one act, one after another, and return their leaf indices. Raises `FormatError` like `append`."""
+    session.info.setdefault(AFTER_COMMIT, flush)
+    rows = {
+        "lock": APPEND_LOCK,
+        "contents": [encode_log_entry(entry) for entry in entries],
+        "times": [entry.at for entry in entries],
+        "events": [entry.event.value for entry in entries],
+        "tenants": [entry.actor.tenant for entry in entries],
+        "actors": [entry.actor for entry in entries],
+        "subjects": [entry.subject for entry in entries],
+    }
+    indices = tuple(session.scalars(_APPEND, rows).all())
+    session.info.setdefault(_APPENDED, {}).update(zip(indices, (entry.at for entry in entries), strict=True))
+    return indices
 
 
 def statements_at(session: Session, indices: Collection[int]) -> dict[int, Envelope]:
@@ -142,7 +155,7 @@ def hold_end(session: Session) -> None:
 def require_flushed(session: Session) -> None:
     """Let the transaction end only once everything that it has seen is on disk (rule 4)."""
     if not session.scalar(_IS_FLUSHED):
-        session.execute(FLUSH)
+        flush(session)
 
 
 def receipt(runtime: Runtime, index: int, *, since: int | None = None) -> GrownReceipt:
@@ -153,25 +166,56 @@ def receipt(runtime: Runtime, index: int, *, since: int | None = None) -> GrownR
     Raises:
         NotFound: the committed log has no such entry.
     """
-    size = index + 1
-    known = since if since is not None and since <= size else None
-    grown = consistency_spans(known, size) if known is not None else []
-    nodes = nodes_of([Span(0, size), *inclusion_spans(index, size), *grown])
+    wanted = _Wanted.of(index, since)
     with runtime.look() as connection:
-        found = connection.execute(_PROOF, {"index": index, "size": size, **_as_arrays(nodes)}).one()
-        if not found.flushed:
-            connection.execute(FLUSH)
-    if found.content is None:
-        raise NotFound(f"there is no entry {index} in the log")
-    stored = {node: content for node, content in zip(nodes, found.hashes, strict=True) if content}
-    read = given(_complete(stored, nodes))
-    return GrownReceipt(
-        entry=found.content,
-        index=index,
-        inclusion=inclusion_proof(index, size, read),
-        checkpoint=_note(runtime, size, read, found.cosignatures),
-        growth=_growth(known, size, read) if known is not None else None,
-    )
+        found = wanted.read(connection)
+    return wanted.receipt(runtime, found)
+
+
+def receipt_to_come(
+    session: Session, runtime: Runtime, index: int, *, since: int | None = None
+) -> Callable[[], GrownReceipt]:
+    """The `receipt` of an act of this transaction, to be called for after it: what waits for the disk then reads it, too."""
+    wanted, found = _Wanted.of(index, since), []
+    session.info[AFTER_COMMIT] = lambda connection: found.append(wanted.read(connection))
+    return lambda: wanted.receipt(runtime, found[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """What a receipt of entry `index`, and of growth from `known` entries, is made of."""
+
+    index: int
+    known: int | None
+    nodes: tuple[Node, ...]
+
+    @classmethod
+    def of(cls, index: int, since: int | None) -> _Wanted:
+        size = index + 1
+        known = since if since is not None and since <= size else None
+        grown = consistency_spans(known, size) if known is not None else []
+        nodes = nodes_of([Span(0, size), *inclusion_spans(index, size), *grown])
+        return cls(index=index, known=known, nodes=tuple(nodes))
+
+    def read(self, connection: Connection) -> Row[Any]:
+        """All of it as of one moment, by a statement that ends when it is on disk."""
+        asked = {"index": self.index, "size": self.index + 1, **_as_arrays(self.nodes)}
+        return connection.execute(_PROOF, asked).one()
+
+    def receipt(self, runtime: Runtime, found: Row[Any]) -> GrownReceipt:
+        """The receipt. Raises `NotFound`."""
+        if found.content is None:
+            raise NotFound(f"there is no entry {self.index} in the log")
+        size = self.index + 1
+        stored = {node: content for node, content in zip(self.nodes, found.hashes, strict=True) if content}
+        read = given(_complete(stored, self.nodes))
+        return GrownReceipt(
+            entry=found.content,
+            index=self.index,
+            inclusion=inclusion_proof(self.index, size, read),
+            checkpoint=_note(runtime, size, read, found.cosignatures),
+            growth=_growth(self.known, size, read) if self.known is not None else None,
+        )
 
 
 def receipts(
@@ -227,7 +271,7 @@ def _signed_note(session: Session, runtime: Runtime, size: int, read: NodeReader
         raise ServiceError("a checkpoint over entries that are not committed is never signed")
     standing = session.execute(_STANDING, {"size": size}).one()
     if not standing.flushed:
-        session.execute(FLUSH)
+        flush(session)
     return _note(runtime, size, read, standing.cosignatures)
 
 

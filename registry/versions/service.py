@@ -9,7 +9,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -25,30 +25,16 @@ from registry.versions import history
 from registry.versions.lifecycle import VersionEvent, advance
 from registry.versions.renewal_tables import RenewedTermsRow
 from registry.versions.tables import BreakGlassRow, ReviewRequestRow, VersionRow, VersionStateRow
-from registry.versions.version import BreakGlass, Terms, Version, every_consent, manifest_of
-from sdk.errors import Conflict, NotApproved, NotFound, ServiceError
+from registry.versions.version import BreakGlass, Terms, Version
+from sdk.errors import Conflict, NotApproved, NotFound
 from sdk.spec.api import ConceptView, VersionView
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import parse_envelope
-from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName, VersionRef
+from sdk.spec.ids import ConceptId, PrincipalId, TenantName, VersionRef
 from sdk.spec.paging import PageQuery
 
-_NAMED: Final = text("""
-    SELECT manifest_digest, concept_id, number, manifest,
-           EXISTS (SELECT FROM renewed_terms AS renewed
-                    WHERE (renewed.concept_id, renewed.number) = (version.concept_id, version.number)) AS renewed
-      FROM concept_versions AS version
-     WHERE tenant = :tenant AND manifest_digest = ANY(:digests)
-""")
-_HOLD: Final = text("""
-    SELECT number
-      FROM version_states
-      JOIN unnest(CAST(:concepts AS varchar[]), CAST(:numbers AS integer[])) AS wanted (concept_id, number)
-     USING (concept_id, number)
-     ORDER BY concept_id, number
-       FOR SHARE OF version_states
-""")
+_HOLD: Final = text("SELECT hold_versions(CAST(:manifests AS varchar[]))")
 ONE_APPROVED = "uq_version_states_one_approved"
 
 _Versions = Select[VersionRow, VersionStateRow, PrincipalId | None, BreakGlassRow | None, bool]
@@ -133,43 +119,21 @@ def hold(session: Session, versions: Sequence[Version]) -> tuple[Version, ...]:
     Raises:
         Conflict: one was renewed at the same moment, so that a consent of it is not held.
     """
-    return _hold(
-        session, {(version.tenant, version.concept, version.number): version.every_consent for version in versions}
-    )
+    return hold_by_digest(session, versions[0].tenant, [version.digest for version in versions]) if versions else ()
 
 
 def hold_by_digest(session: Session, tenant: TenantName, manifests: Sequence[Digest]) -> tuple[Version, ...]:
     """`hold` the versions with these manifests, in their order. Raises `NotFound` as well."""
-    rows = session.execute(_NAMED, {"tenant": tenant, "digests": list(manifests)})
-    found = {row.manifest_digest: row for row in rows}
+    held = frozenset(session.scalars(_HOLD, {"manifests": list(manifests)}).one())
+    statement = _query(tenant).where(VersionRow.manifest_digest.in_(manifests))
+    loaded = [_version(session, *found) for found in session.execute(statement).all()]
+    found = {version.digest: version for version in loaded}
     for manifest in manifests:
         if manifest not in found:
             raise NotFound(f"{tenant} has no version with manifest {manifest}")
-    consents = {}
-    for row in map(found.__getitem__, manifests):
-        concept = ConceptId(row.concept_id)
-        renewals = history.renewals_of(session, concept, row.number) if row.renewed else ()
-        consents[tenant, concept, row.number] = every_consent(manifest_of(row.manifest), renewals)
-    now = {version.digest: version for version in _hold(session, consents)}
-    return tuple(now[manifest] for manifest in manifests)
-
-
-def _hold(
-    session: Session, consents: Mapping[tuple[TenantName, ConceptId, int], frozenset[RecordId]]
-) -> tuple[Version, ...]:
-    """Hold versions by name, with all consents that each may rest on."""
-    if not consents:
-        return ()
-    held = frozenset[RecordId]().union(*consents.values())
-    consent.hold(session, held)
-    _, concepts, numbers = zip(*consents, strict=True)
-    states = session.execute(_HOLD, {"concepts": list(concepts), "numbers": list(numbers)}).all()
-    if len(states) != len(consents):
-        raise ServiceError(f"{len(consents) - len(states)} versions of {', '.join(concepts)} have no state; restore it")
-    now = tuple(load(session, *named) for named in consents)
-    if renewed := [version.name for version in now if not version.every_consent <= held]:
-        raise Conflict(f"{', '.join(renewed)} was renewed at the same moment; look again")
-    return now
+        if not found[manifest].every_consent <= held:
+            raise Conflict(f"{found[manifest].name} was renewed at the same moment; look again")
+    return tuple(found[manifest] for manifest in manifests)
 
 
 def claim(session: Session, versions: Sequence[Version]) -> tuple[Version, ...]:

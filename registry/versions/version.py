@@ -6,7 +6,7 @@ moment. What holds at that moment (its status, its facts for policies) needs bot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -140,7 +140,7 @@ class Version:
     @property
     def every_consent(self) -> frozenset[RecordId]:
         """The consents that it rests on, ever rested on, or will rest on when a renewal begins."""
-        return every_consent(self.manifest, self.renewals)
+        return frozenset(self.manifest.consents).union(*(renewal.consents for renewal in self.renewals))
 
     def licences_under(self, number: int) -> tuple[RecordId, ...]:
         """The licences of its renewal of this number; of its manifest, for 0."""
@@ -203,8 +203,3 @@ class Version:
             approvals=self.approvals,
             approvals_required=self.approvals_required,
         )
-
-
-def every_consent(manifest: ConceptManifest, renewals: Iterable[Renewal]) -> frozenset[RecordId]:
-    """The consents that a version rests on, ever rested on, or will rest on when a renewal begins."""
-    return frozenset(manifest.consents).union(*(renewal.consents for renewal in renewals))

@@ -34,6 +34,7 @@ NO_TABLE = {
     "0038",
     "0042",
     "0044",
+    "0045",
 }  # change who may see rows, or what rows say, not which there are
 NOT_OURS = re.compile(r"(procrastinate|training|render)_|(renders|alembic_version)$")
 MUTABLE = {"credentials", "idempotency_keys"}  # last use, revocation; others are listed by their own tests
