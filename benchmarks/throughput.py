@@ -2,8 +2,8 @@
 
 Seconds alone say little about code, so each is divided by the arithmetic floor: the multiply-adds that the U-Net cannot
 do without, at the speed that a plain matrix product reaches on the same device, at the same precision, in the same run.
-The floor of an update is the U-Net's forward pass and its backward pass to the text; of an E-step, a full forward pass
-for each noised latent (it ends early, so it may take less). Losses, optimiser, text encoder and CRF are in the seconds.
+The floor of an update is the U-Net's forward pass and its backward pass to the text, over the window that an update
+sees; of an E-step, a full forward pass for each noised latent (it ends early, so it may take less). Losses, optimiser, text encoder and CRF are in the seconds.
 The M-step is also held against the plain Textual Inversion loop, as the concepts benchmark has it.
 """
 
@@ -28,7 +28,7 @@ from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone, BackboneFamily
 from trainer.data import ConceptSpec, Picture, TrainingSet
 from trainer.em.config import EMConfig, EStepConfig, MStepConfig
-from trainer.em.m_step import Answer, Ask, Learned, answered, m_step
+from trainer.em.m_step import Answer, Ask, Learned, answered, m_step, shape_of
 from trainer.em.problem import Problem, estimate_masks, first_rows, prepare
 from trainer.em.together import answered_together
 
@@ -46,8 +46,9 @@ class Speed:
     precision: str
     batch: int
     matmul_tflops: float  # of the device, measured
-    forward_gmac: float  # one latent through the U-Net
-    update_tflop: float  # one sample, forward and backward to the text
+    window: tuple[int, int]  # that an update sees, pixels
+    forward_gmac: float  # one whole latent through the U-Net
+    update_tflop: float  # one window, forward and backward to the text
     m_step_seconds: float  # one update
     m_step_ratio: float
     trainings: int
@@ -64,10 +65,11 @@ def measure(
 ) -> Speed:
     """Time both steps of one network at `side` pixels."""
     shape, dtype = SHAPES[name], PRECISIONS[precision]
-    forward, update = count_flops(shape, side)
     peak = matmul_speed(device, dtype, size=256 if name == "tiny" else 4096)
     backbone = random_backbone(shape, device=device, dtype=dtype)
     problem = make_problem(backbone, side, batch=batch, steps=steps)
+    window = shape_of(problem, step=0)
+    (forward, _), (_, update) = (count_flops(shape, cells) for cells in ((side // backbone.cell,) * 2, window))
     rows = {key: value.to(device) for key, value in first_rows(backbone, problem.scene).items()}
     m_seconds = seconds_of(lambda: run_m_step(problem, rows), device) / steps
     all_seconds = seconds_of(lambda: run_together(problem, rows, trainings), device) / steps
@@ -83,6 +85,7 @@ def measure(
         precision=precision,
         batch=batch,
         matmul_tflops=peak / 1e12,
+        window=(window[0] * backbone.cell, window[1] * backbone.cell),
         forward_gmac=forward / 2e9,
         update_tflop=update / 1e12,
         m_step_seconds=m_seconds,
@@ -97,14 +100,14 @@ def measure(
     )
 
 
-def count_flops(shape: Shape, side: int) -> tuple[float, float]:
-    """Floating-point operations of one latent: forward, and forward with the backward pass to the text.
+def count_flops(shape: Shape, cells: tuple[int, int]) -> tuple[float, float]:
+    """Floating-point operations of one latent of this height and width: forward, and forward with the backward pass to the text.
 
     Counted on the meta device: nothing is computed and no memory is taken.
     """
     with torch.device("meta"):
         unet = build_unet(shape).requires_grad_(False)
-        noisy = torch.zeros(1, 4, side // 8, side // 8)
+        noisy = torch.zeros(1, 4, *cells)
         text = torch.zeros(1, TEXT_LENGTH, unet.config.cross_attention_dim, requires_grad=True)
         added = None
         if shape.family is BackboneFamily.SDXL:

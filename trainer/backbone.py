@@ -107,6 +107,11 @@ class Backbone:
         return self.latent_size * self.cell
 
     @property
+    def latent_multiple(self) -> int:
+        """What the sides of a latent are to be whole multiples of, cells: the network halves them so often."""
+        return int(2 ** (len(self.unet.config.block_out_channels) - 1))
+
+    @property
     def train_timesteps(self) -> int:
         return int(self.noise_scheduler.config.num_train_timesteps)
 
@@ -130,9 +135,12 @@ class Backbone:
             return self.noise_scheduler.get_velocity(latents, noise, timesteps)
         return noise
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, text: TextConditioning) -> Tensor:
-        """Run the U-Net on `noisy` [B, C, h, w] at `timesteps` [B]; the result is float32 of the same shape."""
-        added = None if text.pooled is None else {"text_embeds": text.pooled, "time_ids": self._time_ids(noisy)}
+    def predict(self, noisy: Tensor, timesteps: Tensor, text: TextConditioning, places: Tensor | None = None) -> Tensor:
+        """Run the U-Net on `noisy` [B, C, h, w] at `timesteps` [B]; the result is float32 of the same shape.
+
+        `places` [B, 4] say what was cut from what, where it is not all of it: the whole's height and width, top and left, in cells.
+        """
+        added = None if text.pooled is None else {"text_embeds": text.pooled, "time_ids": self._time_ids(noisy, places)}
         result = self.unet(
             noisy.to(self.dtype),
             timesteps,
@@ -153,10 +161,11 @@ class Backbone:
         hidden = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)
         return TextConditioning(hidden=hidden, pooled=outputs[-1].text_embeds)
 
-    def _time_ids(self, noisy: Tensor) -> Tensor:
-        height, width = noisy.shape[2] * self.cell, noisy.shape[3] * self.cell
-        ids = torch.tensor([height, width, 0, 0, height, width], dtype=self.dtype, device=noisy.device)
-        return ids.expand(len(noisy), -1)
+    def _time_ids(self, noisy: Tensor, places: Tensor | None) -> Tensor:
+        """Original size, corner of the cut and target size of each sample, [B, 6], in pixels."""
+        seen = torch.tensor(noisy.shape[2:], device=noisy.device).expand(len(noisy), -1)
+        whole = torch.cat([seen, torch.zeros_like(seen)], dim=1) if places is None else places
+        return (torch.cat([whole, seen], dim=1) * self.cell).to(self.dtype)
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -1,7 +1,7 @@
 """The EM optimiser, and the same without each of its parts.
 
-What has a setting is switched off by it; the two terms of the objective that have none are replaced here, for the
-time of one training, by what Break-A-Scene does in their place. Nothing in `trainer` knows of it.
+What has a setting is switched off by it; what has none is replaced here for the time of one training, terms of the
+objective by what Break-A-Scene does in their place. Nothing in `trainer` knows of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmarks.concepts.learned import Learned, Rows, adapter_changes
 from benchmarks.concepts.scenes import NOBODY, BenchScene
 from benchmarks.concepts.task import Method, Outcome, Stage, Task
-from trainer.em import m_step
+from trainer.em import e_step, m_step
 from trainer.em.adapters import train_adapters
 from trainer.em.config import EMConfig, parse_config
 from trainer.em.latents import resize
@@ -36,6 +36,7 @@ WITH_ADAPTERS = {"adapters": {"steps": 120}}
 NO_VOTES = {"appearance": {"weight": 0.0}}
 NO_WORDS = {"e_step": {"word_weight": 0.0}}
 NO_COPIES = {"m_step": {"rearranged": 0}}
+WHOLE_PICTURES = {"m_step": {"window": (1.0, 1.0)}}
 NO_PROPAGATION = {"e_step": {"propagation_power": 0}}
 
 
@@ -104,6 +105,13 @@ def winners(scene: BenchScene, layout: Scene, history: Tensor) -> Tensor:
     label = history.long().cpu().clamp(max=len(layout.labels))  # the last stands for a cell that no label won
     one_hot = torch.nn.functional.one_hot(label, len(position)).permute(0, 3, 1, 2).float()
     return position[resize(one_hot, scene.resolution).argmax(dim=1)].to(torch.uint8)
+
+
+@contextmanager
+def coarse_propagation() -> Iterator[None]:
+    """Maps carried along self-attention that is no finer than they are, too."""
+    with mock.patch.object(e_step, "carrying_layers", lambda layers, _config: layers.own):
+        yield
 
 
 @contextmanager

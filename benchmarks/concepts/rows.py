@@ -80,6 +80,8 @@ ROWS: Mapping[str, Row] = MappingProxyType(
         "no-words": own("ours, class words forgotten after the first masks", ours.NO_WORDS),
         "no-copies": own("ours without rearranged copies", ours.NO_COPIES),
         "no-propagation": own("ours without self-attention propagation", ours.NO_PROPAGATION),
+        "coarse-propagation": own("ours, propagated along coarse self-attention too", patched=ours.coarse_propagation),
+        "whole-pictures": own("ours, every update on whole pictures", ours.WHOLE_PICTURES),
         "mse-attention": own("ours with squared attention loss", patched=ours.mse_attention_loss),
         "no-area": own("ours without area normalisation", patched=ours.no_area_normalisation),
         "textual-inversion": peer(

@@ -18,7 +18,8 @@ from pathlib import Path
 from sqlalchemy import text
 
 from benchmarks.log.bench import append_one, bench_runtime, fill
-from registry.log.service import file_receipt, receipt, tree_size
+from registry.log.proofs import file_receipt, receipt
+from registry.log.service import tree_size
 from registry.runtime import Runtime
 from sdk.receipt import verify_log_proof
 from sdk.signing.cosign import policy_of

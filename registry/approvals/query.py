@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from registry.approvals import service
 from registry.approvals.tables import ReviewRow, RevocationRow, Verdict
 from registry.auth import Caller
-from registry.log.service import receipts, statements_at
+from registry.log.proofs import receipts
+from registry.log.service import statements_at
 from registry.runtime import Runtime
 from registry.versions import renewal
 from registry.versions import renewal_reading as renewals

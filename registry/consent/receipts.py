@@ -14,7 +14,8 @@ from registry.consent import query
 from registry.consent.answers import rows_of
 from registry.consent.lifecycle import TRANSITIONS, Happened, due_by_clock, first_event
 from registry.consent.tables import ConsentEventRow, ConsentRow, ConsentWithdrawalRow
-from registry.log.service import receipts, statements_at
+from registry.log.proofs import receipts
+from registry.log.service import statements_at
 from registry.runtime import Runtime
 from sdk.spec.canonical import WireModel, parse_wire
 from sdk.spec.consent_events import (

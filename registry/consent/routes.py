@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from registry.auth import AnyCallerDep, CallerDep
 from registry.consent import query, service, subjects
 from registry.consent.receipts import receipt_of
-from registry.log.service import receipt
+from registry.log.proofs import receipt
 from registry.paging import PageDep
 from registry.runtime import RuntimeDep
 from sdk.spec.api import Moment, RecordAccepted

@@ -12,7 +12,7 @@ from registry.console.view import BASE, View, ViewDep, may_read_versions
 from registry.generations import query as reading
 from registry.generations.search import GenerationSearch, find
 from registry.log import query as log_query
-from registry.log.service import receipts
+from registry.log.proofs import receipts
 from sdk.errors import FormatError, PolicyDenied
 from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.policy import Effect

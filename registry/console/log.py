@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Path, Query, Response
 
 from registry.console.view import ViewDep
+from registry.log import proofs, service
 from registry.log import query as reading
-from registry.log import service
 from sdk.errors import FormatError
 from sdk.spec.api import LogQuery
 from sdk.spec.ids import PrincipalId
@@ -41,7 +41,7 @@ def show_log(
     )
     with view.runtime.transaction(view.caller.tenant) as session:
         size = service.tree_size(session)
-        note = service.checkpoint_note(session, view.runtime, size)
+        note = proofs.checkpoint_note(session, view.runtime, size)
         page = reading.page(session, view.caller.tenant, query)
     filters = {"event": event, "subject": subject, "actor": actor}
     return view.page(
@@ -63,7 +63,7 @@ def show_entry(index: Annotated[int, Path(ge=0, lt=2**62)], view: ViewDep) -> Re
     reading.require_reader(view.runtime, view.caller)
     with view.runtime.transaction(view.caller.tenant) as session:
         reading.require_entry_of(session, view.caller.tenant, index)
-        proof = service.receipts(session, view.runtime, [index])[0]
+        proof = proofs.receipts(session, view.runtime, [index])[0]
     entry = parse_log_entry(proof.entry)
     return view.page("entry.html", entry=entry, proof=proof, leaf=leaf_hash(proof.entry).hex())
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from registry.auth import CallerDep
 from registry.erasure import service
-from registry.log.service import receipt
+from registry.log.proofs import receipt
 from registry.paging import PageDep
 from registry.runtime import RuntimeDep
 from sdk.spec.envelope import parse_envelope

@@ -18,6 +18,7 @@ from registry.consent import query as consents
 from registry.consent import service as consent
 from registry.generations.query import require_all_readable
 from registry.generations.tables import GenerationResultRow, GenerationRow, GenerationVersionRow
+from registry.log import proofs
 from registry.log import query as entries
 from registry.log import service as log
 from registry.runtime import Runtime
@@ -66,8 +67,8 @@ def page(session: Session, runtime: Runtime, caller: Caller, query: LedgerQuery)
         receipts=tuple(receipts),
         manifests=tuple(version.content for version in used),
         licences=(licence,) if licence else _licences(session, caller, used, first=query.after < 0),
-        proof=log.prove_all(session, proven, size),
-        checkpoint=log.checkpoint_note(session, runtime, size),
+        proof=proofs.prove_all(session, proven, size),
+        checkpoint=proofs.checkpoint_note(session, runtime, size),
     )
 
 

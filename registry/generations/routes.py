@@ -12,7 +12,7 @@ from registry.generations import quota, results, service
 from registry.generations.identify import identify
 from registry.generations.release import release, require_drawn_by
 from registry.generations.usage import usage
-from registry.log.service import receipt_to_come
+from registry.log.proofs import receipt_to_come
 from registry.paging import PageDep
 from registry.runtime import RuntimeDep
 from sdk.errors import ServiceError

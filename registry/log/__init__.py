@@ -2,7 +2,8 @@
 
 tables      entries and node hashes, inserted only
 tree        which stored nodes make a root, a proof, a new leaf
-service     append, receipts, checkpoints, consistency
+service     append
+proofs      receipts, checkpoints, consistency
 witnesses   asking witnesses to cosign the checkpoint
 query       entries by event, subject, actor; tiles and entry bundles
 routes      /v1/log/...

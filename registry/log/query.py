@@ -13,7 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
-from registry.log.service import node_reader, require_flushed, tree_size
+from registry.log.proofs import node_reader
+from registry.log.service import require_flushed, tree_size
 from registry.log.tables import LogEntryRow
 from registry.log.tree import Node
 from registry.runtime import Runtime

@@ -11,8 +11,8 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query, Response
 
 from registry.auth import CallerDep
+from registry.log import proofs
 from registry.log import query as reading
-from registry.log import service
 from registry.runtime import RuntimeDep
 from sdk.errors import FormatError, NotFound
 from sdk.spec.api import LogPage, LogQuery
@@ -32,7 +32,7 @@ router = APIRouter(prefix="/v1/log", tags=["log"])
 def get_checkpoint(runtime: RuntimeDep) -> Response:
     """The signed note over everything committed."""
     with runtime.transaction() as session:
-        note = service.checkpoint_note(session, runtime)
+        note = proofs.checkpoint_note(session, runtime)
     return Response(note, media_type="text/plain; charset=utf-8", headers=FRESH)
 
 
@@ -40,12 +40,12 @@ def get_checkpoint(runtime: RuntimeDep) -> Response:
 def get_witnessed_checkpoint(runtime: RuntimeDep) -> Response:
     """The newest signed note that a quorum of the registry's witnesses cosigned."""
     with runtime.transaction() as session:
-        size = service.witnessed_size(session, runtime)
+        size = proofs.witnessed_size(session, runtime)
         if size is None:
             raise NotFound(
                 "no quorum of witnesses has cosigned a checkpoint here; see witness_policy in docs/operators.md"
             )
-        note = service.checkpoint_note(session, runtime, size)
+        note = proofs.checkpoint_note(session, runtime, size)
     return Response(note, media_type="text/plain; charset=utf-8", headers=FRESH)
 
 
@@ -81,7 +81,7 @@ def get_receipt(index: Annotated[int, Path(ge=0, lt=2**62)], runtime: RuntimeDep
     reading.require_reader(runtime, caller)
     with runtime.transaction(caller.tenant) as session:
         reading.require_entry_of(session, caller.tenant, index)
-        return service.receipts(session, runtime, [index])[0]
+        return proofs.receipts(session, runtime, [index])[0]
 
 
 @router.get("/proofs/{index}", response_class=Response)
@@ -89,7 +89,7 @@ def get_proof(index: Annotated[int, Path(ge=0, lt=2**62)], runtime: RuntimeDep, 
     """A receipt as a `.tlog-proof` file (C2SP tlog-proof): of the caller's own act, or to auditors of any."""
     with runtime.transaction(caller.tenant) as session:
         reading.require_reader_of_entry(session, runtime, caller, index)
-        proof = proof_of_receipt(service.file_receipt(session, runtime, index))
+        proof = proof_of_receipt(proofs.file_receipt(session, runtime, index))
     headers = FRESH | {"Content-Disposition": f'attachment; filename="entry-{index}.tlog-proof"'}
     return Response(encode_log_proof(proof), media_type=PROOF_MEDIA_TYPE, headers=headers)
 
@@ -103,7 +103,7 @@ def get_consistency(
 ) -> ConsistencyProof:
     """Proof that the log of one size extends the log of another."""
     with runtime.transaction(caller.tenant) as session:
-        return service.prove_consistency(session, old_size=old_size, new_size=new_size)
+        return proofs.prove_consistency(session, old_size=old_size, new_size=new_size)
 
 
 def parse_place(place: str) -> tuple[int, int]:

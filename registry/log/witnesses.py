@@ -24,7 +24,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from registry.log.service import checkpoint_note, prove_consistency, tree_size
+from registry.log.proofs import checkpoint_note, prove_consistency
+from registry.log.service import tree_size
 from registry.log.tables import LogCosignatureRow
 from registry.runtime import Runtime
 from sdk.errors import FormatError, ImprimaturError, LogForked, ServiceError, ServiceUnavailable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from registry.auth import CallerDep
-from registry.log.service import receipt
+from registry.log.proofs import receipt
 from registry.paging import PageDep
 from registry.recalls import service
 from registry.runtime import RuntimeDep

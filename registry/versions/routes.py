@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Response
 
 from registry.auth import AnyCallerDep, CallerDep
 from registry.concepts import service as concepts
-from registry.log.service import receipt, receipts
+from registry.log.proofs import receipt, receipts
 from registry.paging import PageDep
 from registry.runtime import RuntimeDep, require_past
 from registry.versions import history, service

@@ -125,7 +125,9 @@ class TestRows:
         for name, rows in started_rows(task).items():
             assert not torch.allclose(learned.tokens[name]["clip_l"], rows["clip_l"], atol=1e-4)
 
-    @pytest.mark.parametrize("row", ["no-crf", "no-propagation", "mse-attention", "no-area", "first-masks"])
+    @pytest.mark.parametrize(
+        "row", ["no-crf", "coarse-propagation", "whole-pictures", "mse-attention", "no-area", "first-masks"]
+    )
     def test_leaving_a_part_out_changes_what_is_learned(self, task: Task, row: str) -> None:
         whole, part = (ROWS[name].learn(task, None).learned.tokens for name in ("ours", row))
         name = task.scene.concepts[0].name

@@ -9,7 +9,8 @@ from sqlalchemy import text
 from support.registry import RegistryUnderTest
 
 from registry.issuance import issue_credential, log_what_is_in_force, open_log
-from registry.log.service import receipt, tree_size
+from registry.log.proofs import receipt
+from registry.log.service import tree_size
 from sdk.errors import Conflict, InputError
 from sdk.policy.bundle import PolicyBundle
 from sdk.policy.cedar import CedarEngine

@@ -16,7 +16,7 @@ from support.registry import START, RegistryUnderTest
 from support.renewal import asked, renewed
 from support.versions import FOX, Steps, accepted
 
-from registry.log.service import checkpoint_note
+from registry.log.proofs import checkpoint_note
 from registry.log.tables import LogCosignatureRow
 from registry.reminders.service import remind_all
 from registry.runtime import Runtime

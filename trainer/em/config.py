@@ -28,7 +28,9 @@ class EStepConfig:
     timestep_high: int = 700  # inclusive
     map_size: int = 16  # side of the cross-attention maps wanted; the nearest the network has is read
     self_map_size: int = 32  # side of the self-attention wanted for propagation; never extends the forward pass
-    propagation_power: int = 2  # how often self-attention is applied to the maps; 0 turns it off
+    propagation_power: int = (
+        2  # how often self-attention that is finer than the maps is applied to them; 0 turns it off
+    )
     sharpness: float = 6.0  # inverse temperature of the softmax over labels, on maps scaled to [0, 1]
     word_weight: float = 1.0  # exponent of what the class words said, beside what learned tokens say; 0 forgets it
     batch_size: int = 16  # noised latents a forward pass
@@ -98,6 +100,10 @@ class MStepConfig:
     anchor_weight: float = 0.0  # pull of a token towards its class word, relative to its squared length
     subset_chance: float = 0.5  # chance that a sample shows a random subset of the picture's concepts (union sampling)
     flip_chance: float = 0.5  # chance of a mirrored sample
+    window: tuple[float, float] = (
+        0.625,
+        0.75,
+    )  # sides of what an update sees, shares of the picture's; (1, 1): all of it
     rearranged: int = 1  # cut-and-paste copies of each picture an M-step has beside it, once masks are hard; 0: none
     gradient_clip: float = 1.0  # largest norm of the gradient
     templates: tuple[str, ...] = ("a photo of {}", "a picture of {}", "{}")  # captions around the concepts
@@ -117,7 +123,12 @@ class MStepConfig:
         _require(bool(self.templates), "m_step.templates must hold at least one caption")
         _require(all(t.count("{}") == 1 for t in self.templates), "each m_step template holds one {}")
         _require(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "m_step.betas are two numbers in [0, 1)")
+        _require(
+            len(self.window) == 2 and all(0 < share <= 1 for share in self.window),
+            "m_step.window is two shares in (0, 1]",
+        )
         object.__setattr__(self, "betas", tuple(self.betas))
+        object.__setattr__(self, "window", tuple(self.window))
         object.__setattr__(self, "templates", tuple(self.templates))
 
 

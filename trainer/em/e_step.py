@@ -2,15 +2,15 @@
 
 Rahman et al. (arXiv 2402.11487), section 3: masks come from the U-Net's cross-attention and are smoothed by a dense
 CRF. Read here: real latents at stratified noise levels, fixed noise, no gradients, the pass ended after the last
-layer that is read; maps averaged over heads, layers and noise levels, carried along self-attention (as AttenCraft
-does), scaled, turned into a posterior over {concepts present, background}, put to the vote of the other pictures
+layer that is read; maps averaged over heads, layers and noise levels, carried along self-attention that is finer than
+they are (as AttenCraft does), scaled, turned into a posterior over {concepts present, background}, put to the vote of the other pictures
 (`appearance`), refined by the picture's colours.
 Whether a new mask is believed is not decided here but in `guards`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -75,13 +75,19 @@ def e_step(
     `said` [N, K, G, G] is what the class words' attention said, a prior that stays: what tokens learned under a wrong
     mask cannot talk everybody into it.
     """
-    maps, own = attention_maps(backbone, scene, observed, rows, compiler, config, seed=seed)
+    carrying = carrying_layers(read_layers(backbone, observed.latent_size, config), config)
+    maps, own = attention_maps(backbone, scene, observed, rows, compiler, config, carrying, seed=seed)
     carried = propagate(maps, own, config.propagation_power)
     backgrounds = torch.tensor(scene.backgrounds, device=maps.device)
     presence = scene.presence.to(maps.device)
     heard = label_posterior(resize(carried, observed.grid), presence, backgrounds, config.sharpness)
     prior = heard if said is None else agreement(heard, said, config.word_weight)
     return refine(heard, prior, maps, observed, votes, crf)
+
+
+def carrying_layers(layers: Layers, config: EStepConfig) -> tuple[str, ...]:
+    """The self-attention that maps are carried along: what is finer than they are. What is as coarse would only blur them."""
+    return layers.own if config.propagation_power and layers.self_size > layers.size else ()
 
 
 def agreement(heard: Tensor, said: Tensor, weight: float) -> Tensor:
@@ -105,15 +111,15 @@ def attention_maps(
     rows: Mapping[str, Tensor],
     compiler: PromptCompiler,
     config: EStepConfig,
+    read_own: Sequence[str],
     *,
     seed: int,
 ) -> tuple[Tensor, Tensor | None]:
-    """Return cross-attention [N, K, m, m] by label, and self-attention [N, M * M, M * M] where the network has it.
+    """Return cross-attention [N, K, m, m] by label, and self-attention [N, M * M, M * M] of the layers `read_own`, if any.
 
     Both are means over heads, layers and noise levels.
     """
     layers = read_layers(backbone, observed.latent_size, config)
-    read_own = layers.own if config.propagation_power else ()
     prompts, asked = turned_prompts(scene, compiler, config.timesteps)
     text = encode_prompts(backbone, prompts, rows)
     shown = [picture for picture in range(observed.count) for _ in range(len(prompts) // observed.count)]

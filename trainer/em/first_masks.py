@@ -19,7 +19,7 @@ from trainer.backbone import Backbone
 from trainer.em.appearance import Votes
 from trainer.em.config import EStepConfig
 from trainer.em.crf import DenseCRF
-from trainer.em.e_step import MaskEstimate, attention_maps, refine
+from trainer.em.e_step import MaskEstimate, attention_maps, read_layers, refine
 from trainer.em.latents import Observed, resize
 from trainer.em.prompts import PromptCompiler
 from trainer.em.scene import Scene
@@ -53,7 +53,8 @@ def cluster_posterior(
 ) -> MaskEstimate:
     """The first estimate for scenes with wordless concepts; the same shape of answer as `e_step`."""
     clean = dataclasses.replace(config, timesteps=1, timestep_low=CLEAN_TIMESTEP, timestep_high=CLEAN_TIMESTEP)
-    maps, own = attention_maps(backbone, scene, observed, rows, compiler, clean, seed=seed)
+    looked_at = read_layers(backbone, observed.latent_size, config).own if config.propagation_power else ()
+    maps, own = attention_maps(backbone, scene, observed, rows, compiler, clean, looked_at, seed=seed)
     side = maps.shape[-1] if own is None else int(own.shape[-1] ** 0.5)
     colours = resize(observed.colours, side).flatten(2).transpose(1, 2)  # [N, M * M, 3]
     seen_colours: dict[int, Tensor] = {}

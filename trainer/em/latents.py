@@ -65,13 +65,14 @@ def encode_both_flips(backbone: Backbone, pixels: Tensor) -> tuple[Tensor, Tenso
     return mean, std
 
 
-def resize(field: Tensor, size: int) -> Tensor:
-    """[B, K, H, W] to [B, K, size, size]: cell means when shrinking, bilinear when growing."""
-    if size == field.shape[-1]:
+def resize(field: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """[B, K, H, W] to [B, K, size, size], or to the height and width `size`: cell means when shrinking, bilinear when growing."""
+    sides = (size, size) if isinstance(size, int) else size
+    if sides == tuple(field.shape[-2:]):
         return field
-    if size < field.shape[-1]:
-        return functional.interpolate(field, size=(size, size), mode="area")
-    return functional.interpolate(field, size=(size, size), mode="bilinear", align_corners=False)
+    if sides[1] < field.shape[-1]:
+        return functional.interpolate(field, size=sides, mode="area")
+    return functional.interpolate(field, size=sides, mode="bilinear", align_corners=False)
 
 
 def _given_masks(scene: Scene, grid: int) -> tuple[Tensor, Tensor]:

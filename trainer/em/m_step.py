@@ -27,6 +27,7 @@ from trainer.em.problem import Problem
 from trainer.em.progress import diverged
 from trainer.em.prompts import CompiledPrompt, encode_prompts
 from trainer.em.scene import UNNAMED_BACKGROUND, Scene, label_columns, picture_prompt
+from trainer.em.windows import draw_windows, window_shape
 
 ADAM_EPSILON = 1e-8
 Result = TypeVar("Result")
@@ -54,7 +55,8 @@ class Sample:
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """What the network is given, and what its answer is held against: `weights` [B, h, w] of the cells' errors,
-    `columns` [B, K, L] of each label's tokens, and its `masks` [B, K, m, m] at the attention maps' size."""
+    `columns` [B, K, L] of each label's tokens, and its `masks` [B, K, m, n] at the attention maps' size. `places` [B, 4] say
+    where in their pictures the samples are: height and width of all of it, top and left, in cells."""
 
     noisy: Tensor
     timesteps: Tensor
@@ -63,6 +65,7 @@ class Batch:
     weights: Tensor
     columns: Tensor
     masks: Tensor
+    places: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +111,8 @@ def m_step(
     losses = []
     unkept = first_step + config.steps - min(config.averaged, config.steps)
     for step in range(first_step, first_step + config.steps):
-        told = yield Ask(problem=problem, batch=draw_batch(problem, cell_masks, generator), rows=rows)
+        batch = draw_batch(problem, cell_masks, generator, shape=shape_of(problem, step))
+        told = yield Ask(problem=problem, batch=batch, rows=rows)
         rate = config.learning_rate * (1 - (1 - config.final_rate) * step / max(1, total - 1))
         with torch.no_grad():
             scale = clip_scale(told.gradients, config.gradient_clip)
@@ -150,10 +154,11 @@ def batch_losses(asks: Sequence[Ask]) -> list[Tensor]:
     problem, batches = asks[0].problem, [ask.batch for ask in asks]
     backbone, layers = problem.backbone, problem.layers
     text = TextConditioning.join([encode_prompts(backbone, ask.batch.prompts, ask.rows) for ask in asks])
-    noisy, timesteps = (torch.cat(parts) for parts in zip(*((b.noisy, b.timesteps) for b in batches), strict=True))
+    given = ((batch.noisy, batch.timesteps, batch.places) for batch in batches)
+    noisy, timesteps, places = (torch.cat(parts) for parts in zip(*given, strict=True))
     read = layers.cross if any(ask.problem.config.m_step.attention_weight for ask in asks) else ()
     with attention_capture(backbone.unet, read) as seen:
-        predictions = backbone.predict(noisy, timesteps, text)
+        predictions = backbone.predict(noisy, timesteps, text, places)
     sizes = [len(batch.noisy) for batch in batches]
     maps = seen.mean_map(read).split(sizes) if read else [None] * len(asks)
     return [_loss(*parts) for parts in zip(asks, predictions.split(sizes), maps, strict=True)]
@@ -174,15 +179,26 @@ def _loss(ask: Ask, prediction: Tensor, maps: Tensor | None) -> Tensor:
     return loss
 
 
-def draw_batch(problem: Problem, cell_masks: Tensor, generator: torch.Generator) -> Batch:
-    """A random batch under `cell_masks` [N, K, h, w]."""
+def shape_of(problem: Problem, step: int) -> tuple[int, int]:
+    """The window that update `step` sees, in cells: every other one is turned."""
+    side, shares = problem.observed.latent_size, problem.config.m_step.window
+    return window_shape(side, problem.backbone.latent_multiple, shares, turned=step % 2 == 1)
+
+
+def draw_batch(
+    problem: Problem, cell_masks: Tensor, generator: torch.Generator, *, shape: tuple[int, int] | None = None
+) -> Batch:
+    """A random batch under `cell_masks` [N, K, S, S]: windows of `shape` cells, or whole pictures."""
     backbone, scene, config = problem.backbone, problem.scene, problem.config.m_step
+    side, shape = problem.observed.latent_size, shape or (problem.observed.latent_size,) * 2
     samples = draw_samples(scene, config, generator)
     device = backbone.device
     picture = torch.tensor([sample.picture for sample in samples], device=device)
     flip = torch.tensor([sample.flip for sample in samples], device=device)
     masks = torch.where(flip[:, None, None, None], cell_masks[picture].flip(-1), cell_masks[picture])
     latents = draw_latents(problem.observed, flip.long(), picture, generator)
+    windows = draw_windows(masks, [watched(scene, sample) for sample in samples], shape, generator)
+    masks, latents = windows.cut(masks), windows.cut(latents)
     timesteps = draw_timesteps(backbone.train_timesteps, len(samples), config, generator).to(device)
     noise = torch.randn(latents.shape, generator=generator).to(latents)
     prompts = [problem.compiler.compile(picture_prompt(scene, s.picture, s.labels, s.template)) for s in samples]
@@ -193,8 +209,14 @@ def draw_batch(problem: Problem, cell_masks: Tensor, generator: torch.Generator)
         target=backbone.target(latents, noise, timesteps),
         weights=sample_weights(scene, samples, masks, config.background_weight),
         columns=label_columns(scene, [s.picture for s in samples], prompts).to(device),
-        masks=resize(masks, problem.layers.size),
+        masks=resize(masks, (shape[0] * problem.layers.size // side, shape[1] * problem.layers.size // side)),
+        places=windows.places(side),
     )
+
+
+def watched(scene: Scene, sample: Sample) -> tuple[int, ...]:
+    """The labels that a sample's window is to keep: the subjects it shows, or the backgrounds if it shows no other."""
+    return tuple(label for label in sample.labels if not scene.backgrounds[label]) or sample.labels
 
 
 def sample_weights(scene: Scene, samples: list[Sample], masks: Tensor, background_weight: float) -> Tensor:

@@ -16,7 +16,7 @@ from registry.cli import init, postgres
 from registry.cli.init import Plan, create_workspace
 from registry.cli.serving import open_runtime, read_trust_root, require_own_database, workspace_settings
 from registry.cli.workspace import KEY_ROLES, PRINCIPALS, Address, Workspace, open_workspace, trainer_address
-from registry.log.service import receipts
+from registry.log.proofs import receipts
 from sdk.errors import ConfigurationError
 from sdk.profile import load_profile
 from sdk.signing.signer import load_key_file

@@ -11,7 +11,8 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from support.registry import ORIGIN, RegistryUnderTest
 
-from registry.log.service import append, checkpoint_note, prove_consistency, receipt, receipts, tree_size
+from registry.log.proofs import checkpoint_note, prove_consistency, receipt, receipts
+from registry.log.service import append, tree_size
 from registry.log.tree import Node, completed_by
 from sdk.errors import FormatError, InputError, NotFound, ServiceError
 from sdk.signing.trust import verify_checkpoint

@@ -11,6 +11,7 @@ from support.registry import BASE_URL, RegistryUnderTest
 from support.versions import Steps, accepted
 from support.workshop import Workshop
 
+from registry.log import proofs
 from registry.log import service as log
 from sdk.cli.application import run
 from sdk.client import Client
@@ -95,7 +96,7 @@ class TestVerify:
     ) -> None:
         page = parse_wire(LedgerPage, ledger.read_bytes().strip(), "page")
         with served.runtime.transaction() as session:
-            proof = log.prove_all(session, [page.receipts[1].permit.index], log.tree_size(session))
+            proof = proofs.prove_all(session, [page.receipts[1].permit.index], log.tree_size(session))
         short = page.model_copy(update={"receipts": page.receipts[1:], "proof": proof})
         ledger.write_bytes(encode_page(short))
         told = ["royalties", "verify", str(ledger), "--trust-root", trust_root]
@@ -209,7 +210,7 @@ class TestAudit:
             hidden = page.receipts[0].model_copy(update={"result": None, "statement": None})
             kept = (hidden, page.receipts[1])
             with served.runtime.transaction() as session:
-                proof = log.prove_all(session, [each.permit.index for each in kept], log.tree_size(session))
+                proof = proofs.prove_all(session, [each.permit.index for each in kept], log.tree_size(session))
             yield page.model_copy(update={"receipts": kept, "proof": proof})
 
         monkeypatch.setattr(Client, "ledger_pages", hiding)

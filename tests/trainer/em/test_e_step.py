@@ -81,7 +81,14 @@ class TestEStep:
         scene, observed, rows, compiler = tiny_problem()
         maps = [
             attention_maps(
-                tiny_backbone(), scene, observed, rows, compiler, dataclasses.replace(CONFIG, batch_size=size), seed=0
+                tiny_backbone(),
+                scene,
+                observed,
+                rows,
+                compiler,
+                dataclasses.replace(CONFIG, batch_size=size),
+                (),
+                seed=0,
             )[0]
             for size in (1, 4, 16)
         ]
@@ -91,7 +98,7 @@ class TestEStep:
     def test_maps_are_the_mean_attention_of_a_labels_token(self) -> None:
         scene, observed, rows, compiler = tiny_problem()
         backbone, config = tiny_backbone(), dataclasses.replace(CONFIG, timesteps=1, timestep_low=40, timestep_high=40)
-        maps, _ = attention_maps(backbone, scene, observed, rows, compiler, config, seed=9)
+        maps, _ = attention_maps(backbone, scene, observed, rows, compiler, config, (), seed=9)
         noise = torch.randn(1, *observed.mean.shape[2:], generator=torch.Generator().manual_seed(9))
         noisy = backbone.add_noise(observed.mean[0, :1], noise, torch.tensor([40]))
         prompt = full_prompts(scene, compiler)[0]
@@ -109,7 +116,8 @@ class TestEStep:
             backbone.unet.conv_out.register_forward_hook(lambda *_: ends.append("the end was reached")),
         ]
         learning = {key: value.clone().requires_grad_() for key, value in rows.items()}
-        maps, own = attention_maps(backbone, scene, observed, learning, compiler, CONFIG, seed=0)
+        own_layers = read_layers(backbone, observed.latent_size, CONFIG).own
+        maps, own = attention_maps(backbone, scene, observed, learning, compiler, CONFIG, own_layers, seed=0)
         for handle in handles:
             handle.remove()
         assert levels == [20, 40, 60] * 2
@@ -117,10 +125,14 @@ class TestEStep:
         assert own is not None
         assert not maps.requires_grad
 
-    def test_self_attention_carries_the_maps(self) -> None:
-        problem, still = tiny_problem(), dataclasses.replace(CONFIG, propagation_power=0)
-        one, two = (estimated(problem, config=config) for config in (CONFIG, still))
-        assert not torch.allclose(one.heard, two.heard, atol=1e-2)
+    @pytest.mark.parametrize(("map_size", "is_finer"), [(4, True), (16, False)])
+    def test_self_attention_carries_the_maps_where_it_is_finer_than_they_are(
+        self, map_size: int, is_finer: bool
+    ) -> None:
+        moving = dataclasses.replace(CONFIG, map_size=map_size)
+        problem, still = tiny_problem(), dataclasses.replace(moving, propagation_power=0)
+        one, two = (estimated(problem, config=config) for config in (moving, still))
+        assert torch.allclose(one.heard, two.heard, atol=1e-2) is not is_finer
 
     def test_a_mask_the_user_gave_stays(self) -> None:
         mask = torch.zeros(32, 32, dtype=torch.bool)

@@ -59,7 +59,8 @@ class TestClusterPosterior:
         own = (groups.T @ (groups / groups.sum(dim=1, keepdim=True))).expand(3, -1, -1)
 
         def read(*arguments: Any, seed: int) -> tuple[Tensor, Tensor]:
-            config = arguments[-1]
+            *_, config, layers = arguments
+            assert layers == problem.layers.own
             levels.append((config.timesteps, config.timestep_low, config.timestep_high))
             return torch.zeros(3, 2, 8, 8), own
 
