@@ -7,10 +7,11 @@ cannot bring a consent back.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
-from sqlalchemy import select, text
+from sqlalchemy import literal_column, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from registry.consent.lifecycle import Happened, status_at
@@ -31,6 +32,26 @@ _EVENTS: Final = text("""
      WHERE consent_id = ANY(:ids) AND withdrawn_at <= coalesce(CAST(:until AS timestamptz), 'infinity')
      ORDER BY consent_id, place NULLS LAST
 """)
+
+HAPPENED: Final = literal_column(
+    f"""
+    (SELECT jsonb_agg(jsonb_build_array(event, expressed_on) ORDER BY place NULLS LAST)
+       FROM (SELECT event, expressed_on, place FROM consent_events WHERE consent_id = consents.id
+              UNION ALL
+             SELECT '{ConsentEvent.WITHDRAW.value}', NULL, NULL FROM consent_withdrawals WHERE consent_id = consents.id
+            ) AS told)
+    """,  # noqa: S608 - a constant of this code
+    JSONB,
+)
+"""Beside a `ConsentRow` in a query: all its events, for `read_happened`."""
+
+
+def read_happened(told: Sequence[tuple[str, str | None]] | None) -> Sequence[Happened]:
+    """The events in a `HAPPENED` column, in their order."""
+    return [
+        Happened(event=ConsentEvent(event), expressed_on=date.fromisoformat(day) if day else None)
+        for event, day in told or ()
+    ]
 
 
 def events_of(

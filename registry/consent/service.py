@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from sqlalchemy import select, text
@@ -170,27 +171,27 @@ def consents_of(
     session: Session, tenant: TenantName, ids: Sequence[RecordId], at: datetime
 ) -> tuple[ConsentEvidence, ...]:
     """These consents with their status at the moment `at`, in the order asked for. Raises `NotFound`."""
-    return _evidence(session, _rows(session, tenant, ids), at)
+    return tuple(evidence_of(row, events, at) for row, events in _recorded(session, tenant, ids))
 
 
 def consents_not_erased(
     session: Session, tenant: TenantName, ids: Sequence[RecordId], at: datetime
 ) -> tuple[ConsentEvidence, ...]:
     """Like `consents_of`, without those that were erased."""
-    return _evidence(session, [row for row in _rows(session, tenant, ids) if row.content != ERASED], at)
+    there = [(row, events) for row, events in _recorded(session, tenant, ids) if row.content != ERASED]
+    return tuple(evidence_of(row, events, at) for row, events in there)
 
 
-def _rows(session: Session, tenant: TenantName, ids: Sequence[RecordId]) -> list[ConsentRow]:
-    found = {row.id: row for row in session.scalars(select(ConsentRow).where(ConsentRow.id.in_(ids)))}
+def _recorded(
+    session: Session, tenant: TenantName, ids: Sequence[RecordId]
+) -> list[tuple[ConsentRow, Sequence[Happened]]]:
+    """These consents and all that happened to them, in the order asked for."""
+    statement = select(ConsentRow, history.HAPPENED).where(ConsentRow.id.in_(ids))
+    found = {row.id: (row, history.read_happened(told)) for row, told in session.execute(statement).all()}
     for consent in ids:
-        if consent not in found or found[consent].tenant != tenant:
+        if consent not in found or found[consent][0].tenant != tenant:
             raise _missing(tenant, consent)
     return [found[consent] for consent in ids]
-
-
-def _evidence(session: Session, rows: Sequence[ConsentRow], at: datetime) -> tuple[ConsentEvidence, ...]:
-    events = history.events_of(session, [row.id for row in rows])
-    return tuple(evidence_of(row, events.get(row.id, ()), at) for row in rows)
 
 
 def evidence_of(row: ConsentRow, events: Sequence[Happened], at: datetime) -> ConsentEvidence:
@@ -222,9 +223,14 @@ def licences_of(session: Session, tenant: TenantName, ids: Sequence[RecordId]) -
         row = rows.get(licence)
         if row is None or row.tenant != tenant:
             raise NotFound(f"{tenant} has no licence {licence}; record it first, or correct its id")
-        grant = parse_wire(LicenceGrant, row.content, f"licence {licence}")
-        found.append(LicenceEvidence(id=licence, digest=row.digest, grant=grant))
+        found.append(LicenceEvidence(id=licence, digest=row.digest, grant=_grant_of(row.content, licence)))
     return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _grant_of(content: bytes, licence: RecordId) -> LicenceGrant:
+    """The grant with these bytes, read once: they never change."""
+    return parse_wire(LicenceGrant, content, f"licence {licence}")
 
 
 def _record(

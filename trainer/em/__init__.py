@@ -12,7 +12,7 @@ Mathematics only: no database, no HTTP, no files but the state's own.
     guards       when a new mask is not believed           crf          the dense CRF
     attention    reading attention out of the network      prompts      prompts with slots for learned rows
     scene        labels, rows, presence                    latents      cached latents and colours
-    state        everything the next round needs, saved exactly
+    state        everything the next round needs          windows      the part of a picture that an update sees
 
 Example:
     state = fit(backbone, training_set, EMConfig(seed=7), on_round=lambda state: save_state(state, path))
