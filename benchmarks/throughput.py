@@ -28,9 +28,10 @@ from sdk.spec.manifest import ConceptKind
 from trainer.backbone import Backbone, BackboneFamily
 from trainer.data import ConceptSpec, Picture, TrainingSet
 from trainer.em.config import EMConfig, EStepConfig, MStepConfig
-from trainer.em.m_step import Answer, Ask, Learned, answered, m_step, shape_of
+from trainer.em.m_step import Answer, Ask, Learned, answered, m_step
 from trainer.em.problem import Problem, estimate_masks, first_rows, prepare
 from trainer.em.together import answered_together
+from trainer.em.windows import window_shape
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 PICTURES = 4
@@ -68,7 +69,7 @@ def measure(
     peak = matmul_speed(device, dtype, size=256 if name == "tiny" else 4096)
     backbone = random_backbone(shape, device=device, dtype=dtype)
     problem = make_problem(backbone, side, batch=batch, steps=steps)
-    window = shape_of(problem, step=0)
+    window = window_shape(problem.observed.latent_size, backbone.latent_multiple, problem.config.m_step.windows[0])
     (forward, _), (_, update) = (count_flops(shape, cells) for cells in ((side // backbone.cell,) * 2, window))
     rows = {key: value.to(device) for key, value in first_rows(backbone, problem.scene).items()}
     m_seconds = seconds_of(lambda: run_m_step(problem, rows), device) / steps

@@ -36,7 +36,7 @@ WITH_ADAPTERS = {"adapters": {"steps": 120}}
 NO_VOTES = {"appearance": {"weight": 0.0}}
 NO_WORDS = {"e_step": {"word_weight": 0.0}}
 NO_COPIES = {"m_step": {"rearranged": 0}}
-WHOLE_PICTURES = {"m_step": {"window": (1.0, 1.0)}}
+WHOLE_PICTURES = {"m_step": {"windows": ((1.0, 1.0),)}}
 NO_PROPAGATION = {"e_step": {"propagation_power": 0}}
 
 

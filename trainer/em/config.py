@@ -100,10 +100,8 @@ class MStepConfig:
     anchor_weight: float = 0.0  # pull of a token towards its class word, relative to its squared length
     subset_chance: float = 0.5  # chance that a sample shows a random subset of the picture's concepts (union sampling)
     flip_chance: float = 0.5  # chance of a mirrored sample
-    window: tuple[float, float] = (
-        0.625,
-        0.75,
-    )  # sides of what an update sees, shares of the picture's; (1, 1): all of it
+    windows: tuple[tuple[float, float], ...] = ((0.625, 0.75), (0.5, 0.875))
+    """Sides of what an update may see of a picture, as shares of its own, lying or standing; ((1, 1),): all of it."""
     rearranged: int = 1  # cut-and-paste copies of each picture an M-step has beside it, once masks are hard; 0: none
     gradient_clip: float = 1.0  # largest norm of the gradient
     templates: tuple[str, ...] = ("a photo of {}", "a picture of {}", "{}")  # captions around the concepts
@@ -123,12 +121,11 @@ class MStepConfig:
         _require(bool(self.templates), "m_step.templates must hold at least one caption")
         _require(all(t.count("{}") == 1 for t in self.templates), "each m_step template holds one {}")
         _require(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "m_step.betas are two numbers in [0, 1)")
-        _require(
-            len(self.window) == 2 and all(0 < share <= 1 for share in self.window),
-            "m_step.window is two shares in (0, 1]",
-        )
+        shares = [share for window in self.windows for share in window]
+        _require(bool(shares) and len(shares) == 2 * len(self.windows), "each of m_step.windows is two shares")
+        _require(all(0 < share <= 1 for share in shares), "m_step.windows are shares in (0, 1]")
         object.__setattr__(self, "betas", tuple(self.betas))
-        object.__setattr__(self, "window", tuple(self.window))
+        object.__setattr__(self, "windows", tuple(tuple(window) for window in self.windows))
         object.__setattr__(self, "templates", tuple(self.templates))
 
 

@@ -27,7 +27,7 @@ from trainer.em.problem import Problem
 from trainer.em.progress import diverged
 from trainer.em.prompts import CompiledPrompt, encode_prompts
 from trainer.em.scene import UNNAMED_BACKGROUND, Scene, label_columns, picture_prompt
-from trainer.em.windows import draw_windows, window_shape
+from trainer.em.windows import draw_windows, turns, window_shape
 
 ADAM_EPSILON = 1e-8
 Result = TypeVar("Result")
@@ -105,13 +105,14 @@ def m_step(
     config = problem.config.m_step
     total = problem.config.max_rounds * config.steps
     cell_masks = resize(masks, problem.observed.latent_size)
+    shapes = shapes_of(problem, cell_masks)
     rows = {key: value.clone().requires_grad_() for key, value in learned.rows.items()}
     mean = {key: torch.zeros_like(value) for key, value in learned.rows.items()}
     first, second = dict(learned.first), dict(learned.second)
     losses = []
     unkept = first_step + config.steps - min(config.averaged, config.steps)
     for step in range(first_step, first_step + config.steps):
-        batch = draw_batch(problem, cell_masks, generator, shape=shape_of(problem, step))
+        batch = draw_batch(problem, cell_masks, generator, shape=shapes[step % len(shapes)])
         told = yield Ask(problem=problem, batch=batch, rows=rows)
         rate = config.learning_rate * (1 - (1 - config.final_rate) * step / max(1, total - 1))
         with torch.no_grad():
@@ -179,10 +180,11 @@ def _loss(ask: Ask, prediction: Tensor, maps: Tensor | None) -> Tensor:
     return loss
 
 
-def shape_of(problem: Problem, step: int) -> tuple[int, int]:
-    """The window that update `step` sees, in cells: every other one is turned."""
-    side, shares = problem.observed.latent_size, problem.config.m_step.window
-    return window_shape(side, problem.backbone.latent_multiple, shares, turned=step % 2 == 1)
+def shapes_of(problem: Problem, cell_masks: Tensor) -> tuple[tuple[int, int], ...]:
+    """The windows that updates see by turns, height and width in cells."""
+    side, scene, multiple = problem.observed.latent_size, problem.scene, problem.backbone.latent_multiple
+    shapes = [window_shape(side, multiple, window) for window in problem.config.m_step.windows]
+    return turns(cell_masks, [watched(scene, scene.present(picture)) for picture in range(len(cell_masks))], shapes)
 
 
 def draw_batch(
@@ -197,7 +199,7 @@ def draw_batch(
     flip = torch.tensor([sample.flip for sample in samples], device=device)
     masks = torch.where(flip[:, None, None, None], cell_masks[picture].flip(-1), cell_masks[picture])
     latents = draw_latents(problem.observed, flip.long(), picture, generator)
-    windows = draw_windows(masks, [watched(scene, sample) for sample in samples], shape, generator)
+    windows = draw_windows(masks, [watched(scene, sample.labels) for sample in samples], shape, generator)
     masks, latents = windows.cut(masks), windows.cut(latents)
     timesteps = draw_timesteps(backbone.train_timesteps, len(samples), config, generator).to(device)
     noise = torch.randn(latents.shape, generator=generator).to(latents)
@@ -214,9 +216,9 @@ def draw_batch(
     )
 
 
-def watched(scene: Scene, sample: Sample) -> tuple[int, ...]:
-    """The labels that a sample's window is to keep: the subjects it shows, or the backgrounds if it shows no other."""
-    return tuple(label for label in sample.labels if not scene.backgrounds[label]) or sample.labels
+def watched(scene: Scene, labels: tuple[int, ...]) -> tuple[int, ...]:
+    """Of the labels shown, those that a window is to keep: the subjects, or the backgrounds if there are no others."""
+    return tuple(label for label in labels if not scene.backgrounds[label]) or labels
 
 
 def sample_weights(scene: Scene, samples: list[Sample], masks: Tensor, background_weight: float) -> Tensor:

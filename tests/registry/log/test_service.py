@@ -11,7 +11,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from support.registry import ORIGIN, RegistryUnderTest
 
-from registry.log.proofs import checkpoint_note, prove_consistency, receipt, receipts
+from registry.log.proofs import checkpoint_note, prove_consistency, receipt, receipt_to_come, receipts
 from registry.log.service import append, tree_size
 from registry.log.tree import Node, completed_by
 from sdk.errors import FormatError, InputError, NotFound, ServiceError
@@ -20,6 +20,7 @@ from sdk.spec.digest import Digest
 from sdk.spec.log_checkpoint import LogCheckpoint
 from sdk.spec.log_entry import AuditEventType, LogReceipt, parse_log_entry
 from sdk.spec.merkle import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
+from sdk.spec.opening import GrownReceipt
 
 DOCUMENT = Digest.of(b"a document beside the log")
 
@@ -174,6 +175,10 @@ class TestDurability:
             assert connection.execute(text("SHOW synchronous_commit")).scalar_one() in ("on", "off")
 
     def test_what_is_signed_is_flushed(self, registry: RegistryUnderTest) -> None:
+        with registry.runtime.look() as connection:
+            name = connection.execute(text("SELECT current_database()")).scalar_one()
+            connection.execute(text(f"ALTER DATABASE {name} SET synchronous_commit = on"))  # tests do without
+        registry.engine.dispose()
         with registry.runtime.sessions.begin() as session:  # committed, and not flushed: as beside another writer
             append(
                 session,
@@ -182,8 +187,32 @@ class TestDurability:
                 actor=registry.principals["owner"],
                 subject="demo/fox",
             )
-        asked = self.statements(registry, lambda: receipt(registry.runtime, size_of(registry) - 1))
-        assert any("pg_current_wal_flush_lsn" in statement for statement in asked)
+        with registry.runtime.look() as connection:
+            inserted = connection.execute(text("SELECT pg_current_wal_insert_lsn()")).scalar_one()
+        receipt(registry.runtime, size_of(registry) - 1)
+        with registry.runtime.look() as connection:
+            reached = text("SELECT pg_current_wal_flush_lsn() >= CAST(:inserted AS pg_lsn)")
+            assert connection.execute(reached, {"inserted": inserted}).scalar_one()
+
+    def test_a_receipt_to_come_is_read_by_the_statement_that_waits(self, registry: RegistryUnderTest) -> None:
+        receipts: list[GrownReceipt] = []
+
+        def act() -> None:
+            with registry.runtime.transaction(registry.principals["owner"].tenant) as session:
+                index = append(
+                    session,
+                    registry.runtime,
+                    event=AuditEventType.CONCEPT_CREATED,
+                    actor=registry.principals["owner"],
+                    subject="demo/fox",
+                )
+                coming = receipt_to_come(session, registry.runtime, index)
+            receipts.append(coming())
+
+        *_, last = self.statements(registry, act)
+        assert "log_nodes" in last
+        assert "pg_logical_emit_message" in last
+        assert receipts == [receipt(registry.runtime, size_of(registry) - 1)]
 
 
 class TestReceipt:

@@ -15,7 +15,7 @@ from trainer.em.progress import TrainingPhase, TrainingProgress
 from trainer.em.state import EMState
 from trainer.em.together import Training, fit_together
 
-CONFIG = EMConfig(max_rounds=2, crf=CRFConfig(grid=16), m_step=MStepConfig(steps=3, batch_size=2))
+CONFIG = EMConfig(max_rounds=2, crf=CRFConfig(grid=16), m_step=MStepConfig(steps=3, batch_size=2, windows=((1, 1),)))
 LONGER = dataclasses.replace(CONFIG, seed=3, max_rounds=3)
 
 
@@ -72,6 +72,20 @@ class TestFitTogether:
         pictures = TrainingSet(pictures=tuple(wide), concepts=(BIRD,), resolution=2 * RESOLUTION, warnings=())
         states = fit_together(tiny_backbone(), [first, dataclasses.replace(second, pictures=pictures)])
         assert [type(state) for state in states] == [EMState, EMState]
+
+    def test_windows_of_another_shape_run_in_passes_of_their_own(self) -> None:
+        backbone, seen = tiny_backbone(), list[tuple[int, ...]]()
+        handle = backbone.unet.register_forward_hook(
+            lambda _module, inputs, _output: seen.append(inputs[0].shape) if torch.is_grad_enabled() else None
+        )
+        windows = MStepConfig(steps=3, batch_size=2, windows=((0.5, 1),))
+        fit_together(
+            backbone,
+            [dataclasses.replace(t, config=dataclasses.replace(t.config, m_step=windows)) for t in trainings()],
+        )
+        handle.remove()
+        assert {tuple(shape[2:]) for shape in seen} <= {(4, 8), (8, 4)}
+        assert sum(shape[0] for shape in seen) == 2 * 3 * (CONFIG.max_rounds + LONGER.max_rounds)
 
 
 def large_pixels() -> Tensor:

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from tests.support.tiny_backbone import BEACH, FOX, make_training_set, tiny_backbone
 from trainer.em.config import CRFConfig, EMConfig, MStepConfig
-from trainer.em.m_step import Ask, Batch, Sample, answer, draw_batch, shape_of, watched
+from trainer.em.m_step import Ask, Batch, answer, draw_batch, shapes_of, watched
 from trainer.em.problem import Problem, prepare
 from trainer.em.scene import layout_scene
-from trainer.em.windows import KEPT, Windows, draw_windows, window_shape
+from trainer.em.windows import KEPT, Windows, draw_windows, turns, window_shape
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -26,18 +26,33 @@ def square(top: int, left: int, side: int) -> Tensor:
 
 class TestWindowShape:
     def test_is_whole_multiples_of_what_the_network_halves(self) -> None:
-        assert window_shape(16, 2, (0.625, 0.75), turned=False) == (10, 12)
-        assert window_shape(64, 8, (0.625, 0.75), turned=False) == (40, 48)
-        assert window_shape(64, 8, (0.6, 0.7), turned=False) == (40, 48)
-
-    def test_turned_is_the_other_way(self) -> None:
-        assert window_shape(16, 2, (0.625, 0.75), turned=True) == (12, 10)
+        assert window_shape(16, 2, (0.625, 0.75)) == (10, 12)
+        assert window_shape(64, 8, (0.625, 0.75)) == (40, 48)
+        assert window_shape(64, 8, (0.6, 0.7)) == (40, 48)
 
     def test_the_whole_picture_is_whole_whatever_its_side(self) -> None:
-        assert window_shape(17, 4, (1, 1), turned=True) == (17, 17)
+        assert window_shape(17, 4, (1, 1)) == (17, 17)
 
     def test_is_never_empty(self) -> None:
-        assert window_shape(8, 4, (0.1, 0.2), turned=False) == (4, 4)
+        assert window_shape(8, 4, (0.1, 0.2)) == (4, 4)
+
+
+class TestTurns:
+    LYING, STANDING = (6, 12), (12, 6)
+
+    def test_subjects_side_by_side_are_seen_lying(self) -> None:
+        beside = torch.stack([square(6, 1, 4), square(6, 11, 4)])[None]
+        assert turns(beside, [(0, 1)], [self.STANDING]) == turns(beside, [(0, 1)], [self.LYING]) == (self.LYING,)
+        assert turns(beside, [(0, 1)], [(8, 8), self.LYING]) == (self.LYING,)
+        assert turns(beside.transpose(2, 3), [(0, 1)], [self.LYING]) == (self.STANDING,)
+
+    def test_what_fits_either_way_is_seen_by_turns(self) -> None:
+        alone = square(6, 6, 4)[None, None]
+        assert turns(alone, [(0,)], [self.LYING, (8, 8)]) == (self.LYING, self.STANDING, (8, 8))
+
+    def test_only_what_is_watched_counts(self) -> None:
+        beside = torch.stack([square(6, 1, 4), square(6, 11, 4)])[None]
+        assert len(turns(beside, [(0,)], [self.LYING])) == 2
 
 
 class TestDrawWindows:
@@ -107,15 +122,14 @@ class TestInBatches:
         assert drawn.masks.shape[2:] == (multiple * p.layers.size // 8, p.layers.size)
         torch.testing.assert_close(drawn.weights.sum((1, 2)), torch.ones(3))
 
-    def test_every_other_update_is_turned(self) -> None:
-        p = problem(window=(0.5, 1.0))
-        assert [shape_of(p, step) for step in range(3)] == [(4, 8), (8, 4), (4, 8)]
+    def test_updates_take_turns_in_whole_multiples(self) -> None:
+        p = problem(windows=((0.5, 1.0),))
+        assert shapes_of(p, torch.full((3, 2, 8, 8), 0.5)) == ((4, 8), (8, 4))
 
     def test_subjects_are_watched_and_backgrounds_where_there_is_no_subject(self) -> None:
         scene = layout_scene(make_training_set((FOX, BEACH)))
-        both, beach = (Sample(picture=0, flip=False, labels=labels, template="{}") for labels in ((1, 0), (1,)))
-        assert watched(scene, both) == (0,)
-        assert watched(scene, beach) == (1,)
+        assert watched(scene, (1, 0)) == (0,)
+        assert watched(scene, (1,)) == (1,)
 
     def test_sdxl_is_told_where_the_picture_was_cut(self) -> None:
         p = problem("sdxl")
