@@ -80,7 +80,7 @@ class TestLook:
     def test_is_used_only_for_what_has_no_tenant(self) -> None:
         registry = Path(__file__).parents[2] / "registry"
         users = {path.relative_to(registry) for path in registry.rglob("*.py") if ".look()" in path.read_text()}
-        assert users == {Path("auth.py"), Path("log/service.py")}
+        assert users == {Path("auth.py"), Path("log/proofs.py")}
 
     def test_sends_each_statement_by_itself(self, registry: RegistryUnderTest) -> None:
         with registry.runtime.look() as connection:
