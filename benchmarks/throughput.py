@@ -3,7 +3,8 @@
 Seconds alone say little about code, so each is divided by the arithmetic floor: the multiply-adds that the U-Net cannot
 do without, at the speed that a plain matrix product reaches on the same device, at the same precision, in the same run.
 The floor of an update is the U-Net's forward pass and its backward pass to the text, over the window that an update
-sees; of an E-step, a full forward pass for each noised latent (it ends early, so it may take less). Losses, optimiser, text encoder and CRF are in the seconds.
+sees; of an E-step, a full forward pass for each noised latent (it ends early, so it may take less). Losses, optimiser,
+text encoder and CRF are in the seconds.
 The M-step is also held against the plain Textual Inversion loop, as the concepts benchmark has it.
 """
 

@@ -22,25 +22,23 @@ from sdk.spec.consent_events import ConsentEvent
 from sdk.spec.ids import RecordId, TenantName
 from sdk.spec.terms import ConsentRecord, ConsentStatus
 
-_EVENTS: Final = text("""
-    SELECT consent_id, event, expressed_on, place
-      FROM consent_events
-     WHERE consent_id = ANY(:ids) AND recorded_at <= coalesce(CAST(:until AS timestamptz), 'infinity')
-     UNION ALL
-    SELECT consent_id, CAST(:withdraw AS varchar), NULL, NULL -- the last event of any consent
-      FROM consent_withdrawals
-     WHERE consent_id = ANY(:ids) AND withdrawn_at <= coalesce(CAST(:until AS timestamptz), 'infinity')
+_TOLD: Final = f"""
+    (SELECT consent_id, event, expressed_on, place, recorded_at AS at FROM consent_events
+      UNION ALL
+     SELECT consent_id, '{ConsentEvent.WITHDRAW.value}', NULL, NULL, withdrawn_at FROM consent_withdrawals -- the last of any
+    ) AS told
+"""  # noqa: S608 - a constant of this code
+_EVENTS: Final = text(f"""
+    SELECT consent_id, event, expressed_on
+      FROM {_TOLD}
+     WHERE consent_id = ANY(:ids) AND at <= coalesce(CAST(:until AS timestamptz), 'infinity')
      ORDER BY consent_id, place NULLS LAST
-""")
-
+""")  # noqa: S608
 HAPPENED: Final = literal_column(
     f"""
     (SELECT jsonb_agg(jsonb_build_array(event, expressed_on) ORDER BY place NULLS LAST)
-       FROM (SELECT event, expressed_on, place FROM consent_events WHERE consent_id = consents.id
-              UNION ALL
-             SELECT '{ConsentEvent.WITHDRAW.value}', NULL, NULL FROM consent_withdrawals WHERE consent_id = consents.id
-            ) AS told)
-    """,  # noqa: S608 - a constant of this code
+       FROM {_TOLD} WHERE consent_id = consents.id)
+    """,  # noqa: S608
     JSONB,
 )
 """Beside a `ConsentRow` in a query: all its events, for `read_happened`."""
@@ -59,7 +57,7 @@ def events_of(
 ) -> Mapping[RecordId, Sequence[Happened]]:
     """The events of each of these consents after it was given, in their order; up to the moment `until`, if there is one."""
     found: dict[RecordId, list[Happened]] = {}
-    for row in session.execute(_EVENTS, {"ids": list(ids), "until": until, "withdraw": ConsentEvent.WITHDRAW.value}):
+    for row in session.execute(_EVENTS, {"ids": list(ids), "until": until}):
         happened = Happened(event=ConsentEvent(row.event), expressed_on=row.expressed_on)
         found.setdefault(RecordId(row.consent_id), []).append(happened)
     return found

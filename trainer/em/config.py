@@ -28,9 +28,7 @@ class EStepConfig:
     timestep_high: int = 700  # inclusive
     map_size: int = 16  # side of the cross-attention maps wanted; the nearest the network has is read
     self_map_size: int = 32  # side of the self-attention wanted for propagation; never extends the forward pass
-    propagation_power: int = (
-        2  # how often self-attention that is finer than the maps is applied to them; 0 turns it off
-    )
+    propagation_power: int = 2  # how often self-attention finer than the maps is applied to them; 0 turns it off
     sharpness: float = 6.0  # inverse temperature of the softmax over labels, on maps scaled to [0, 1]
     word_weight: float = 1.0  # exponent of what the class words said, beside what learned tokens say; 0 forgets it
     batch_size: int = 16  # noised latents a forward pass

@@ -192,7 +192,8 @@ def draw_batch(
 ) -> Batch:
     """A random batch under `cell_masks` [N, K, S, S]: windows of `shape` cells, or whole pictures."""
     backbone, scene, config = problem.backbone, problem.scene, problem.config.m_step
-    side, shape = problem.observed.latent_size, shape or (problem.observed.latent_size,) * 2
+    side = problem.observed.latent_size
+    shape = shape or (side, side)
     samples = draw_samples(scene, config, generator)
     device = backbone.device
     picture = torch.tensor([sample.picture for sample in samples], device=device)
