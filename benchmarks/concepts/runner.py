@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,16 +118,15 @@ def run_all(run: Run, rows: Sequence[str], seeds: Sequence[int], encoder: ImageT
         add_composition(run, row, scene, seed, encoder)
 
 
-def check_facts(run: Run) -> None:
-    """Write what results have in common, or hold it to what the folder says."""
+def check_facts(run: Run, names: Collection[str] | None = None) -> None:
+    """Write what results have in common, or hold it, or those `names` of it, to what the folder says."""
     path = run.out / "run.json"
     facts = json.loads(json.dumps(run.facts()))
     if not path.exists():
         run.out.mkdir(parents=True, exist_ok=True)
         write_json(path, facts)
     kept = json.loads(path.read_text("utf-8"))
-    if kept != facts:
-        differing = sorted(key for key in facts if kept.get(key) != facts[key])
+    if differing := sorted(key for key in names or facts if kept.get(key) != facts[key]):
         raise ValueError(f"{run.out} holds results of another run ({', '.join(differing)} differ); give another --out")
 
 
@@ -209,7 +209,7 @@ def add_composition(run: Run, row: str, scene: BenchScene, seed: int, encoder: I
 
 
 def write_json(path: Path, values: object) -> None:
-    """Write it whole or not at all."""
-    partial = path.with_suffix(".partial")
+    """Write it whole or not at all; processes that share a folder do not share what is half written."""
+    partial = path.with_suffix(f".{os.getpid()}.partial")
     partial.write_text(json.dumps(values, indent=1) + "\n", "utf-8")
     partial.replace(path)

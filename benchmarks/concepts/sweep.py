@@ -22,6 +22,7 @@ from trainer.encoders import ImageTextEncoder
 
 _logger = logging.getLogger(__name__)
 SEED = 1000
+SWEPT_FOR = ("base_model", "quick")  # what settings belong to: any machine may find them for another
 
 
 def sweep(run: Run, rows: Sequence[str], encoder: ImageTextEncoder) -> Path:
@@ -76,9 +77,9 @@ def read_tuned(run: Run) -> dict[str, Settings]:
     """The settings that did best in a finished sweep, by row; published ones stand where a row was not swept.
 
     Raises:
-        ValueError: the sweep was made on another network or machine, or that of a row was cut off; run it to its end.
+        ValueError: the sweep was made on another network, or that of a row was cut off; run it to its end.
     """
-    check_facts(run)
+    check_facts(run, SWEPT_FOR)
     best: dict[str, Settings] = {}
     path = run.out / "sweep.json"
     scores = read_scores(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,8 +51,9 @@ class PriorPictures:
             )
             mean, _ = backbone.encode_pictures(pixels.float() / 127.5 - 1)
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"latents": mean.cpu().contiguous()}, path.with_suffix(".partial"))
-            path.with_suffix(".partial").replace(path)
+            partial = path.with_suffix(f".{os.getpid()}.partial")
+            save_file({"latents": mean.cpu().contiguous()}, partial)
+            partial.replace(path)
         return load_file(path)["latents"].to(backbone.device)
 
 

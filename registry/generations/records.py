@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
@@ -17,9 +18,12 @@ from sdk.errors import NotFound
 from sdk.spec.api import GenerationIntent
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.canonical import parse_wire
+from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope, parse_envelope
 from sdk.spec.ids import RecordId
 from sdk.spec.policy import Decision, Effect, PolicyContext
+
+_HOLD: Final = text("SELECT application, intent, result, result_index FROM hold_permitted(:generation, :tenant)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,29 +39,36 @@ class Attempt:
     released: tuple[SealedArtefact, ...] = ()  # that leave with the permit
 
 
-def hold(session: Session, caller: Caller, generation: RecordId) -> GenerationRow:
+@dataclass(frozen=True, kw_only=True)
+class Permitted:
+    """What was permitted, and the digest and log index of its result if it has one."""
+
+    intent: GenerationIntent
+    result: tuple[Digest, int] | None
+
+
+def hold(session: Session, caller: Caller, generation: RecordId) -> Permitted:
     """A generation that was permitted to the caller, held to the end of the transaction. Raises `NotFound`."""
-    row = _held(session, caller, generation)
-    if row is None or row.application != caller.principal:
+    found = session.execute(_HOLD, {"generation": generation, "tenant": caller.tenant}).one_or_none()
+    if found is None or found.application != caller.principal:
         raise NotFound(f"{caller.principal} was permitted no generation {generation}; record an intent first")
-    return row
+    return Permitted(
+        intent=parse_wire(GenerationIntent, found.intent, f"intent of {generation}"),
+        result=(Digest(found.result), found.result_index) if found.result else None,
+    )
 
 
 def hold_to_draw(session: Session, caller: Caller, generation: RecordId) -> GenerationRow:
     """A permitted generation that the caller draws, held to the end of the transaction. Raises `NotFound`."""
-    row = _held(session, caller, generation)
-    if row is None or (intent_of(row).executor or row.application) != caller.principal:
-        raise NotFound(f"there is no generation {generation} that {caller.principal} draws; a grant names who does")
-    return row
-
-
-def _held(session: Session, caller: Caller, generation: RecordId) -> GenerationRow | None:
     statement = select(GenerationRow).where(
         GenerationRow.id == generation,
         GenerationRow.tenant == caller.tenant,
         GenerationRow.effect == Effect.PERMIT.value,
     )
-    return session.scalar(statement.with_for_update(key_share=True))
+    row = session.scalar(statement.with_for_update(key_share=True))
+    if row is None or (intent_of(row).executor or row.application) != caller.principal:
+        raise NotFound(f"there is no generation {generation} that {caller.principal} draws; a grant names who does")
+    return row
 
 
 def attempt_of(row: GenerationRow) -> Attempt:

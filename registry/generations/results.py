@@ -8,14 +8,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
-from registry.generations.records import hold, intent_of
-from registry.generations.tables import GenerationResultRow, GenerationRow
+from registry.generations.records import hold
 from registry.log import service as log
 from registry.runtime import Runtime
 from registry.versions.statements import read_statement
 from sdk.errors import Conflict, InputError, VerificationError
 from sdk.signing.trust import TrustRole
-from sdk.spec.api import GenerationResult
+from sdk.spec.api import GenerationIntent, GenerationResult
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
@@ -50,13 +49,14 @@ def record_result(
         Conflict: another result is recorded.
         SignatureInvalid, VerificationError, InputError: the statement or the images are not as they must be.
     """
-    row = hold(session, caller, generation)
+    permitted = hold(session, caller, generation)
     content = encode_canonical(result)
-    if earlier := session.get(GenerationResultRow, generation):
-        if earlier.digest != Digest.of(content):
+    if permitted.result:
+        digest, index = permitted.result
+        if digest != Digest.of(content):
             raise Conflict(f"{generation} has a result already, and it is another one; a result is final")
-        return earlier.log_index
-    _verify_result(runtime, caller, row, result)
+        return index
+    _verify_result(runtime, caller, generation, permitted.intent, result)
     index = log.append(
         session,
         runtime,
@@ -78,7 +78,7 @@ def record_result(
         "digest": Digest.of(content),
         "recorded_at": recorded_at,
         "log_index": index,
-        "tenant": row.tenant,
+        "tenant": caller.tenant,
         "digests": [image.digest for image in result.images],
         "watermarks": [image.watermark for image in result.images],
         "positions": [position for position, _ in fingerprints],
@@ -88,8 +88,9 @@ def record_result(
     return index
 
 
-def _verify_result(runtime: Runtime, caller: Caller, row: GenerationRow, result: GenerationResult) -> None:
-    intent = intent_of(row)
+def _verify_result(
+    runtime: Runtime, caller: Caller, generation: RecordId, intent: GenerationIntent, result: GenerationResult
+) -> None:
     statement, predicate = read_statement(
         result.statement,
         GenerationPredicate,
@@ -97,15 +98,15 @@ def _verify_result(runtime: Runtime, caller: Caller, row: GenerationRow, result:
         role=TrustRole.GENERATION,
         signer=caller.principal,
     )
-    if (predicate.generation, predicate.application) != (row.id, caller.principal):
+    if (predicate.generation, predicate.application) != (generation, caller.principal):
         raise VerificationError(
             f"the statement is about {predicate.generation} by {predicate.application}, "
-            f"but was sent about {row.id} by {caller.principal}"
+            f"but was sent about {generation} by {caller.principal}"
         )
     if predicate.manifests != intent.manifests:
-        raise VerificationError(f"the statement about {row.id} names other versions than its intent")
+        raise VerificationError(f"the statement about {generation} names other versions than its intent")
     images = [image.digest for image in result.images]
     if sorted(subject.content for subject in statement.subject) != sorted(images):
-        raise VerificationError(f"the statement about {row.id} is not about exactly the images listed with it")
+        raise VerificationError(f"the statement about {generation} is not about exactly the images listed with it")
     if len(images) > intent.count:
-        raise InputError(f"{row.id} was permitted {intent.count} images, but {len(images)} are listed")
+        raise InputError(f"{generation} was permitted {intent.count} images, but {len(images)} are listed")

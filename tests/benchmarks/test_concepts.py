@@ -276,3 +276,16 @@ class TestRun:
         run = Run(backbone=backbone, scenes=(), out=tmp_path, prior_folder=tmp_path / "prior")
         assert read_tuned(run) == {"break-a-scene-exact": best, "break-a-scene-ours": best}
         assert grid("break-a-scene-ours") == ()
+
+    def test_what_a_sweep_found_holds_on_any_machine_but_for_one_network_only(
+        self, backbone: Backbone, tmp_path: Path
+    ) -> None:
+        run = Run(backbone=backbone, scenes=(), out=tmp_path, prior_folder=tmp_path / "prior")
+        tried = [encode_score(settings, float(number)) for number, settings in enumerate(grid("textual-inversion"))]
+        (tmp_path / "sweep.json").write_text(json.dumps({"textual-inversion": tried}))
+        facts = {**run.facts(), "device": "cuda", "hardware": "another"}
+        (tmp_path / "run.json").write_text(json.dumps(facts))
+        assert read_tuned(run) == {"textual-inversion": grid("textual-inversion")[-1]}
+        (tmp_path / "run.json").write_text(json.dumps({**facts, "base_model": "sha256:" + "0" * 64}))
+        with pytest.raises(ValueError, match="base_model differ"):
+            read_tuned(run)

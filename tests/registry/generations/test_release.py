@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -18,13 +19,16 @@ from support.versions import (
     rules_of,
 )
 
+from registry.auth import Caller
+from registry.generations.results import record_result
 from sdk.signing.receipts import verify_receipt
 from sdk.spec.api import GenerationGrant
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
-from sdk.spec.ids import ConceptId, PrincipalId
+from sdk.spec.ids import ConceptId, PrincipalId, RecordId, TenantName
 from sdk.spec.log_entry import LogReceipt
 from sdk.spec.manifest import ArtefactRole
+from sdk.spec.policy import Role
 
 SHRINE = ConceptId("demo/shrine")
 LEARNED = learned_embedding(b"e", FOX)
@@ -211,6 +215,17 @@ class TestResult:
         first, again = (accepted(self.record(steps, generation, fox)) for _ in range(2))
         assert first["index"] == again["index"]
         refused(self.record(steps, generation, fox, images=(b"other",)), 409, "resource.conflict", "final")
+
+    def test_waits_for_whoever_records_one_and_then_sees_it(self, registry: RegistryUnderTest) -> None:
+        steps, tenant = Steps(registry), TenantName("demo")
+        generation, fox = self.opened(steps)
+        app = Caller(principal=registry.principals["app"], tenant=tenant, roles=frozenset({Role.APP}))
+        with ThreadPoolExecutor() as threads:
+            with registry.runtime.transaction(tenant) as session:
+                record_result(session, registry.runtime, app, RecordId(generation), steps.result(generation, fox))
+                second = threads.submit(self.record, steps, generation, fox, images=(b"other",))
+                assert not wait([second], timeout=0.5).done
+            refused(second.result(timeout=60), 409, "resource.conflict", "a result is final")
 
     @pytest.mark.parametrize(
         ("changes", "code", "says"),
