@@ -29,7 +29,7 @@ COLUMNS: Mapping[str, tuple[str, float]] = {  # key of a measurement: title, fac
     "artefact_bytes": ("artefact, kB", 1e-3),
 }
 PLAIN_LOOP = "textual-inversion"
-_BAR, _LEFT, _LINE = 380, 250, 22  # SVG units
+_BAR, _LEFT, _LINE = 380, 320, 22  # SVG units
 
 
 def summarise(measurements: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
@@ -109,8 +109,12 @@ def markdown(summaries: Mapping[str, Mapping[str, tuple[float, float]]], caption
 def _cell(found: tuple[float, float] | None) -> str:
     if found is None:
         return "-"
-    digits = 3 if abs(found[0]) < 10 else 0
+    digits = _digits(found[0])
     return f"{found[0]:.{digits}f} ± {found[1]:.{digits}f}"
+
+
+def _digits(mean: float) -> int:
+    return 3 if abs(mean) < 10 else 0
 
 
 def bar_plot(title: str, values: Mapping[str, tuple[float, float]]) -> str:
@@ -124,7 +128,7 @@ def bar_plot(title: str, values: Mapping[str, tuple[float, float]]) -> str:
             f'<text x="{_LEFT - 8}" y="{top + 12}" text-anchor="end">{escape(name)}</text>',
             f'<rect x="{_LEFT}" y="{top}" width="{end - _LEFT:.1f}" height="15" fill="{LABEL_COLOURS[number == 0]}"/>',
             f'<path d="M{end - reach:.1f},{top + 7}H{end + reach:.1f}" stroke="#222"/>',
-            f'<text x="{_LEFT + _BAR + 12}" y="{top + 12}">{mean:.3g}</text>',
+            f'<text x="{_LEFT + _BAR + 12}" y="{top + 12}">{mean:.{_digits(mean)}f}</text>',
         ]
     height = 36 + len(values) * _LINE
     return (
