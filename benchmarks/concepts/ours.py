@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmarks.concepts.learned import Learned, Rows, adapter_changes
 from benchmarks.concepts.scenes import NOBODY, BenchScene
 from benchmarks.concepts.task import Method, Outcome, Stage, Task
-from trainer.em import e_step, m_step
+from trainer.em import batches, e_step, m_step
 from trainer.em.adapters import train_adapters
 from trainer.em.config import EMConfig, parse_config
 from trainer.em.latents import resize
@@ -131,7 +131,7 @@ def squared_attention_loss(attended: Tensor, masks: Tensor, shown: Tensor) -> Te
 @contextmanager
 def no_area_normalisation() -> Iterator[None]:
     """Every cell of a mask weighs the same, whatever the mask's area."""
-    with mock.patch.object(m_step, "area_normalised_weights", plain_weights):
+    with mock.patch.object(batches, "area_normalised_weights", plain_weights):
         yield
 
 

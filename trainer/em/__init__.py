@@ -9,10 +9,11 @@ Mathematics only: no database, no HTTP, no files but the state's own.
     e_step       masks from attention                      first_masks  masks where there is no class word
     appearance   pictures vote on one another's masks
     m_step       embeddings under the masks                losses       its two terms
+    batches      what an update sees                       windows      the part of a picture that it sees
     guards       when a new mask is not believed           crf          the dense CRF
     attention    reading attention out of the network      prompts      prompts with slots for learned rows
     scene        labels, rows, presence                    latents      cached latents and colours
-    state        everything the next round needs          windows      the part of a picture that an update sees
+    state        everything the next round needs
 
 Example:
     state = fit(backbone, training_set, EMConfig(seed=7), on_round=lambda state: save_state(state, path))

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainer.em.batches import draw_batch
 from trainer.em.e_step import harden
 from trainer.em.latents import resize
-from trainer.em.m_step import Ask, batch_losses, draw_batch
+from trainer.em.m_step import Ask, batch_losses
 from trainer.em.problem import Problem
 from trainer.em.state import EMState
 

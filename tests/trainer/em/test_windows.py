@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from tests.support.tiny_backbone import BEACH, FOX, make_training_set, tiny_backbone
+from trainer.em.batches import Batch, draw_batch, shapes_of, watched
 from trainer.em.config import CRFConfig, EMConfig, MStepConfig
-from trainer.em.m_step import Ask, Batch, answer, draw_batch, shapes_of, watched
+from trainer.em.m_step import Ask, answer
 from trainer.em.problem import Problem, prepare
 from trainer.em.scene import layout_scene
 from trainer.em.windows import KEPT, Windows, draw_windows, turns, window_shape
