@@ -16,8 +16,8 @@ from sdk.generate.attribution import AttentionMap
 from sdk.generate.drawing import Watch, generate_images
 from sdk.generate.pipeline import LoadedPipeline, load_pipeline
 from sdk.generate.tokens import parse_token
-from trainer.backbone import choose_device
 from trainer.jobs.runtime import Runtime
+from trainer.loading import choose_device
 from trainer.rendering.loop import serve_renders
 from trainer.rendering.service_profile import renderer_profile
 from trainer.rendering.workflow import Draw, RenderOrder, RenderWatch

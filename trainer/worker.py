@@ -32,7 +32,7 @@ from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ArtefactRole, EmbeddingFacts
 from sdk.spec.training import JobProgress, TrainingRequest
-from trainer.backbone import Backbone, choose_device, load_backbone
+from trainer.backbone import Backbone
 from trainer.data import ConceptSpec, PictureSpec, TrainingSet, load_training_set
 from trainer.em.config import EMConfig, parse_config
 from trainer.em.problem import fingerprint_training
@@ -43,6 +43,7 @@ from trainer.jobs.files import CHECKPOINT_FILE, INPUTS, OUT
 from trainer.jobs.loop import serve_queue
 from trainer.jobs.ports import Trained, TrainedConcept, TrainedFile, TrainingOrder
 from trainer.jobs.runtime import Runtime
+from trainer.loading import choose_device, load_backbone
 from trainer.run import LearnedConcept, TrainingResult, run_training
 
 _logger = logging.getLogger(__name__)

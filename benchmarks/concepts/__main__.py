@@ -14,8 +14,8 @@ from benchmarks.concepts.runner import Run, run_all
 from benchmarks.concepts.scenes import RECIPES, SWEEP_RECIPES, draw_scenes, held_out_bank
 from benchmarks.concepts.sweep import read_tuned, sweep
 from benchmarks.concepts.table import write_table
-from trainer.backbone import load_backbone
 from trainer.encoders import load_encoder
+from trainer.loading import load_backbone
 from trainer.mini.corpus.sprites import SpriteBank
 from trainer.mini.evaluate.fit import WEIGHTS
 

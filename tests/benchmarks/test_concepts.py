@@ -22,9 +22,10 @@ from benchmarks.concepts.scenes import NOBODY, RECIPES, SWEEP_RECIPES, BenchScen
 from benchmarks.concepts.sweep import encode_score, grid, read_tuned
 from benchmarks.concepts.table import seconds_to_reach
 from benchmarks.concepts.task import PriorPictures, Task, draw_prior
-from trainer.backbone import Backbone, load_backbone
+from trainer.backbone import Backbone
 from trainer.em import e_step
 from trainer.em.scene import layout_scene
+from trainer.loading import load_backbone
 from trainer.mini.corpus.vocabulary import held_out
 
 pytestmark = pytest.mark.long

@@ -22,11 +22,11 @@ from sdk.signing.signer import Signer
 from sdk.spec.canonical import parse_wire
 from sdk.spec.training import JobView
 from trainer.app import create_app
-from trainer.backbone import load_backbone
 from trainer.jobs.ports import RegistryPort, Train
 from trainer.jobs.runtime import Runtime
 from trainer.jobs.tables import JobRow
 from trainer.jobs.workflow import run_attempt
+from trainer.loading import load_backbone
 from trainer.worker import sample_signer, train_with_em
 
 QUICK = {

@@ -17,8 +17,9 @@ from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from sdk.spec.manifest import ConceptKind
-from trainer.backbone import Backbone, load_backbone
+from trainer.backbone import Backbone
 from trainer.data import ConceptSpec, Picture, TrainingSet
+from trainer.loading import load_backbone
 
 WORDS = [
     "a",

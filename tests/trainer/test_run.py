@@ -11,11 +11,11 @@ import pytest
 import torch
 from support.tiny_backbone import BEACH, FOX, make_backbone_dir, make_training_set
 
-from trainer.backbone import load_backbone
 from trainer.em import EMConfig
 from trainer.em.config import CRFConfig, EStepConfig, MStepConfig, StopConfig
 from trainer.em.progress import TrainingPhase, TrainingProgress
 from trainer.em.state import load_state
+from trainer.loading import load_backbone
 from trainer.run import STATE_FILE, run_training
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -23,10 +23,11 @@ from sdk.spec.ids import RecordId
 from sdk.spec.manifest import ArtefactRole, ConceptKind
 from sdk.spec.training import ConceptRequest, JobProgress, PictureRequest, TrainingRequest
 from trainer.app import make_runtime
-from trainer.backbone import Backbone, load_backbone
+from trainer.backbone import Backbone
 from trainer.encoders import load_encoder
 from trainer.jobs.files import CHECKPOINT_FILE, OUT
 from trainer.jobs.ports import Trained, TrainingOrder
+from trainer.loading import load_backbone
 from trainer.run import STATE_FILE
 from trainer.settings import SHIPPED_IMAGE_ENCODER, TrainerSettings
 from trainer.worker import read_config, run, train_with_em

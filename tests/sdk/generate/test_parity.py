@@ -14,8 +14,8 @@ from sdk.generate.scene import parse_scene
 from sdk.generate.tokens import LearnedToken
 from sdk.spec.ids import ConceptId
 from sdk.spec.sampling import Sampling
-from trainer.backbone import load_backbone
 from trainer.em.prompts import PromptCompiler, Slot, encode_prompts, parse_prompt
+from trainer.loading import load_backbone
 from trainer.quality.sampling import sample_pictures
 
 TEXT = "a photo of {demo/fox} at the beach"

@@ -8,10 +8,11 @@ from PIL import Image
 from support.tiny_backbone import make_backbone_dir
 
 from sdk.spec.manifest import ConceptKind
-from trainer.backbone import Backbone, TextConditioning, load_backbone
+from trainer.backbone import Backbone, TextConditioning
 from trainer.data import ConceptSpec, PictureSpec, TrainingSet, load_training_set
 from trainer.em.config import parse_config
 from trainer.em.loop import fit
+from trainer.loading import load_backbone
 from trainer.mini.corpus.vocabulary import held_out
 from trainer.mini.evaluate import tune
 from trainer.mini.evaluate.held_out import chosen

@@ -23,12 +23,13 @@ from sdk.generate.tokens import LearnedToken
 from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ConceptKind
 from sdk.spec.sampling import Sampling
-from trainer.backbone import Backbone, load_backbone
+from trainer.backbone import Backbone
 from trainer.data import ConceptSpec, PictureSpec, TrainingSet, load_training_set
 from trainer.em.config import EMConfig
 from trainer.em.loop import fit
 from trainer.em.scene import layout_scene
 from trainer.em.state import EMState
+from trainer.loading import load_backbone
 from trainer.mini.corpus.compose import compose, crop_scene, place_objects
 from trainer.mini.corpus.pool import CaptionedPictures
 from trainer.mini.corpus.scenes import PLACES, paint_bank
