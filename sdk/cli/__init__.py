@@ -25,6 +25,7 @@ explain       explain
 reminders     reminders
 export        export key, model-signing, oci
 policy        policy show, why, joint, test, diff, replay
+policy_text   how findings, changes and replays read
 audit         audit log, verify, generations, royalties
 erase         erase
 receipt       receipt get, verify, key

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -15,26 +14,24 @@ from rich.progress import track
 
 from sdk.cli.alias import AsOf, parse_moment
 from sdk.cli.connection import ProfileOption, connected, console, named, now, read_document, say, show_table
+from sdk.cli.policy_text import in_short, show_changed_rule, show_findings, show_nearest, show_replayed
 from sdk.cli.review import verified
 from sdk.client import Client
 from sdk.errors import InputError, VerificationError
 from sdk.policy.bundle import load_bundle, parse_bundle, write_bundle
 from sdk.policy.cases import failures, load_cases
 from sdk.policy.cedar import CedarEngine
-from sdk.policy.clauses import Clause, Finding
-from sdk.policy.compare import ChangedRule, compare_bundles
+from sdk.policy.compare import compare_bundles
 from sdk.policy.joint import joint_terms
-from sdk.policy.nearest import nearest_changes
 from sdk.policy.recheck import recheck
-from sdk.policy.replay import ProposedTerms, Replayed, replay
-from sdk.policy.sources import sources_of
+from sdk.policy.replay import ProposedTerms, replay
 from sdk.resolve import current_trust_root
 from sdk.signing.receipts import verify_receipt
 from sdk.spec.api import DecisionQuery, RecordedDecision
 from sdk.spec.canonical import validate_wire
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
-from sdk.spec.policy import Decision, Effect, PolicyContext, PolicyPrincipal, Role, Use
+from sdk.spec.policy import PolicyPrincipal, Role, Use
 from sdk.spec.terms import ConsentRecord, LicenceGrant
 from sdk.verify import VerifiedVersion
 
@@ -96,9 +93,9 @@ def explain_decision(
     answer = "permitted" if decision.permitted else "refused"
     say(f"{answer}: {purpose} on {channel} in {territory}, asked by {who.principal}")
     for version, (_, findings) in zip(versions, engine.read_clauses(context), strict=True):
-        _show_findings(version, findings, decision)
+        show_findings(version, findings, decision)
     if not decision.permitted:
-        _show_nearest(engine, context)
+        show_nearest(engine, context)
 
 
 @_policy.command("joint")
@@ -136,7 +133,7 @@ def run_cases(folder: Folder) -> None:
     failed = failures(engine, cases)
     for case, decision in failed:
         expected = f"{case.answer.value} {' '.join(case.because)}".strip()
-        say(f"failed: {case.domain.value}: {case.name}: expected {expected}, found {_in_short(decision)}")
+        say(f"failed: {case.domain.value}: {case.name}: expected {expected}, found {in_short(decision)}")
     say(f"{len(cases) - len(failed)} of {len(cases)} cases hold under {engine.bundle_digest}")
     if failed:
         raise typer.Exit(1)
@@ -150,10 +147,10 @@ def compare_folders(
     """Show which rules are added, removed or changed, and which cases would be answered otherwise."""
     difference = compare_bundles(before, after)
     for changed in difference.rules:
-        _show_changed_rule(changed)
+        show_changed_rule(changed)
     for each in difference.cases:
         say(f"case: {each.case.domain.value}: {each.case.name}")
-        say(f"  {_in_short(each.before)} -> {_in_short(each.after)}")
+        say(f"  {in_short(each.before)} -> {in_short(each.after)}")
     say(f"{len(difference.rules)} rules differ; {len(difference.cases)} cases are answered otherwise")
 
 
@@ -178,8 +175,8 @@ def replay_decisions(
         decisions = _since(client, days)
         shown = track(decisions, "replaying", console=console(), transient=True)
         replayed = replay(engine, shown, terms=proposed, fetch_version=client.get_version)
-    _show_replayed("Would gain", [each for each in replayed if each.gains])
-    _show_replayed("Would lose", [each for each in replayed if each.loses])
+    show_replayed("Would gain", [each for each in replayed if each.gains])
+    show_replayed("Would lose", [each for each in replayed if each.loses])
     gain, lose = sum(each.gains for each in replayed), sum(each.loses for each in replayed)
     say(f"{len(replayed)} decisions of {days} days under {engine.bundle_digest}: {gain} gain, {lose} lose")
 
@@ -232,71 +229,6 @@ def _since(client: Client, days: int) -> list[RecordedDecision]:
 def _images_granted(client: Client, versions: list[VerifiedVersion]) -> dict[RecordId, int]:
     held = (licence for version in versions for licence in version.bundle.licences)
     return {licence.id: client.count_images(licence.id).granted for licence in held if licence.grant.max_images}
-
-
-def _show_findings(version: VerifiedVersion, findings: tuple[Finding, ...], decision: Decision) -> None:
-    bundle = version.bundle
-    reasons = {reason.rule: reason for reason in decision.reasons if reason.about == bundle.concept}
-    say(f"{version.name}")
-    for finding in findings:
-        refuses = finding.fired if finding.rule.effect is Effect.DENY else not finding.fired
-        say(f"  {'no ' if refuses else 'yes'}  {finding.rule.title} ({finding.rule.id})")
-        if not refuses:
-            continue
-        if reason := reasons.get(finding.rule.id):
-            say(f"         {reason.message}")
-        for clause in finding.clauses:
-            say(f"         {_clause(clause)}")
-        for source in (s for fact in sorted(finding.reads) for s in sources_of(fact, bundle.consents, bundle.licences)):
-            say(f"         {source}")
-
-
-def _clause(clause: Clause) -> str:
-    holds = {True: "holds", False: "does not hold", None: "cannot be said"}[clause.holds]
-    facts = "; ".join(f"{name}: {value}" for name, value in clause.facts.items())
-    return f"{clause.text} {holds}" + (f" ({facts})" if facts else "")
-
-
-def _show_nearest(engine: CedarEngine, context: PolicyContext) -> None:
-    alternatives = nearest_changes(engine, context)
-    say("what would make it a yes:" if alternatives else "nothing that anybody can change would make it a yes")
-    for changes in alternatives:
-        for index, change in enumerate(changes):
-            say(f"  {'-' if index == 0 else ' and'} {change.what}: {change.who}")
-
-
-def _show_changed_rule(changed: ChangedRule) -> None:
-    say(f"{changed.change.value}: {changed.rule.id} ({changed.rule.title})")
-    for sign, rule, condition in (("-", changed.before, 0), ("+", changed.after, 1)):
-        if rule:
-            say(f"  {sign} {rule.plain}")
-            say(f"    {' '.join(changed.conditions[condition].split())}")
-
-
-def _show_replayed(title: str, replayed: list[Replayed]) -> None:
-    if not replayed:
-        say(f"{title}: nobody")
-        return
-    counted = Counter(map(_who_and_what, replayed))
-    show_table(
-        title,
-        ("application", "concepts", "use", "rules", "decisions"),
-        [(*row, str(number)) for row, number in sorted(counted.items())],
-    )
-
-
-def _who_and_what(each: Replayed) -> tuple[str, str, str, str]:
-    context = each.recorded.context
-    use = f"{context.use.purpose} on {context.use.channel} in {context.use.territory}" if context.use else "-"
-    refused = each.proposed if each.loses else each.recorded.decision
-    rules = " ".join(dict.fromkeys(reason.rule for reason in refused.reasons))
-    concepts = " ".join(f"{facts.concept}@{facts.number}" for facts in context.concepts)
-    return str(context.principal.id), concepts, use, rules
-
-
-def _in_short(decision: Decision) -> str:
-    rules = dict.fromkeys(reason.rule for reason in decision.reasons if not decision.permitted)
-    return " ".join((decision.effect.value, *rules))
 
 
 def _recorded(client: Client, query: DecisionQuery) -> list[RecordedDecision]:
