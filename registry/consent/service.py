@@ -223,7 +223,7 @@ def licences_of(session: Session, tenant: TenantName, ids: Sequence[RecordId]) -
     found = {licence: read[licence] for licence in ids if licence in read}
     if unread := [licence for licence in ids if licence not in found]:
         rows = session.scalars(select(LicenceRow).where(LicenceRow.id.in_(unread)))
-        found |= (fresh := {row.id: (row.tenant, _evidence_of(row)) for row in rows})
+        found |= (fresh := {row.id: (row.tenant, _licence_evidence(row)) for row in rows})
         if len(read) > MOST_READ:
             read.clear()
         read.update(fresh)
@@ -233,7 +233,7 @@ def licences_of(session: Session, tenant: TenantName, ids: Sequence[RecordId]) -
     return tuple(found[licence][1] for licence in ids)
 
 
-def _evidence_of(row: LicenceRow) -> LicenceEvidence:
+def _licence_evidence(row: LicenceRow) -> LicenceEvidence:
     grant = parse_wire(LicenceGrant, row.content, f"licence {row.id}")
     return LicenceEvidence(id=row.id, digest=row.digest, grant=grant)
 
