@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
-from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
@@ -38,8 +38,6 @@ from sdk.spec.terms import AgeClass, Capacity, ConsentEvidence, ConsentRecord, L
 from sdk.spec.texts import Salt
 
 _HOLD: Final = text("SELECT id FROM consents WHERE id = ANY(:ids) ORDER BY id FOR SHARE")
-MOST_READ: Final = 1024  # licences that are kept in memory of one database
-_licences_read: WeakKeyDictionary[Engine, dict[RecordId, tuple[TenantName, LicenceEvidence]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,24 +216,21 @@ def evidence_of(row: ConsentRow, events: Sequence[Happened], at: datetime) -> Co
 
 
 def licences_of(session: Session, tenant: TenantName, ids: Sequence[RecordId]) -> tuple[LicenceEvidence, ...]:
-    """These licences, in the order asked for: their rows never change, so each is read once. Raises `NotFound`."""
-    read = _licences_read.setdefault(session.connection().engine, {})
-    found = {licence: read[licence] for licence in ids if licence in read}
-    if unread := [licence for licence in ids if licence not in found]:
-        rows = session.scalars(select(LicenceRow).where(LicenceRow.id.in_(unread)))
-        found |= (fresh := {row.id: (row.tenant, _licence_evidence(row)) for row in rows})
-        if len(read) > MOST_READ:
-            read.clear()
-        read.update(fresh)
+    """These licences, in the order asked for. Raises `NotFound`."""
+    rows = {row.id: row for row in session.scalars(select(LicenceRow).where(LicenceRow.id.in_(ids)))}
+    found = []
     for licence in ids:
-        if licence not in found or found[licence][0] != tenant:
+        row = rows.get(licence)
+        if row is None or row.tenant != tenant:
             raise NotFound(f"{tenant} has no licence {licence}; record it first, or correct its id")
-    return tuple(found[licence][1] for licence in ids)
+        found.append(LicenceEvidence(id=licence, digest=row.digest, grant=_grant_of(row.content, licence)))
+    return tuple(found)
 
 
-def _licence_evidence(row: LicenceRow) -> LicenceEvidence:
-    grant = parse_wire(LicenceGrant, row.content, f"licence {row.id}")
-    return LicenceEvidence(id=row.id, digest=row.digest, grant=grant)
+@lru_cache(maxsize=256)
+def _grant_of(content: bytes, licence: RecordId) -> LicenceGrant:
+    """The grant with these bytes, read once: they never change."""
+    return parse_wire(LicenceGrant, content, f"licence {licence}")
 
 
 def _record(

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import event
 from support.governed import SALT, consent_record, licence_grant
 from support.registry import RegistryUnderTest
 from support.versions import FOX, Steps, accepted, assert_insert_only, refused, rules_of
 
-from registry.consent import service
-from sdk.errors import NotFound
 from sdk.signing.receipts import verify_receipt
 from sdk.signing.trust import verify_checkpoint
 from sdk.spec.api import RecordAccepted, Withdrawal
@@ -64,24 +61,6 @@ class TestRecords:
         evidence = LicenceEvidence.model_validate(steps.get("app", f"/v1/licences/{granted.id}"))
         assert (evidence.grant, evidence.digest) == (grant, granted.digest)
         assert steps.events(granted.id) == [("licence:granted", "demo/owner")]
-
-    def test_a_licence_is_read_once_and_is_its_tenants_alone(self, registry: RegistryUnderTest) -> None:
-        licence = Steps(registry).licence(FOX)["id"]
-        read: list[str] = []
-
-        def note(conn: object, cursor: object, statement: str, *rest: object) -> None:
-            read.append(statement)
-
-        def licences_of(tenant: str) -> tuple[LicenceEvidence, ...]:
-            with registry.runtime.transaction(TenantName(tenant)) as session:
-                return service.licences_of(session, TenantName(tenant), [licence])
-
-        event.listen(registry.engine, "before_cursor_execute", note)
-        assert licences_of("demo") == licences_of("demo")
-        with pytest.raises(NotFound, match="other has no licence"):
-            licences_of("other")
-        event.remove(registry.engine, "before_cursor_execute", note)
-        assert sum("FROM licences" in statement for statement in read) == 1
 
     @pytest.mark.parametrize("path", ["consents", "licences"])
     def test_only_owners_record_them_and_only_about_their_tenant(self, registry: RegistryUnderTest, path: str) -> None:
