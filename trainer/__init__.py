@@ -3,6 +3,7 @@
     app, worker, cli   the service, its worker process, its commands
     settings           every limit, read once
     jobs               durable execution: admission, workflow, progress (no torch)
+    orders, outcome    what a training needs of a job's order, and gives back to it
     run                one whole training: load, fit, report, export
     export, quality    embeddings and masks as files; the quality report
     em                 the optimiser

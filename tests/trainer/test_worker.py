@@ -28,9 +28,10 @@ from trainer.encoders import load_encoder
 from trainer.jobs.files import CHECKPOINT_FILE, OUT
 from trainer.jobs.ports import Trained, TrainingOrder
 from trainer.loading import load_backbone
+from trainer.orders import read_config
 from trainer.run import STATE_FILE
 from trainer.settings import SHIPPED_IMAGE_ENCODER, TrainerSettings
-from trainer.worker import read_config, run, train_with_em
+from trainer.worker import run, train_with_em
 
 JOB = RecordId("job_" + "a" * 26)
 
