@@ -2,6 +2,7 @@
 
 tables     reviews and revocations
 service    review, revoke, reinstate
+signed     what a reviewer signed, verified
 break_glass  opening a version for a while before its approval
 renewal    verdicts on other terms for a version
 query      a version with all its proofs

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
-from registry.approvals import service
+from registry.approvals import service, signed
 from registry.approvals.tables import Verdict
 from registry.auth import Caller
 from registry.log import service as log
@@ -62,7 +62,7 @@ def review(
     row = renewal_reading.waiting_of(session, version)
     if renewal_reading.records_of(row) != (consents, licences):
         raise Conflict(f"another renewal of {version.name} was asked for at the same moment; look again")
-    verdict = service.verdict_of(envelope)
+    verdict = signed.verdict_of(envelope)
     terms = renewal.terms_under(session, runtime, version, consents, licences)
     asked = replace(version, review_requested_by=row.requested_by)
     question = service.context_of(caller.as_policy_principal, asked, terms, _ACTION_OF[verdict])
@@ -97,14 +97,14 @@ def _recorded(session: Session, caller: Caller, version: Version, envelope: Enve
 def _verify(
     runtime: Runtime, caller: Caller, version: Version, row: RenewalRow, verdict: Verdict, envelope: Envelope
 ) -> None:
-    signed: ApprovalPredicate | RejectionPredicate
+    said: ApprovalPredicate | RejectionPredicate
     if verdict is Verdict.APPROVE:
-        signed = service.verify_statement(runtime, caller, version, envelope, ApprovalPredicate)
+        said = signed.verify_statement(runtime, caller, version, envelope, ApprovalPredicate)
     else:
-        signed = service.verify_statement(runtime, caller, version, envelope, RejectionPredicate)
-    if signed.terms != row.terms:
+        said = signed.verify_statement(runtime, caller, version, envelope, RejectionPredicate)
+    if said.terms != row.terms:
         raise VerificationError(
-            f"the statement about {version.name} is about terms {signed.terms}, but the renewal that waits is under "
+            f"the statement about {version.name} is about terms {said.terms}, but the renewal that waits is under "
             f"{row.terms}; look again, and name them"
         )
 
@@ -130,7 +130,7 @@ def _record(
     )
     session.add(
         RenewalReviewRow(
-            **service.signed_by(caller, version, envelope, verdict),
+            **signed.columns_of(caller, version, envelope, verdict),
             round=row.round,
             requested_by=row.requested_by,
             reviewed_at=runtime.clock(),

@@ -15,10 +15,11 @@ Then the state moves, and at the threshold an earlier approved version is supers
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from sqlalchemy.orm import Session
 
+from registry.approvals import signed
 from registry.approvals.tables import ReviewRow, RevocationRow, Verdict
 from registry.auth import Caller
 from registry.consent import service as consent
@@ -27,25 +28,17 @@ from registry.runtime import Runtime
 from registry.versions import reinstatement
 from registry.versions import service as versions
 from registry.versions.lifecycle import VersionEvent, advance
-from registry.versions.statements import read_statement, require_subject
 from registry.versions.version import Terms, Version
-from sdk.errors import Conflict, FormatError, NotFound, VerificationError
-from sdk.signing.trust import TrustRole
+from sdk.errors import Conflict, NotFound
 from sdk.spec.api import VersionView
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope, encode_envelope
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.policy import Decision, PolicyContext, PolicyDomain, PolicyPrincipal
-from sdk.spec.statements import ApprovalPredicate, RejectionPredicate, RevocationPredicate, parse_statement
+from sdk.spec.statements import ApprovalPredicate, RejectionPredicate, RevocationPredicate
 
 STATUS_RULES: Final = frozenset({"approval.status", "approval.revoke-status"})
-_VERDICT_OF: Final = {
-    ApprovalPredicate.predicate_type: Verdict.APPROVE,
-    RejectionPredicate.predicate_type: Verdict.REJECT,
-}
-
-_AnyVerdict = TypeVar("_AnyVerdict", ApprovalPredicate, RejectionPredicate, RevocationPredicate)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +58,7 @@ def review(
         NotFound, Conflict, Erased, SignatureInvalid, VerificationError, FormatError: a check other than policy fails.
     """
     version = versions.load(session, caller.tenant, concept, number)  # 1
-    verdict = verdict_of(envelope)
+    verdict = signed.verdict_of(envelope)
     if _recorded(session, version, caller, envelope):
         return Outcome(decision=None, view=_view(session, runtime, version))
     consent.hold(session, version.every_consent)
@@ -76,10 +69,11 @@ def review(
     if not decision.permitted:
         return Outcome(decision=decision, view=None)
     if verdict is Verdict.APPROVE:
-        _require_terms(version, terms, verify_statement(runtime, caller, version, envelope, ApprovalPredicate))
+        approval = signed.verify_statement(runtime, caller, version, envelope, ApprovalPredicate)
+        signed.require_terms(version, terms, approval)
         _approve(session, runtime, caller, version, terms, envelope)
     else:
-        verify_statement(runtime, caller, version, envelope, RejectionPredicate)
+        signed.verify_statement(runtime, caller, version, envelope, RejectionPredicate)
         _reject(session, runtime, caller, version, envelope)
     return Outcome(decision=decision, view=_view(session, runtime, version))
 
@@ -96,7 +90,7 @@ def revoke(
     decision = _decide(session, runtime, caller, version, terms, "revoke")  # 2
     if not decision.permitted:
         return Outcome(decision=decision, view=None)
-    verify_statement(runtime, caller, version, envelope, RevocationPredicate)
+    signed.verify_statement(runtime, caller, version, envelope, RevocationPredicate)
     _revoke(session, runtime, caller, version, envelope)
     return Outcome(decision=decision, view=_view(session, runtime, version))
 
@@ -138,14 +132,6 @@ def context_of(who: PolicyPrincipal, version: Version, terms: Terms, action: str
     )
 
 
-def verdict_of(envelope: Envelope) -> Verdict:
-    """What the statement claims to be; nothing is believed of it yet."""
-    claimed = parse_statement(envelope.payload, envelope.payload_type).predicate_type
-    if claimed not in _VERDICT_OF:
-        raise FormatError(f"a review is an approval or a rejection, not {claimed}")
-    return _VERDICT_OF[claimed]
-
-
 def _recorded(session: Session, version: Version, caller: Caller, envelope: Envelope) -> bool:
     row = session.get(ReviewRow, (version.concept, version.number, caller.principal))
     if row and row.envelope_digest != envelope.digest:
@@ -179,33 +165,6 @@ def log_refusal(session: Session, runtime: Runtime, caller: Caller, version: Ver
         evidence={"manifest": version.digest, "context": decision.context, "bundle": decision.bundle},
         facts={"action": decision.action, "rules": " ".join(reason.rule for reason in decision.reasons)},
     )
-
-
-def verify_statement(
-    runtime: Runtime, caller: Caller, version: Version, envelope: Envelope, cls: type[_AnyVerdict]
-) -> _AnyVerdict:
-    """What the caller signed with a key trusted for approvals, about this version (checks 3 and 4)."""
-    statement, predicate = read_statement(
-        envelope, cls, trust=runtime.trust_root, role=TrustRole.APPROVAL, signer=caller.principal
-    )  # 3
-    require_subject(statement, name=version.concept, digest=version.digest)  # 4
-    by = predicate.revoked_by if isinstance(predicate, RevocationPredicate) else predicate.reviewer
-    _require_same(version, caller, concept=predicate.concept, number=predicate.number, by=by)
-    return predicate
-
-
-def _require_terms(version: Version, terms: Terms, approval: ApprovalPredicate) -> None:
-    if approval.terms != terms.digest:
-        raise VerificationError(
-            f"the approval of {version.name} is under terms {approval.terms}, but {terms.digest} hold; look again"
-        )
-
-
-def _require_same(version: Version, caller: Caller, *, concept: ConceptId, number: int, by: str) -> None:
-    if (concept, number) != (version.concept, version.number):
-        raise VerificationError(f"the statement is about {concept}@{number}, but was sent about {version.name}")
-    if by != caller.principal:
-        raise VerificationError(f"the statement is by {by}, but was sent by {caller.principal}")
 
 
 def _approve(
@@ -260,23 +219,9 @@ def _add_review(
     verdict: Verdict,
     index: int,
 ) -> None:
-    signed = signed_by(caller, version, envelope, verdict)
-    session.add(ReviewRow(**signed, requested_by=version.requester, reviewed_at=runtime.clock(), log_index=index))
+    columns = signed.columns_of(caller, version, envelope, verdict)
+    session.add(ReviewRow(**columns, requested_by=version.requester, reviewed_at=runtime.clock(), log_index=index))
     session.flush()
-
-
-def signed_by(caller: Caller, version: Version, envelope: Envelope, verdict: Verdict) -> dict[str, Any]:
-    """The columns of a signed verdict on `version`, of its approval as of its renewal."""
-    return {
-        "concept_id": version.concept,
-        "number": version.number,
-        "reviewer": caller.principal,
-        "verdict": verdict.value,
-        "owner": version.owner,
-        "trainer_of_record": version.trainer_of_record,
-        "envelope": encode_envelope(envelope),
-        "envelope_digest": envelope.digest,
-    }
 
 
 def _log(

@@ -2,7 +2,7 @@
 
     tree      entries and hashes of the log, recomputed
     evidence  what the rows of each table must be, against the log
-    inside    and by themselves
+    inside, generations  and by themselves
     rows      each row of evidence against its entry, and each entry against its row
     states    where versions stand, replayed from the log
     files     data keys, ciphertext, documents

@@ -10,7 +10,7 @@ from registry.approvals.tables import ReviewRow, RevocationRow
 from registry.concepts.tables import ConceptRow
 from registry.consent.tables import ConsentEventRow, ConsentRow, ConsentWithdrawalRow, LicenceRow, SubjectBindingRow
 from registry.erasure.tables import ErasureRow
-from registry.fsck import inside
+from registry.fsck import generations, inside
 from registry.fsck.inside import envelope
 from registry.fsck.rows import Evidence, version_of
 from registry.generations.tables import ArtefactReleaseRow, GenerationResultRow, GenerationRow
@@ -225,7 +225,7 @@ EVIDENCE: Final[Sequence[Evidence]] = (
             {"intent": Digest.of(row.intent), "decision": Digest.of(row.decision), "context": Digest.of(row.context)}
             | ({"grant": Digest.of(row.compose_grant)} if row.compose_grant else {})
         ),
-        inside=inside.generation,
+        inside=generations.generation,
     ),
     Evidence(
         table=GenerationResultRow,
@@ -234,7 +234,7 @@ EVIDENCE: Final[Sequence[Evidence]] = (
         at="recorded_at",
         seconds=1,  # accounts are kept by it
         digests=lambda row: {"result": Digest.of(row.content)},
-        inside=inside.result,
+        inside=generations.result,
     ),
     Evidence(
         table=ArtefactReleaseRow,
