@@ -2,13 +2,14 @@
 
 Every row is an ordinary governed compose call: its own decision, record, receipt and credentials. What is finished
 stands in `manifest.jsonl` beside the images, one line a row, appended and flushed before the next row begins. So a
-campaign that was stopped goes on where it stopped, and rows that were refused are asked again.
+campaign that was stopped goes on where it stopped, with the call that was cut off, and rows that were refused are asked again.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ from sdk.compose.rows import (
     Variant,
     VariantRow,
     append_row,
+    begin,
+    begun_before,
     open_folder,
     read_manifest,
     stands,
 )
 from sdk.compose.values import Clock, Composition
-from sdk.errors import InputError, NotApproved, PolicyDenied
+from sdk.errors import Conflict, InputError, NotApproved, PermissionDenied, PolicyDenied
 from sdk.generate.places import GivenPlace, mask_picture, parse_place
 from sdk.generate.scene import concept_of, parse_scene
 from sdk.profile import Profile, load_profile
@@ -146,9 +149,9 @@ def _compose_row(
     variant: Variant, folder: Path, more: Mapping[str, Any], profile: Profile, client: Client | None, clock: Clock
 ) -> VariantRow:
     asked: dict[str, Any] = {name: getattr(variant, name) for name in ("purpose", "territory", "channel")}
-    asked |= {**variant.options, **more}
+    asked |= {**variant.options, **more, "profile": profile, "client": client, "clock": clock}
     try:
-        composed = compose(variant.concepts, variant.scene, **asked, profile=profile, client=client, clock=clock)
+        composed = _compose(variant, folder, asked)
     except (PolicyDenied, NotApproved) as exc:
         return VariantRow(variant=variant, outcome=Outcome.REFUSED, at=clock(), reason=exc.message)
     return VariantRow(
@@ -160,6 +163,14 @@ def _compose_row(
         generation=composed.generation_id,
         receipt=composed.receipt,
     )
+
+
+def _compose(variant: Variant, folder: Path, asked: Mapping[str, Any]) -> Composition:
+    """Under the key of a call for this row that was cut off, while its grant is good: its images are counted once."""
+    if key := begun_before(folder, variant.digest):
+        with suppress(Conflict, PermissionDenied):  # it has a result, which is final, or its grant has expired
+            return compose(variant.concepts, variant.scene, **asked, idempotency_key=key)
+    return compose(variant.concepts, variant.scene, **asked, idempotency_key=begin(folder, variant.digest))
 
 
 def _save(variant: Variant, folder: Path, composed: Composition) -> tuple[SavedImage, ...]:

@@ -1,6 +1,7 @@
 """The rows of a campaign: what each asks for, what became of it, and the files that remember it.
 
 `manifest.jsonl` has one line a row. It is only ever appended to; of a row that was asked again, the last line counts.
+`begun.json` names the call that is under way, so that one that is cut off goes on under its own idempotency key.
 What composes the rows is `sdk.compose.campaign`.
 """
 
@@ -15,13 +16,16 @@ from typing import Any, Final
 
 from pydantic import AwareDatetime
 
+from sdk.compose.key import IntentKey
 from sdk.errors import ConfigurationError
+from sdk.local_files import keep_file, read_file
 from sdk.spec.canonical import WireModel, encode_canonical, parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
 from sdk.spec.log_entry import LogReceipt
 
 MANIFEST_FILE: Final = "manifest.jsonl"
+BEGUN_FILE: Final = "begun.json"
 _COLUMNS: Final = (
     *("outcome", "subject", "background", "scene", "purpose", "territory", "channel"),
     *("generation", "log_entry", "images", "versions", "reason"),
@@ -77,6 +81,13 @@ class VariantRow(WireModel):
     reason: str | None = None  # of a refusal
 
 
+class _Begun(WireModel):
+    """A call for a row, before anything of it is sent."""
+
+    variant: Digest
+    idempotency_key: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Campaign:
     """The rows of a matrix that were decided so far, in its order, and how many there are in all."""
@@ -120,11 +131,26 @@ def stands(folder: Path, row: VariantRow) -> bool:
 
 
 def append_row(folder: Path, row: VariantRow) -> None:
-    """Add a row to the folder's manifest; on return it is on the disk."""
+    """Add a row to the folder's manifest; on return it is on the disk, and the call that was begun for it is over."""
     with open(folder / MANIFEST_FILE, "ab") as file:
         file.write(encode_canonical(row) + b"\n")
         file.flush()
         os.fsync(file.fileno())
+    (folder / BEGUN_FILE).unlink(missing_ok=True)
+
+
+def begin(folder: Path, variant: Digest) -> str:
+    """The key of a new call for a row; on return it is on the disk."""
+    begun = _Begun(variant=variant, idempotency_key=IntentKey.fresh().text)
+    keep_file(folder / BEGUN_FILE, encode_canonical(begun))
+    return begun.idempotency_key
+
+
+def begun_before(folder: Path, variant: Digest) -> str | None:
+    """The key of the call that was cut off, if it was for this row. Raises `FormatError`."""
+    content = read_file(folder / BEGUN_FILE)
+    begun = parse_wire(_Begun, content, str(folder / BEGUN_FILE)) if content else None
+    return begun.idempotency_key if begun and begun.variant == variant else None
 
 
 def open_folder(folder: Path) -> Path:

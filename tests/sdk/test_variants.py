@@ -15,7 +15,17 @@ import sdk
 from sdk.compose import Campaign, Outcome, VariantRow, variants
 from sdk.compose.rows import MANIFEST_FILE, read_manifest
 from sdk.credentials.read import verify_credentials
-from sdk.errors import ConfigurationError, FormatError, InputError, NotApproved, SceneError, ServiceUnavailable
+from sdk.errors import (
+    ConfigurationError,
+    Conflict,
+    FormatError,
+    ImprimaturError,
+    InputError,
+    NotApproved,
+    PermissionDenied,
+    SceneError,
+    ServiceUnavailable,
+)
 from sdk.signing.receipts import verify_receipt
 from sdk.spec.digest import Digest
 
@@ -27,6 +37,17 @@ def run(workshop: Workshop, *, scenes: Any = SCENES, territories: Any = ("JP", "
         call = {"purpose": "advertising", "channel": "web", "folder": workshop.folder / "campaign", "steps": 1}
         call |= {"profile": workshop.profile, "client": client, "clock": lambda: NOW} | options
         return variants(call.pop("subjects", ["demo/fox"]), call.pop("backgrounds", []), scenes, territories, **call)
+
+
+def cut_off(workshop: Workshop) -> None:
+    """A campaign that ends after its second row was permitted."""
+
+    def away(row: VariantRow, done: int, total: int) -> None:
+        workshop.registry.overrides["POST /v1/generations/[^/]*/result$"] = lambda: ServiceUnavailable("away")
+
+    with pytest.raises(ServiceUnavailable):
+        run(workshop, on_row=away)
+    workshop.registry.overrides.clear()
 
 
 class TestMatrix:
@@ -103,6 +124,21 @@ class TestResume:
         assert len(read_manifest(workshop.folder / "campaign")) == 2
         assert run(workshop).complete
         assert len(workshop.registry.intents) == 4
+
+    def test_the_row_that_was_cut_off_goes_on_under_its_own_key(self, workshop: Workshop) -> None:
+        cut_off(workshop)
+        assert run(workshop).complete
+        keys = [intent.idempotency_key for intent in workshop.registry.intents]
+        assert keys[1] == keys[2]
+        assert (len(keys), len(set(keys))) == (5, 4)
+
+    @pytest.mark.parametrize("ended", [Conflict("it has a result"), PermissionDenied("the grant has expired")])
+    def test_a_key_that_is_good_no_more_gives_way_to_another(self, workshop: Workshop, ended: ImprimaturError) -> None:
+        cut_off(workshop)
+        (stale,) = {intent.idempotency_key for intent in workshop.registry.intents[1:]}
+        workshop.registry.ended[stale] = ended
+        assert run(workshop).complete
+        assert stale not in {intent.idempotency_key for intent in workshop.registry.intents[2:]}
 
     def test_a_line_that_was_half_written_is_composed_again(self, workshop: Workshop) -> None:
         run(workshop)

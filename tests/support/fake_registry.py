@@ -79,6 +79,7 @@ class FakeRegistry:
         self.reviews: list[Envelope] = []
         self.asked: list[str] = []
         self.overrides: dict[str, Callable[[], Answer | ImprimaturError]] = {}
+        self.ended: dict[str, ImprimaturError] = {}  # idempotency keys whose call cannot go on, and why
         self.tuf = Path("/nonexistent")  # the folder of a TUF repository
         self.permitted_at: datetime = NOW
         self.clock: Callable[[], datetime] = lambda: NOW  # of the status lists and decisions
@@ -189,6 +190,8 @@ class FakeRegistry:
 
     def _open(self, intent: GenerationIntent, request: httpx.Request) -> Answer | ImprimaturError:
         asked = request.url.params
+        if why := self.ended.get(intent.idempotency_key):
+            return why
         for reference in asked.get_list("meant"):
             concept = parse_version_ref(reference).concept
             if self.status[concept] is not VersionStatus.APPROVED:
