@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import logging
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 DIGITAL_SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 COMPOSITE_SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 WATERMARK_ALGORITHM: Final = "dev.imprimatur.wm61"
-_COMPRESSION: Final = 1  # of PNG; 6 takes four times as long for an eighth less
+_COMPRESSION: Final = {
+    "compress_level": 1,
+    "compress_type": zlib.Z_RLE,
+}  # of PNG; level 6 takes four times as long for an eighth less
 _PARENT: Final = {"label": "photo", "title": "photo", "relationship": "parentOf"}
 _XMP: Final = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -70,7 +74,7 @@ def encode_png(image: Image, source_type: str = DIGITAL_SOURCE_TYPE) -> bytes:
     info = PngInfo()
     info.add_itxt("XML:com.adobe.xmp", _XMP % source_type)
     content = io.BytesIO()
-    image.save(content, "PNG", pnginfo=info, compress_level=_COMPRESSION)
+    image.save(content, "PNG", pnginfo=info, **_COMPRESSION)
     return content.getvalue()
 
 
