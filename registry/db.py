@@ -7,6 +7,7 @@ Every value comes out of the database as the type it went in: digests as `Digest
 from __future__ import annotations
 
 import functools
+import select
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,14 +21,15 @@ from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, String, 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 
 from sdk.errors import ConfigurationError
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId, PatternedText, PrincipalId, RecordId, TenantName
 
-PING_AFTER_SECONDS: Final = 1.0
-"""A connection that was idle for longer is asked whether it still stands before it is used."""
+PING_AFTER_SECONDS: Final = 60.0
+"""A connection that was idle for longer is asked whether it still stands before it is used; one that says something unasked is, too."""
 MIGRATIONS: Final = Path(__file__).resolve().parent.parent / "migrations"
 NAMING_CONVENTION: Final = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -106,21 +108,28 @@ def make_engine(url: str, *, connections: int = 10, overflow: int = 10, wait_sec
 
 
 def _ping_idle_connections(engine: Engine) -> None:
-    """What `pool_pre_ping` does, without a round trip for a connection that has just worked."""
+    """What `pool_pre_ping` does, without a round trip for a connection that worked lately and that nobody closed since."""
 
     def note(connection: Any, record: Any, *_: Any) -> None:
         record.info[_IDLE_SINCE] = time.monotonic()
 
     def ping(connection: Any, record: Any, _: Any) -> None:
-        if time.monotonic() - record.info[_IDLE_SINCE] > PING_AFTER_SECONDS:
-            try:
+        try:
+            if time.monotonic() - record.info[_IDLE_SINCE] > PING_AFTER_SECONDS or _has_spoken(connection):
                 engine.dialect.do_ping(connection)
-            except engine.dialect.loaded_dbapi.Error as exc:
-                raise DisconnectionError("the server closed it") from exc
+        except engine.dialect.loaded_dbapi.Error as exc:
+            raise DisconnectionError("the server closed it") from exc
 
     event.listen(engine, "connect", note)
     event.listen(engine, "checkin", note)
     event.listen(engine, "checkout", ping)
+
+
+def _has_spoken(connection: Any) -> bool:
+    """Whether the server has sent something to an idle connection: it does when it ends one, and hardly ever else."""
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def driver_url(url: str) -> Any:
@@ -140,8 +149,14 @@ def libpq_url(url: str) -> str:
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the schema of the database at `url` to `revision`; safe to run twice and at the same time."""
-    command.upgrade(_alembic(url), revision)
+    """Bring the schema of the database at `url` to `revision`; safe to run twice and at the same time.
+
+    A schema of newer code stays as it is: see `require_schema`.
+    """
+    with create_engine(driver_url(url), poolclass=NullPool).connect() as connection:
+        found = schema_revision(connection)
+    if found is None or found in _revisions():
+        command.upgrade(_alembic(url), revision)
 
 
 def downgrade(url: str, revision: str) -> None:

@@ -54,6 +54,14 @@ def tables(url: str) -> set[str]:
 
 
 class TestHistory:
+    def test_a_schema_of_newer_code_is_left_as_it_is(self, empty: str) -> None:
+        upgrade(empty)
+        with psycopg.connect(empty) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        upgrade(empty)
+        with psycopg.connect(empty) as connection:
+            assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
+
     def test_is_one_chain_of_numbered_files(self) -> None:
         revisions = [script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()][::-1]
         assert revisions == [f"{number:04}" for number in range(1, len(revisions) + 1)]

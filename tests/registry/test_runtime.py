@@ -64,6 +64,18 @@ class TestDatabaseAway:
             assert (response.status_code, response.json()["code"]) == (503, "service.unavailable")
             assert registry.client("app").get("/v1/whoami").status_code == 200, "the pool connects anew by itself"
 
+    def test_connections_that_were_ended_while_idle_are_made_anew_and_no_request_fails(
+        self, postgres_server: DatabaseServer
+    ) -> None:
+        with postgres_server.fresh_database() as url, make_test_registry(url) as registry:
+            client = registry.client("app")
+            assert client.get("/v1/whoami").status_code == 200
+            postgres_server.execute(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+                "AND backend_type = 'client backend'"
+            )
+            assert client.get("/v1/whoami").status_code == 200
+
     def test_a_database_that_is_not_there_is_503(self, postgres_server: DatabaseServer) -> None:
         with postgres_server.fresh_database() as url, make_test_registry(url) as registry:
             name = registry.engine.url.database
