@@ -1,7 +1,8 @@
 """Consents and licences: what was granted, by whom, about whom, and whether it still stands.
 
     tables     the rows
-    service    give, grant, withdraw, load as evidence
+    service    give, grant, withdraw
+    evidence   both as verifiers and policies meet them, at a moment
     subjects   who a caller is in the records: the pseudonyms they are, or speak for
     query      one consent or a page of them; a subject finds those about them
     history    how consents stood at a moment

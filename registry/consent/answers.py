@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from registry.auth import Caller
 from registry.consent import subjects
+from registry.consent.evidence import consents_of
 from registry.consent.lifecycle import Happened, advance, due_by_clock
-from registry.consent.service import Recorded, claim, consents_of, require_salt, statement_of
+from registry.consent.service import Recorded, claim, require_salt, statement_of
 from registry.consent.tables import ConsentEventRow, ConsentRow
 from registry.log import service as log
 from registry.runtime import Runtime

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
 
-from sqlalchemy import literal_column, select, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from registry.consent.lifecycle import Happened, status_at
@@ -34,14 +33,11 @@ _EVENTS: Final = text(f"""
      WHERE consent_id = ANY(:ids) AND at <= coalesce(CAST(:until AS timestamptz), 'infinity')
      ORDER BY consent_id, place NULLS LAST
 """)  # noqa: S608
-HAPPENED: Final = literal_column(
-    f"""
+HAPPENED: Final = f"""
     (SELECT jsonb_agg(jsonb_build_array(event, expressed_on) ORDER BY place NULLS LAST)
        FROM {_TOLD} WHERE consent_id = consents.id)
-    """,  # noqa: S608
-    JSONB,
-)
-"""Beside a `ConsentRow` in a query: all its events, for `read_happened`."""
+"""  # noqa: S608
+"""SQL beside a row of `consents`: all its events, as JSON for `read_happened`."""
 
 
 def read_happened(told: Sequence[tuple[str, str | None]] | None) -> Sequence[Happened]:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from registry.auth import Caller
 from registry.consent import history, subjects
-from registry.consent.service import consents_of, evidence_of, licences_of
+from registry.consent.evidence import consents_of, evidence_of, licences_of
 from registry.consent.tables import ConsentRow, LicenceRow
 from registry.personal import ERASED
 from registry.runtime import Runtime, require_past

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from registry.auth import AnyCallerDep, CallerDep
-from registry.consent import query, service, subjects
+from registry.consent import evidence, query, service, subjects
 from registry.consent.receipts import receipt_of
 from registry.log.proofs import receipt
 from registry.paging import PageDep
@@ -92,14 +92,14 @@ def grant_licence(grant: LicenceGrant, runtime: RuntimeDep, caller: CallerDep) -
 def get_licence(licence: RecordId, runtime: RuntimeDep, caller: CallerDep) -> LicenceEvidence:
     """A licence."""
     with runtime.transaction(caller.tenant) as session:
-        return service.licences_of(session, caller.tenant, [licence])[0]
+        return evidence.licences_of(session, caller.tenant, [licence])[0]
 
 
 @router.get("/licences/{licence}/export", response_class=JsonLdResponse)
 def export_licence(licence: RecordId, runtime: RuntimeDep, caller: CallerDep) -> JsonLdResponse:
     """A licence as a W3C ODRL 2.2 agreement, for other systems."""
     with runtime.transaction(caller.tenant) as session:
-        [held] = service.licences_of(session, caller.tenant, [licence])
+        [held] = evidence.licences_of(session, caller.tenant, [licence])
     return JsonLdResponse(licence_to_odrl(held, caller.tenant))
 
 

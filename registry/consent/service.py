@@ -1,4 +1,4 @@
-"""Recording consents and licences, withdrawing a consent, and loading both as evidence. Other events: `answers`.
+"""Recording consents and licences, and withdrawing a consent. Other events: `answers`. Reading both: `evidence`.
 
 Rules:
 1. A record is known by its content: the same record given again is the same record, with the same id.
@@ -11,30 +11,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import lru_cache
 from typing import Final
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
-from registry.consent import history, subjects
-from registry.consent.lifecycle import Happened, advance, confirmed_on, first_event, status_at
+from registry.consent import subjects
+from registry.consent.evidence import consents_of, no_consent
+from registry.consent.lifecycle import advance, first_event
 from registry.consent.tables import ConsentRow, ConsentWithdrawalRow, LicenceRow, RecordRow
 from registry.log import service as log
-from registry.personal import ERASED
 from registry.runtime import Runtime
-from sdk.errors import Conflict, Erased, InputError, NotFound, ServiceError
-from sdk.spec.canonical import encode_canonical, parse_wire
+from sdk.errors import Conflict, InputError
+from sdk.spec.canonical import encode_canonical
 from sdk.spec.consent_events import ConsentEvent
 from sdk.spec.digest import Digest
-from sdk.spec.ids import ConceptId, RecordId, TenantName
+from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.log_entry import AuditEventType
 from sdk.spec.policy import Role
 from sdk.spec.recorded import ConsentPredicate
 from sdk.spec.statements import encode_statement
-from sdk.spec.terms import AgeClass, Capacity, ConsentEvidence, ConsentRecord, LicenceEvidence, LicenceGrant
+from sdk.spec.terms import AgeClass, Capacity, ConsentRecord, LicenceGrant
 from sdk.spec.texts import Salt
 
 _HOLD: Final = text("SELECT id FROM consents WHERE id = ANY(:ids) ORDER BY id FOR SHARE")
@@ -96,7 +94,7 @@ def claim(session: Session, caller: Caller, consent: RecordId) -> ConsentRow:
     if not caller.roles & {Role.OWNER, Role.REVIEWER}:
         subjects.require_own(session, caller, row.subject if row else None, f"consent {consent}")
     if row is None:
-        raise _missing(caller.tenant, consent)
+        raise no_consent(caller.tenant, consent)
     return row
 
 
@@ -167,72 +165,6 @@ def claim_licences(session: Session, licences: Iterable[RecordId]) -> None:
     session.execute(statement.with_for_update(key_share=True)).all()
 
 
-def consents_of(
-    session: Session, tenant: TenantName, ids: Sequence[RecordId], at: datetime
-) -> tuple[ConsentEvidence, ...]:
-    """These consents with their status at the moment `at`, in the order asked for. Raises `NotFound`."""
-    return tuple(evidence_of(row, events, at) for row, events in _recorded(session, tenant, ids))
-
-
-def consents_not_erased(
-    session: Session, tenant: TenantName, ids: Sequence[RecordId], at: datetime
-) -> tuple[ConsentEvidence, ...]:
-    """Like `consents_of`, without those that were erased."""
-    there = [(row, events) for row, events in _recorded(session, tenant, ids) if row.content != ERASED]
-    return tuple(evidence_of(row, events, at) for row, events in there)
-
-
-def _recorded(
-    session: Session, tenant: TenantName, ids: Sequence[RecordId]
-) -> list[tuple[ConsentRow, Sequence[Happened]]]:
-    """These consents and all that happened to them, in the order asked for."""
-    statement = select(ConsentRow, history.HAPPENED).where(ConsentRow.id.in_(ids))
-    found = {row.id: (row, history.read_happened(told)) for row, told in session.execute(statement).all()}
-    for consent in ids:
-        if consent not in found or found[consent][0].tenant != tenant:
-            raise _missing(tenant, consent)
-    return [found[consent] for consent in ids]
-
-
-def evidence_of(row: ConsentRow, events: Sequence[Happened], at: datetime) -> ConsentEvidence:
-    """A consent as a verifier meets it at the moment `at`.
-
-    Raises:
-        Erased: its key was destroyed.
-        ServiceError: what is stored is not what was recorded.
-    """
-    if row.content == ERASED:
-        raise Erased(f"consent {row.id} was erased; its record can be read no more")
-    if Digest.of(row.content) != row.digest:
-        raise ServiceError(f"the record of consent {row.id} was exchanged or damaged; restore it from a backup")
-    record = parse_wire(ConsentRecord, row.content, f"consent {row.id}")
-    return ConsentEvidence(
-        id=row.id,
-        digest=row.digest,
-        record=record,
-        status=status_at(record, events, at),
-        confirmed_on=confirmed_on(events),
-    )
-
-
-def licences_of(session: Session, tenant: TenantName, ids: Sequence[RecordId]) -> tuple[LicenceEvidence, ...]:
-    """These licences, in the order asked for. Raises `NotFound`."""
-    rows = {row.id: row for row in session.scalars(select(LicenceRow).where(LicenceRow.id.in_(ids)))}
-    found = []
-    for licence in ids:
-        row = rows.get(licence)
-        if row is None or row.tenant != tenant:
-            raise NotFound(f"{tenant} has no licence {licence}; record it first, or correct its id")
-        found.append(LicenceEvidence(id=licence, digest=row.digest, grant=_grant_of(row.content, licence)))
-    return tuple(found)
-
-
-@lru_cache(maxsize=256)
-def _grant_of(content: bytes, licence: RecordId) -> LicenceGrant:
-    """The grant with these bytes, read once: they never change."""
-    return parse_wire(LicenceGrant, content, f"licence {licence}")
-
-
 def _record(
     session: Session,
     runtime: Runtime,
@@ -281,7 +213,3 @@ def _require_own(caller: Caller, covers: Sequence[ConceptId]) -> None:
     for concept in covers:
         if concept.tenant != caller.tenant:
             raise InputError(f"{caller.principal} cannot record terms for {concept}, which is not of {caller.tenant}")
-
-
-def _missing(tenant: TenantName, consent: RecordId) -> NotFound:
-    return NotFound(f"{tenant} has no consent {consent}; record it first, or correct its id")

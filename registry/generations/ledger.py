@@ -14,8 +14,8 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
+from registry.consent import evidence
 from registry.consent import query as consents
-from registry.consent import service as consent
 from registry.generations.query import require_all_readable
 from registry.generations.tables import GenerationResultRow, GenerationRow, GenerationVersionRow
 from registry.log import proofs
@@ -47,7 +47,7 @@ def page(session: Session, runtime: Runtime, caller: Caller, query: LedgerQuery)
         InputError: the log is not that long.
     """
     require_all_readable(runtime, caller)
-    licence = consent.licences_of(session, caller.tenant, [query.licence])[0] if query.licence else None
+    licence = evidence.licences_of(session, caller.tenant, [query.licence])[0] if query.licence else None
     size = _size(session, query)
     rows = _rows(session, caller, query, licence, size)
     shown = rows[: query.limit]
@@ -151,4 +151,4 @@ def _licences(
     ids = {licence for version, renewal in stood for licence in version.licences_under(renewal)}
     known = consents.licences(session, caller.tenant) if first else ()
     ids |= {licence.id for licence in known if licence.grant.royalty}
-    return consent.licences_of(session, caller.tenant, sorted(ids))
+    return evidence.licences_of(session, caller.tenant, sorted(ids))

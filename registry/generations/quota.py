@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
+from registry.consent import evidence
 from registry.consent import service as consent
 from registry.generations.tables import LicenceUseRow
 from registry.versions.version import Terms
@@ -35,7 +36,7 @@ def granted_so_far(session: Session, terms: Iterable[Terms]) -> Mapping[RecordId
 
 def images_under(session: Session, caller: Caller, licence: RecordId) -> LicenceCount:
     """The images granted under a licence of the caller's tenant so far. Raises `NotFound`."""
-    (held,) = consent.licences_of(session, caller.tenant, [licence])
+    (held,) = evidence.licences_of(session, caller.tenant, [licence])
     counted = select(func.coalesce(func.sum(LicenceUseRow.images), 0)).where(LicenceUseRow.licence_id == licence)
     return LicenceCount(licence=licence, granted=session.scalar(counted) or 0, limit=held.grant.max_images)
 

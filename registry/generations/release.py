@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import insert
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
@@ -37,6 +38,11 @@ from sdk.spec.ids import RecordId
 from sdk.spec.log_entry import AuditEventType, LogEntry
 from sdk.spec.manifest import ArtefactDescriptor, ArtefactRole
 
+_NOTE: Final = text("""
+    INSERT INTO artefact_releases (generation_id, digest, released_at, log_index)
+    SELECT :generation, digest, :at, log_index
+      FROM unnest(CAST(:digests AS varchar[]), CAST(:indices AS bigint[])) AS released (digest, log_index)
+""")
 RELEASED = (ArtefactRole.EMBEDDING, ArtefactRole.MASK)
 
 
@@ -103,11 +109,8 @@ def note_releases(
 ) -> None:
     """Note what was handed out, where the log has it."""
     if releases:
-        rows = [
-            {"generation_id": generation, "digest": each.artefact.digest, "released_at": at, "log_index": index}
-            for each, index in zip(releases, indices, strict=True)
-        ]
-        session.execute(insert(ArtefactReleaseRow), rows)
+        digests = [each.artefact.digest for each in releases]
+        session.execute(_NOTE, {"generation": generation, "at": at, "digests": digests, "indices": list(indices)})
 
 
 def require_drawn_by(caller: Caller, intent: GenerationIntent) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
@@ -18,25 +17,27 @@ from sdk.spec.api import GenerationIntent, GenerationResult
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
-from sdk.spec.log_entry import AuditEventType
+from sdk.spec.log_entry import AuditEventType, LogEntry
 from sdk.spec.statements import GenerationPredicate
 
-# The result, and its images where they are found again: by digest, watermark and perceptual fingerprint. One statement: the log
-# is locked meanwhile.
-_KEEP: Final = text("""
-    WITH result AS (
+# The result, and its images where they are found again: by digest, watermark and perceptual fingerprint.
+_KEEP: Final = log.appending(
+    """result AS (
         INSERT INTO generation_results (generation_id, content, digest, recorded_at, log_index)
-        VALUES (:generation, :content, :digest, :recorded_at, :log_index)
-    ), images AS (
+        SELECT :generation, :content, :digest, :recorded_at, log_index FROM appended
+    )""",
+    """images AS (
         INSERT INTO generated_images (generation_id, position, tenant, digest, watermark)
         SELECT :generation, place - 1, :tenant, digest, watermark
           FROM unnest(CAST(:digests AS varchar[]), CAST(:watermarks AS varchar[]))
                WITH ORDINALITY AS image (digest, watermark, place)
-    )
-    INSERT INTO image_fingerprints (generation_id, position, bits, tenant)
-    SELECT :generation, position, CAST(bits AS bit(256)), :tenant
-      FROM unnest(CAST(:positions AS integer[]), CAST(:bits AS text[])) AS held (position, bits)
-""")
+    )""",
+    """fingerprints AS (
+        INSERT INTO image_fingerprints (generation_id, position, bits, tenant)
+        SELECT :generation, position, CAST(bits AS bit(256)), :tenant
+          FROM unnest(CAST(:positions AS integer[]), CAST(:bits AS text[])) AS held (position, bits)
+    )""",
+)
 
 
 def record_result(
@@ -57,16 +58,14 @@ def record_result(
             raise Conflict(f"{generation} has a result already, and it is another one; a result is final")
         return index
     _verify_result(runtime, caller, generation, permitted.intent, result)
-    index = log.append(
-        session,
-        runtime,
+    entry = LogEntry(
         event=AuditEventType.GENERATION_RECORDED,
+        at=runtime.clock(),
         actor=caller.principal,
         subject=generation,
         evidence={"statement": result.statement.digest, "result": Digest.of(content)},
         facts={"images": str(len(result.images))},
     )
-    recorded_at = log.time_of(session, index)  # the very moment of the entry: accounts are kept by it
     fingerprints = [
         (position, each.bits)
         for position, image in enumerate(result.images)
@@ -76,15 +75,14 @@ def record_result(
         "generation": generation,
         "content": content,
         "digest": Digest.of(content),
-        "recorded_at": recorded_at,
-        "log_index": index,
+        "recorded_at": entry.at,  # the very moment: accounts are kept by it
         "tenant": caller.tenant,
         "digests": [image.digest for image in result.images],
         "watermarks": [image.watermark for image in result.images],
         "positions": [position for position, _ in fingerprints],
         "bits": [bits for _, bits in fingerprints],
     }
-    session.execute(_KEEP, kept)
+    (index,) = log.append_entries(session, [entry], _KEEP, kept)
     return index
 
 

@@ -16,8 +16,8 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
+from registry.consent import evidence
 from registry.consent import query as consents
-from registry.consent import service as consent
 from registry.generations.query import require_all_readable
 from registry.generations.tables import GenerationResultRow, GenerationRow, GenerationVersionRow
 from registry.runtime import Runtime
@@ -71,7 +71,7 @@ def report(session: Session, runtime: Runtime, caller: Caller, query: RoyaltyQue
 def _licences(session: Session, caller: Caller, query: RoyaltyQuery) -> tuple[LicenceEvidence, ...]:
     if query.licence is None:
         return tuple(held for held in consents.licences(session, caller.tenant) if held.grant.royalty)
-    (held,) = consent.licences_of(session, caller.tenant, [query.licence])
+    (held,) = evidence.licences_of(session, caller.tenant, [query.licence])
     if held.grant.royalty is None:
         raise InputError(f"licence {held.id} has no royalty terms, so there is no account of it")
     return (held,)

@@ -2,11 +2,12 @@
 
 The checks on an intent, in order:
 1. The same intent under the same idempotency key was permitted before: the same grant is given again. Attempts under
-   one key come one after the other, so that a retry that overtakes its first attempt counts nothing twice.
+   one key come one after the other, so that a retry that overtakes its first attempt counts nothing twice. The versions
+   that it names and their consents are held from here on.
 2. The application decided by the policies in force here, and the versions it names exist, one for each concept, all
    learned on the base model it names. Whoever is to draw in its place is a rendering service of its tenant.
-3. The versions and their consents are held. The references that the application says it found them by still mean them, and
-   they may be used: otherwise it resolves anew, and nothing is recorded.
+3. The references that the application says it found them by still mean them, and they may be used: otherwise it
+   resolves anew, and nothing is recorded.
 4. The images granted under their licences are counted, and policy decides on what is true at that moment. Both answers are recorded with everything they rest on, and logged; a refusal is
    committed like a permit, which comes with its signed grant, and with the embeddings where the executor asks for them (`release`).
 """
@@ -45,19 +46,22 @@ from sdk.spec.opening import OpeningQuery
 from sdk.spec.policy import Decision, PolicyContext, PolicyDomain, Role
 
 KEY_LOCK: Final = 0x1092  # of pg_advisory_xact_lock, with a hash of the key
-_PERMITTED: Final = text("SELECT permitted_before(:of_keys, :application, :key)")
-_KEEP: Final = text("""
-    WITH attempt AS (
+_OPEN: Final = text(f"SELECT permitted_before(:of_keys, :application, :key) AS permitted, {versions.HELD} AS held")
+_KEEP: Final = log.appending(
+    """attempt AS (
         INSERT INTO generations (id, tenant, application, idempotency_key, effect, intent, context, decision,
                                  decided_at, expires_at, log_index, compose_grant)
-        VALUES (:id, :tenant, :application, :key, :effect, :intent, :context, :decision,
-                :decided_at, :expires_at, :log_index, :grant)
-    )
-    INSERT INTO generation_versions (generation_id, position, concept_id, number, renewal)
-    SELECT :id, place - 1, concept, number, renewal
-      FROM unnest(CAST(:concepts AS varchar[]), CAST(:numbers AS integer[]), CAST(:renewals AS integer[]))
-           WITH ORDINALITY AS named (concept, number, renewal, place)
-""")
+        SELECT :id, :tenant, :application, :key, :effect, :intent, :context, :decision,
+               :decided_at, :expires_at, log_index, :grant
+          FROM appended WHERE place = 1
+    )""",
+    """named AS (
+        INSERT INTO generation_versions (generation_id, position, concept_id, number, renewal)
+        SELECT :id, place - 1, concept, number, renewal
+          FROM unnest(CAST(:concepts AS varchar[]), CAST(:numbers AS integer[]), CAST(:renewals AS integer[]))
+               WITH ORDINALITY AS version (concept, number, renewal, place)
+    )""",
+)
 
 
 def request(
@@ -74,7 +78,8 @@ def request(
             references in `query` means another version by now, or one that may not be used, or under other terms.
         NotFound, InputError: the versions named cannot be used together.
     """
-    if known := _permitted_before(session, caller, intent):  # 1
+    known, held_consents = _open(session, caller, intent)  # 1
+    if known:
         again = release_again(session, runtime, caller, known) if query.release else ()
         return replace(known, released=again)
     if intent.policy_bundle != runtime.policy.bundle_digest:  # 2
@@ -83,11 +88,11 @@ def request(
             f"{intent.policy_bundle}; fetch the policies again and compose again"
         )
     _require_executor(session, runtime, caller, intent)
-    held = versions.hold_by_digest(session, caller.tenant, intent.manifests)  # 3
+    held = versions.load_held(session, caller.tenant, intent.manifests, held_consents)
     _require_usable_together(held, intent)
     now = runtime.clock()
     terms = [versions.terms_of(session, version, now) for version in held]
-    require_meant(session, query, held, terms)
+    require_meant(session, query, held, terms)  # 3
     granted = quota.granted_so_far(session, terms)  # 4
     context = PolicyContext(
         domain=PolicyDomain.COMPOSITION,
@@ -106,15 +111,16 @@ def request(
     return attempt
 
 
-def _permitted_before(session: Session, caller: Caller, intent: GenerationIntent) -> Attempt | None:
-    named = {"of_keys": KEY_LOCK, "application": caller.principal, "key": intent.idempotency_key}
-    permitted = session.scalar(_PERMITTED, named)
-    if permitted is None:
-        return None
-    row = session.get_one(GenerationRow, permitted)
+def _open(session: Session, caller: Caller, intent: GenerationIntent) -> tuple[Attempt | None, Sequence[str]]:
+    """What was permitted under the intent's key before, if anything, and the consents that are held."""
+    key = {"of_keys": KEY_LOCK, "application": caller.principal, "key": intent.idempotency_key}
+    found = session.execute(_OPEN, {**key, "manifests": list(intent.manifests)}).one()
+    if found.permitted is None:
+        return None, found.held
+    row = session.get_one(GenerationRow, found.permitted)
     if row.intent != encode_canonical(intent):
         raise Conflict(f"the idempotency key of {row.id} was sent with another intent; make a new key for each intent")
-    return attempt_of(row)
+    return attempt_of(row), found.held
 
 
 def _require_usable_together(named: Sequence[Version], intent: GenerationIntent) -> None:
@@ -176,7 +182,6 @@ def _record(
         | ({"break_glass": " ".join(opened)} if (opened := opened_by_break_glass(context)) else {}),
     )
     released = [each.entry(caller, generation, entry.at) for each in releases]
-    index, *release_indices = log.append_entries(session, [entry, *released])
     kept = {
         "id": generation,
         "tenant": caller.tenant,
@@ -188,13 +193,12 @@ def _record(
         "decision": encode_canonical(decision),
         "decided_at": context.at,
         "expires_at": expiry if decision.permitted else None,
-        "log_index": index,
         "grant": encode_envelope(grant) if grant else None,
         "concepts": [version.concept for version in named],
         "numbers": [version.number for version in named],
         "renewals": [renewed.round if (renewed := version.renewal_at(context.at)) else 0 for version in named],
     }
-    session.execute(_KEEP, kept)
+    index, *release_indices = log.append_entries(session, [entry, *released], _KEEP, kept)
     note_releases(session, generation, releases, release_indices, entry.at)
     return Attempt(
         id=generation,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from registry.auth import Caller
 from registry.concepts import service as concepts
-from registry.consent import service as consent
+from registry.consent import evidence
 from registry.log import service as log
 from registry.runtime import Runtime
 from sdk.errors import Conflict
@@ -68,8 +68,8 @@ def _facts(session: Session, runtime: Runtime, caller: Caller, wanted: WantedCon
         kind=concept.kind,
         owner=concept.owner,
         trainer=caller.principal,
-        consents=consent.consents_of(session, caller.tenant, wanted.consents, at),
-        licences=consent.licences_of(session, caller.tenant, wanted.licences),
+        consents=evidence.consents_of(session, caller.tenant, wanted.consents, at),
+        licences=evidence.licences_of(session, caller.tenant, wanted.licences),
         at=at,
     )
 

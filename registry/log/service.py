@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy import func, select, text
+from sqlalchemy import TextClause, func, select, text
 from sqlalchemy.orm import Session
 
 from registry.log.tables import LogEntryRow, StatementRow
@@ -32,17 +33,26 @@ from sdk.spec.recorded import STATEMENT
 
 APPEND_LOCK: Final = 0x1091  # of pg_advisory_xact_lock; one log, one lock
 APPENDED: Final = "registry.log.appended"
-_APPEND: Final = text("""
-    SELECT append_to_log(:lock, content, at, event, tenant, actor, subject)
+_APPENDED: Final = """appended AS (
+    SELECT place, append_to_log(:lock, content, at, event, tenant, actor, subject) AS log_index
       FROM unnest(CAST(:contents AS bytea[]), CAST(:times AS timestamptz[]), CAST(:events AS varchar[]),
                   CAST(:tenants AS varchar[]), CAST(:actors AS varchar[]), CAST(:subjects AS varchar[]))
            WITH ORDINALITY AS entry (content, at, event, tenant, actor, subject, place)
      ORDER BY place
-""")
+)"""
 _HOLD_END: Final = text("SELECT pg_advisory_xact_lock(:lock)")
 FLUSHED: Final = "pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()"
 """Whether all that was committed is on disk, in SQL."""
 _IS_FLUSHED: Final = text(f"SELECT {FLUSHED}")
+
+
+def appending(*acts: str) -> TextClause:
+    """The statement of `append_entries`; with `acts`, CTEs that keep what is logged and find its entries in
+    `appended (place, log_index)`, by their place from 1 on."""
+    return text(f"WITH {', '.join((_APPENDED, *acts))} SELECT log_index FROM appended ORDER BY place")  # noqa: S608 - of this code
+
+
+_APPEND: Final = appending()
 
 
 def append(
@@ -79,8 +89,16 @@ def append(
     return index
 
 
-def append_entries(session: Session, entries: Sequence[LogEntry]) -> tuple[int, ...]:
-    """Log several facts of one act, one after another, and return their leaf indices. Raises `FormatError` like `append`."""
+def append_entries(
+    session: Session,
+    entries: Sequence[LogEntry],
+    by: TextClause = _APPEND,
+    kept: Mapping[str, object] = MappingProxyType({}),
+) -> tuple[int, ...]:
+    """Log several facts of one act, one after another, and return their leaf indices. Raises `FormatError` like `append`.
+
+    What is `kept` by the same statement, made by `appending`, costs no round trip under the lock.
+    """
     session.info.setdefault(AFTER_COMMIT, flush)
     rows = {
         "lock": APPEND_LOCK,
@@ -91,7 +109,7 @@ def append_entries(session: Session, entries: Sequence[LogEntry]) -> tuple[int, 
         "actors": [entry.actor for entry in entries],
         "subjects": [entry.subject for entry in entries],
     }
-    indices = tuple(session.scalars(_APPEND, rows).all())
+    indices = tuple(session.scalars(by, {**rows, **kept}).all())
     session.info.setdefault(APPENDED, {}).update(zip(indices, (entry.at for entry in entries), strict=True))
     return indices
 

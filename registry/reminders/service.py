@@ -19,8 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
-from registry.consent import query
-from registry.consent import service as consent
+from registry.consent import evidence, query
 from registry.log import service as log
 from registry.paging import page_of
 from registry.reminders.tables import ReminderRow
@@ -155,8 +154,8 @@ def _views(session: Session, runtime: Runtime, tenant: TenantName, rows: Iterabl
 
 def _days_of(session: Session, tenant: TenantName, record: RecordId, at: datetime) -> Iterator[_Day]:
     if record.startswith("lic_"):
-        return _days([], consent.licences_of(session, tenant, [record]))
-    return _days(consent.consents_not_erased(session, tenant, [record], at), [])
+        return _days([], evidence.licences_of(session, tenant, [record]))
+    return _days(*evidence.not_erased(session, tenant, [record], [], at))
 
 
 def _resting(session: Session, runtime: Runtime, tenant: TenantName, day: _Day) -> tuple[str, ...]:

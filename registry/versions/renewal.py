@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
+from registry.consent import evidence
 from registry.consent import service as consent
 from registry.log import service as log
 from registry.runtime import Runtime
@@ -93,11 +94,11 @@ def terms_under(
 ) -> Terms:
     """These records, at the moment from which on a renewal approved now would hold. Raises `NotFound`."""
     now = runtime.clock()
-    held = consent.licences_of(session, version.tenant, licences)
-    given = consent.consents_of(session, version.tenant, consents, now)
+    held = evidence.licences_of(session, version.tenant, licences)
+    given = evidence.consents_of(session, version.tenant, consents, now)
     begins = [each.record.terms.valid_from for each in given] + [each.grant.terms.valid_from for each in held]
     at = max(now, *begins)
-    return Terms(consents=consent.consents_of(session, version.tenant, consents, at), licences=held, at=at)
+    return Terms(consents=evidence.consents_of(session, version.tenant, consents, at), licences=held, at=at)
 
 
 def put_in_force(

@@ -9,16 +9,16 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, select, text, update
+from sqlalchemy import ARRAY, ColumnElement, Select, String, any_, bindparam, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from registry.concepts.service import Concept
-from registry.consent import service as consent
+from registry.consent import evidence
 from registry.paging import page_of
 from registry.runtime import Runtime
 from registry.versions import history
@@ -34,7 +34,9 @@ from sdk.spec.envelope import parse_envelope
 from sdk.spec.ids import ConceptId, PrincipalId, TenantName, VersionRef
 from sdk.spec.paging import PageQuery
 
-_HOLD: Final = text("SELECT hold_versions(CAST(:manifests AS varchar[]))")
+HELD: Final = "hold_versions(CAST(:manifests AS varchar[]))"
+"""SQL that holds the versions with these manifests and their consents, and gives the consents: for `load_held`."""
+_HOLD: Final = text(f"SELECT {HELD}")
 ONE_APPROVED = "uq_version_states_one_approved"
 
 _Versions = Select[VersionRow, VersionStateRow, PrincipalId | None, BreakGlassRow | None, bool]
@@ -106,11 +108,10 @@ def resolve(session: Session, tenant: TenantName, ref: VersionRef) -> Version:
 
 def terms_of(session: Session, version: Version, at: datetime) -> Terms:
     """The consents and licences of `version` at the moment `at`; consents that were erased are no more among them."""
-    return Terms(
-        consents=consent.consents_not_erased(session, version.tenant, version.consents_at(at), at),
-        licences=consent.licences_of(session, version.tenant, version.licences_at(at)),
-        at=at,
+    consents, licences = evidence.not_erased(
+        session, version.tenant, version.consents_at(at), version.licences_at(at), at
     )
+    return Terms(consents=consents, licences=licences, at=at)
 
 
 def hold(session: Session, versions: Sequence[Version]) -> tuple[Version, ...]:
@@ -124,14 +125,21 @@ def hold(session: Session, versions: Sequence[Version]) -> tuple[Version, ...]:
 
 def hold_by_digest(session: Session, tenant: TenantName, manifests: Sequence[Digest]) -> tuple[Version, ...]:
     """`hold` the versions with these manifests, in their order. Raises `NotFound` as well."""
-    held = frozenset(session.scalars(_HOLD, {"manifests": list(manifests)}).one())
-    statement = _query(tenant).where(VersionRow.manifest_digest.in_(manifests))
-    loaded = [_version(session, *found) for found in session.execute(statement).all()]
+    held = session.scalars(_HOLD, {"manifests": list(manifests)}).one()
+    return load_held(session, tenant, manifests, held)
+
+
+def load_held(
+    session: Session, tenant: TenantName, manifests: Sequence[Digest], consents: Collection[str]
+) -> tuple[Version, ...]:
+    """The versions with these manifests, in their order, which are held with these `consents`. Raises like `hold_by_digest`."""
+    rows = session.execute(_BY_DIGESTS, {"of": tenant, "manifests": list(manifests)}).all()
+    loaded = [_version(session, *row) for row in rows]
     found = {version.digest: version for version in loaded}
     for manifest in manifests:
         if manifest not in found:
             raise NotFound(f"{tenant} has no version with manifest {manifest}")
-        if not found[manifest].every_consent <= held:
+        if not found[manifest].every_consent <= set(consents):
             raise Conflict(f"{found[manifest].name} was renewed at the same moment; look again")
     return tuple(found[manifest] for manifest in manifests)
 
@@ -218,6 +226,10 @@ _OF_ALL_TENANTS: Final[_Versions] = (
     .outerjoin(ReviewRequestRow, same_version(ReviewRequestRow))
     .outerjoin(BreakGlassRow, same_version(BreakGlassRow))
     .execution_options(populate_existing=True)
+)
+_BY_DIGESTS: Final = _OF_ALL_TENANTS.where(
+    VersionRow.tenant == bindparam("of"),
+    VersionRow.manifest_digest == any_(bindparam("manifests", type_=ARRAY(String))),
 )
 
 

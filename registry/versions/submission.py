@@ -20,6 +20,7 @@ from registry import blobs
 from registry.auth import Caller
 from registry.concepts import service as concepts
 from registry.concepts.service import Concept
+from registry.consent import evidence
 from registry.consent import service as consent
 from registry.log import service as log
 from registry.runtime import Runtime
@@ -96,8 +97,8 @@ def _require_terms(
         raise InputError(f"the training of {concept.id} was requested by {requester}, who is of another tenant")
     consent.hold(session, manifest.consents)
     terms = Terms(
-        consents=consent.consents_of(session, caller.tenant, manifest.consents, runtime.clock()),
-        licences=consent.licences_of(session, caller.tenant, manifest.licences),
+        consents=evidence.consents_of(session, caller.tenant, manifest.consents, runtime.clock()),
+        licences=evidence.licences_of(session, caller.tenant, manifest.licences),
         at=runtime.clock(),
     )
     facts = concept_facts(

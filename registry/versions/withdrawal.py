@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
-from registry.consent import answers, subjects
+from registry.consent import answers, evidence, subjects
 from registry.consent import service as consent
 from registry.consent.service import Recorded
 from registry.log import service as log
@@ -65,7 +65,7 @@ def answer_consent(
 ) -> Recorded:
     """Record an answer. What the clock had suspended stays so until it is reviewed. Raises like `consent.answers.answer`."""
     consent.claim(session, caller, record)
-    [before] = consent.consents_of(session, caller.tenant, [record], runtime.clock())
+    [before] = evidence.consents_of(session, caller.tenant, [record], runtime.clock())
     due = before.status is ConsentStatus.RECONFIRMATION_DUE
     resting = _standing(session, runtime, caller, _hold_approved(session, [record])) if due else {}
     answered = answers.answer(session, runtime, caller, record, given)
