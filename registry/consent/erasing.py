@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import LargeBinary, select, type_coerce
 from sqlalchemy.orm import Session
 
+from registry.consent import subjects
 from registry.consent.tables import (
     ConsentEventRow,
     ConsentRow,
@@ -17,7 +18,7 @@ from registry.consent.tables import (
 )
 from registry.personal import ERASED, is_sealed, wrapped_key_of
 from registry.sealing import WrappedKey
-from sdk.errors import Conflict, NotFound
+from sdk.errors import Conflict
 from sdk.spec.canonical import parse_json, parse_wire
 from sdk.spec.consent_events import ConsentEvent
 from sdk.spec.digest import Digest
@@ -39,10 +40,9 @@ class Erasable:
 
 
 def claim_about(session: Session, tenant: TenantName, subject: Pseudonym) -> Mapping[RecordId, Erasable]:
-    """Hold the consents about `subject` that are not erased yet, in the order of their ids.
+    """Hold the consents about `subject` that are not erased yet, in the order of their ids; there may be none.
 
     Raises:
-        NotFound: there is none.
         Conflict: a record is from before records were sealed.
     """
     statement = (
@@ -52,8 +52,6 @@ def claim_about(session: Session, tenant: TenantName, subject: Pseudonym) -> Map
         .with_for_update(key_share=True)
     )
     rows = [(row, stored) for row, stored in session.execute(statement).all() if row.content != ERASED]
-    if not rows:
-        raise NotFound(f"{tenant} has no consent about that subject, or none that is not erased")
     events = _events_of(session, [row.id for row, _ in rows])
     return {row.id: _erasable(row, stored, events.get(row.id, ())) for row, stored in rows}
 
@@ -76,7 +74,7 @@ def documents_of_bindings(session: Session, tenant: TenantName, subject: Pseudon
 def documents_of_others(
     session: Session, tenant: TenantName, subject: Pseudonym, consents: Collection[RecordId]
 ) -> frozenset[Digest]:
-    """The documents that licences name, consents other than these, and bindings to other persons who are not erased."""
+    """The documents that licences name, consents other than these, and bindings to other persons who have a consent or are spoken for."""
     columns = select(ConsentRow.id, ConsentRow.subject, ConsentRow.content)
     others = session.execute(columns.where(ConsentRow.tenant == tenant, ConsentRow.id.not_in(consents))).all()
     records = {
@@ -84,12 +82,12 @@ def documents_of_others(
         for other in others
         if other.content != ERASED
     }
-    erased = {other.subject for other in others} - {record.subject for record in records.values()}
+    present = {record.subject for record in records.values()} | subjects.bound_now(session, tenant)
     named = {each for record in records.values() for each in (record.evidence.document, record.notice_document)}
     named |= {_document_of(content) for told in _events_of(session, records.keys()).values() for content, _ in told}
     named |= set(_named_by_licences(session, tenant))
     bound = _named_by_bindings(session, tenant)
-    named |= {document for pseudonym, document in bound if pseudonym not in erased | {subject}}
+    named |= {document for pseudonym, document in bound if pseudonym in present - {subject}}
     return frozenset(document for document in named if document)
 
 

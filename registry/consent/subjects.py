@@ -88,6 +88,11 @@ def release_all(session: Session, runtime: Runtime, caller: Caller, pseudonym: P
     _release(session, runtime, caller, pseudonym, frozenset(Capacity), reason)
 
 
+def bound_now(session: Session, tenant: TenantName) -> frozenset[Pseudonym]:
+    """The persons for whom somebody speaks now."""
+    return frozenset(row.pseudonym for row in _bound(session, tenant, None))
+
+
 def bindings(session: Session, caller: Caller, query: PageQuery) -> SubjectList:
     """A page of the bindings that hold, by pseudonym: of all of the tenant, or the caller's own. Raises `PermissionDenied`."""
     caller.require(*READERS, Role.SUBJECT)

@@ -66,7 +66,7 @@ def erase(session: Session, runtime: Runtime, caller: Caller, subject: Pseudonym
 
     Raises:
         PolicyDenied: policy does not let the caller erase.
-        NotFound: no record of the caller's tenant is about `subject`, or it was erased before.
+        NotFound: no consent of the caller's tenant is about `subject` and nobody speaks for them, or they were erased before.
         Conflict: something is from before everything was sealed.
     """
     context = PolicyContext(
@@ -77,6 +77,8 @@ def erase(session: Session, runtime: Runtime, caller: Caller, subject: Pseudonym
     )
     enforce(runtime.policy, context)
     records = consents.claim_about(session, caller.tenant, subject)
+    if not records and subject not in subjects.bound_now(session, caller.tenant):
+        raise NotFound(f"{caller.tenant} has no record about that subject, or none that is not erased")
     resting = versions.claim_resting(session, caller.tenant, records.keys())
     identity = RecordId.derive("era", secrets.token_hex(32))
     found = find(session, caller.tenant, subject, records, resting)

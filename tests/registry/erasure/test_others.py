@@ -132,6 +132,23 @@ class TestWhoSpeaksForThePerson:
         assert [kept for kept in said.kept if "which principals" in kept.what]
         assert findings(registry) == ()
 
+    def test_who_consented_to_nothing_can_be_erased_once(self, registry: RegistryUnderTest) -> None:
+        bound(Steps(registry), AIKO)
+        said = erase(registry, AIKO)
+        assert (said.consents, said.documents) == ((), (Digest.of(DEED),))
+        refused(registry.client("owner").get(f"/v1/blobs/{Digest.of(DEED)}"), 410, "resource.erased")
+        again = Steps(registry).post("owner", "/v1/erasures", ErasureRequest(subject=AIKO))
+        refused(again, 404, "resource.not_found")
+        assert findings(registry) == ()
+
+    def test_by_a_deed_for_others_who_consented_to_nothing_keeps_it_until_then(
+        self, registry: RegistryUnderTest
+    ) -> None:
+        for subject in (AIKO, BEN):
+            bound(Steps(registry), subject)
+        assert erase(registry, AIKO).documents == ()
+        assert erase(registry, BEN).documents == (Digest.of(DEED),)
+
     def test_by_a_deed_for_others_too_keeps_it_until_they_are_erased(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)
         for subject in (AIKO, BEN):
