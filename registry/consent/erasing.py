@@ -75,7 +75,7 @@ def documents_of_others(
     session: Session, tenant: TenantName, subject: Pseudonym, consents: Collection[RecordId]
 ) -> frozenset[Digest]:
     """The documents that licences name, consents other than these, and bindings to other persons who have a consent or are spoken for."""
-    columns = select(ConsentRow.id, ConsentRow.subject, ConsentRow.content)
+    columns = select(ConsentRow.id, ConsentRow.content)
     others = session.execute(columns.where(ConsentRow.tenant == tenant, ConsentRow.id.not_in(consents))).all()
     records = {
         other.id: parse_wire(ConsentRecord, other.content, f"consent {other.id}")

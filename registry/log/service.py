@@ -14,7 +14,6 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -23,7 +22,6 @@ from sqlalchemy.orm import Session
 
 from registry.log.tables import LogEntryRow, StatementRow
 from registry.runtime import AFTER_COMMIT, Runtime, flush
-from sdk.errors import NotFound
 from sdk.signing.signer import sign_envelope
 from sdk.spec.digest import Digest
 from sdk.spec.envelope import Envelope, encode_envelope, parse_envelope
@@ -33,7 +31,8 @@ from sdk.spec.recorded import STATEMENT
 
 APPEND_LOCK: Final = 0x1091  # of pg_advisory_xact_lock; one log, one lock
 APPENDED: Final = "registry.log.appended"
-_APPENDED: Final = """appended AS (
+"""In a session's `info`: whether its transaction has appended."""
+_APPENDED_CTE: Final = """appended AS (
     SELECT place, append_to_log(:lock, content, at, event, tenant, actor, subject) AS log_index
       FROM unnest(CAST(:contents AS bytea[]), CAST(:times AS timestamptz[]), CAST(:events AS varchar[]),
                   CAST(:tenants AS varchar[]), CAST(:actors AS varchar[]), CAST(:subjects AS varchar[]))
@@ -49,7 +48,7 @@ _IS_FLUSHED: Final = text(f"SELECT {FLUSHED}")
 def appending(*acts: str) -> TextClause:
     """The statement of `append_entries`; with `acts`, CTEs that keep what is logged and find its entries in
     `appended (place, log_index)`, by their place from 1 on."""
-    return text(f"WITH {', '.join((_APPENDED, *acts))} SELECT log_index FROM appended ORDER BY place")  # noqa: S608 - of this code
+    return text(f"WITH {', '.join((_APPENDED_CTE, *acts))} SELECT log_index FROM appended ORDER BY place")  # noqa: S608 - of this code
 
 
 _APPEND: Final = appending()
@@ -109,9 +108,8 @@ def append_entries(
         "actors": [entry.actor for entry in entries],
         "subjects": [entry.subject for entry in entries],
     }
-    indices = tuple(session.scalars(by, {**rows, **kept}).all())
-    session.info.setdefault(APPENDED, {}).update(zip(indices, (entry.at for entry in entries), strict=True))
-    return indices
+    session.info[APPENDED] = True
+    return tuple(session.scalars(by, {**rows, **kept}).all())
 
 
 def statements_at(session: Session, indices: Collection[int]) -> dict[int, Envelope]:
@@ -129,17 +127,6 @@ def require_flushed(session: Session) -> None:
     """Let the transaction end only once everything that it has seen is on disk (rule 4)."""
     if not session.scalar(_IS_FLUSHED):
         flush(session)
-
-
-def time_of(session: Session, index: int) -> datetime:
-    """When entry `index` was logged. Raises `NotFound` when the log has none."""
-    appended: dict[int, datetime] = session.info.get(APPENDED, {})
-    if index in appended:
-        return appended[index]
-    row = session.get(LogEntryRow, index)
-    if row is None:
-        raise NotFound(f"the log has {tree_size(session)} entries; there is no entry {index}")
-    return row.at
 
 
 def tree_size(session: Session) -> int:
