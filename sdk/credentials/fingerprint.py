@@ -13,7 +13,6 @@ alike have fingerprints near each other.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -58,14 +57,15 @@ def fingerprints(image: Image, regions: Iterable[Box]) -> tuple[Fingerprint | No
 
     luma = np.asarray(image.convert("L").reduce(max(1, min(image.size) // _FINE)), dtype=np.float64)
     bands = dict[tuple[float, float], Any]()
-    found = []
-    for region in regions:
-        left, top, right, bottom = region
+    found, regions = [], tuple(regions)
+    for left, top, right, bottom in regions:
         if (top, bottom) not in bands:  # many regions have their rows in common
             bands[top, bottom] = _waves(len(luma), top, bottom) @ luma
-        coefficients = bands[top, bottom] @ _waves(luma.shape[1], left, right).T
-        found.append(None if _is_flat(luma, region, coefficients) else _above_median(coefficients))
-    return tuple(found)
+        found.append(bands[top, bottom] @ _waves(luma.shape[1], left, right).T)
+    coefficients = np.stack(found).reshape(len(found), -1)
+    deviations = 2 * np.sqrt((coefficients**2).sum(axis=1)) / SIDE**2
+    flat = (_is_flat(luma, region, deviation) for region, deviation in zip(regions, deviations, strict=True))
+    return tuple(None if is_flat else bits for is_flat, bits in zip(flat, _above_median(coefficients), strict=True))
 
 
 def fingerprints_of_output(image: Image) -> tuple[Fingerprint, ...]:
@@ -89,17 +89,17 @@ def _distinct(found: Iterable[Fingerprint | None]) -> tuple[Fingerprint, ...]:
     return tuple(dict.fromkeys(held for held in found if held))
 
 
-def _above_median(coefficients: Any) -> Fingerprint:
+def _above_median(coefficients: Any) -> list[Fingerprint]:
+    """A fingerprint for each row [regions, 256]."""
     import numpy as np
 
-    flat = coefficients.reshape(-1)
-    middle = np.sort(flat)[len(flat) // 2]
-    return Fingerprint(f"dct256:{np.packbits(flat >= middle).tobytes().hex()}")
+    middle = np.sort(coefficients)[:, coefficients.shape[1] // 2, None]
+    return [Fingerprint(f"dct256:{bits.tobytes().hex()}") for bits in np.packbits(coefficients >= middle, axis=1)]
 
 
-def _is_flat(luma: Any, region: Box, coefficients: Any) -> bool:
+def _is_flat(luma: Any, region: Box, kept: float) -> bool:
     """Whether the reduced region deviates too little. The kept coefficients alone mostly say that it deviates enough."""
-    if 2 * math.sqrt((coefficients**2).sum()) / SIDE**2 >= _MIN_DEVIATION:
+    if kept >= _MIN_DEVIATION:
         return False
     left, top, right, bottom = region
     reduced = _means(len(luma), top, bottom) @ luma @ _means(luma.shape[1], left, right).T

@@ -3,15 +3,16 @@
 A folder of `content_credentials` is read in this order:
 1. `chain.pem` (leaf first) of another authority than this folder's: an organisation's own certificate. `key.pem` holds its key,
    or says where that is kept (`sdk.signing.remote`). It is renewed by whoever issued it.
-2. `ca.pem` and `ca-key.pem`: a certificate is issued on the spot, for a key that is never written down. Where a time-stamp
-   authority (RFC 3161) is named it lives a day, since the stamp goes on saying that it lived when it signed; otherwise
-   397 days, since its images are trusted no longer than it.
+2. `ca.pem` and `ca-key.pem`: a certificate is issued on the spot, for a key that is never written down and that a process
+   keeps for an hour at most. Where a time-stamp authority (RFC 3161) is named it lives a day, since the stamp goes on saying
+   that it lived when it signed; otherwise 397 days, since its images are trusted no longer than it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -48,7 +49,7 @@ class CredentialSigner:
         None  # of a time-stamp authority, which is told the digest of each claim and nothing else
     )
 
-    @property
+    @cached_property
     def algorithm(self) -> str:
         """C2PA's name of the algorithm. Raises `ConfigurationError`."""
         key = _leaf(self.chain).public_key()
@@ -72,10 +73,26 @@ def load_credential_signer(
     """What signs as `holder`, by the rules above. Raises `ConfigurationError`."""
     if not (folder / AUTHORITY_KEY_FILE).exists() or _is_of_another(folder):
         return _stored(folder, time_stamp_url)
+    written = tuple(_written(folder / name) for name in (AUTHORITY_FILE, AUTHORITY_KEY_FILE))
+    return _issued(folder, written, holder, now.replace(minute=0, second=0, microsecond=0), time_stamp_url)
+
+
+@lru_cache(maxsize=8)
+def _issued(
+    folder: Path, written: tuple[int, ...], holder: str, since: datetime, time_stamp_url: str | None
+) -> CredentialSigner:
+    """One for the hour that begins at `since`, as long as the authority's files are those `written` then."""
     key = Ed25519PrivateKey.generate()
     life = STAMPED_LIFE if time_stamp_url else UNSTAMPED_LIFE
-    chain = load_authority(folder).issue(holder, key.public_key(), now=now, life=life)
+    chain = load_authority(folder).issue(holder, key.public_key(), now=since, life=life)
     return CredentialSigner(chain=chain, signer=Ed25519Signer(key), time_stamp_url=time_stamp_url)
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_ctime_ns
+    except OSError as exc:
+        raise ConfigurationError(f"no certificate authority can be read at {path}: {exc.strerror}") from exc
 
 
 def _is_of_another(folder: Path) -> bool:

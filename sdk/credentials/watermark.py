@@ -13,6 +13,7 @@ a mark or copy it into another picture. It is a lead, as a fingerprint is.
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -119,13 +120,13 @@ def _added(pixels: Any, change: Floats) -> Image:
 
 @cache
 def _basis() -> Any:
-    """The orthonormal DCT-II of a block [8, 8], wave by place."""
+    """The kept waves of the orthonormal DCT-II of a block, each a flat block [waves, 64]."""
     import numpy as np
 
     place, wave = np.arange(_BLOCK), np.arange(_BLOCK)[:, None]
-    basis = np.cos(np.pi * (2 * place + 1) * wave / (2 * _BLOCK)) * np.sqrt(2 / _BLOCK)
-    basis[0] /= np.sqrt(2)
-    return basis.astype(np.float32)
+    line = np.cos(np.pi * (2 * place + 1) * wave / (2 * _BLOCK)) * np.sqrt(2 / _BLOCK)
+    line[0] /= np.sqrt(2)
+    return np.stack([np.outer(line[row], line[column]).reshape(-1) for row, column in _WAVES]).astype(np.float32)
 
 
 @cache
@@ -142,18 +143,20 @@ def _places(side: int) -> tuple[Any, Any]:
 
 
 def _blocks(frame: Floats) -> Any:
-    """A frame by its blocks [rows, columns, 8, 8]."""
+    """A frame by its blocks, row by row [blocks, 64]."""
     side = len(frame) // _BLOCK
-    return frame.reshape(side, _BLOCK, side, _BLOCK).transpose(0, 2, 1, 3)
+    return frame.reshape(side, _BLOCK, side, _BLOCK).transpose(0, 2, 1, 3).reshape(-1, _BLOCK**2)
+
+
+def _from_blocks(blocks: Any) -> Any:
+    """The frame that has these blocks."""
+    side = math.isqrt(len(blocks))
+    return blocks.reshape(side, side, _BLOCK, _BLOCK).transpose(0, 2, 1, 3).reshape(side * _BLOCK, side * _BLOCK)
 
 
 def _coefficients(frame: Floats) -> Any:
-    """The kept coefficients of every block, flat [rows * columns * waves]."""
-    import numpy as np
-
-    basis = _basis()
-    transformed = basis @ _blocks(frame) @ basis.T
-    return np.stack([transformed[..., row, column] for row, column in _WAVES], axis=-1).reshape(-1)
+    """The kept coefficients of every block, flat [blocks * waves]."""
+    return (_blocks(frame) @ _basis().T).reshape(-1)
 
 
 def _means(frame: Floats) -> Any:
@@ -188,19 +191,14 @@ def _correction(frame: Floats, wanted: Any) -> Any:
     lacking = np.maximum(_MARGINS[len(frame)] - wanted * (limited * signs).mean(axis=1), 0)
     weights = _texture(frame)[order // len(_WAVES)] * counted
     share = weights / np.maximum(weights.mean(axis=1, keepdims=True), 0.1)
-    blocks = len(frame) // _BLOCK
-    change = np.zeros(blocks**2 * len(_WAVES), dtype=np.float32)
+    change = np.zeros(frame.size // _BLOCK**2 * len(_WAVES), dtype=np.float32)
     change[order] = share * signs * (wanted * lacking)[:, None]
-    spectrum = np.zeros((blocks, blocks, _BLOCK, _BLOCK), dtype=np.float32)
-    for index, (row, column) in enumerate(_WAVES):
-        spectrum[..., row, column] = change.reshape(blocks, blocks, -1)[..., index]
-    basis = _basis()
-    return (basis.T @ spectrum @ basis).transpose(0, 2, 1, 3).reshape(frame.shape)
+    return _from_blocks(change.reshape(-1, len(_WAVES)) @ _basis())
 
 
 def _texture(frame: Floats) -> Any:
     """How much change each block hides [blocks]."""
     import numpy as np
 
-    deviation = _blocks(frame).std(axis=(2, 3)).reshape(-1)
+    deviation = _blocks(frame).std(axis=1)
     return np.clip(_SHARES[0] + deviation / _TEXTURED, *_SHARES)

@@ -20,7 +20,7 @@ from support.softhsm import softhsm_token
 from sdk.credentials.authority import STAMPED_LIFE, UNSTAMPED_LIFE, create_authority, load_authority
 from sdk.credentials.mark import encode_png, mark_image
 from sdk.credentials.read import verify_credentials
-from sdk.credentials.signer import CHAIN_FILE, CredentialSigner
+from sdk.credentials.signer import CHAIN_FILE, CredentialSigner, load_credential_signer
 from sdk.errors import ConfigurationError, ServiceUnavailable
 from sdk.signing import remote
 from sdk.signing.public_keys import raw_public_key
@@ -36,6 +36,11 @@ def folder(tmp_path: Path) -> Path:
 
 def leaf_of(signer: CredentialSigner) -> x509.Certificate:
     return x509.load_pem_x509_certificate(signer.chain.encode())
+
+
+def issued(folder: Path, at: str, holder: str = "demo/app") -> x509.Certificate:
+    now = datetime.fromisoformat(f"2026-05-04T{at}:00+00:00")
+    return leaf_of(load_credential_signer(folder, holder=holder, now=now))
 
 
 class TestAuthority:
@@ -72,15 +77,26 @@ class TestIssuedOnTheSpot:
         assert leaf.subject.rfc4514_string() == "CN=demo/app,O=Demo Studio"
         leaf.verify_directly_issued_by(root)
 
-    def test_each_time_there_is_another_key_and_none_is_written(self, folder: Path) -> None:
-        one, other = signer_of(folder), signer_of(folder)
-        assert leaf_of(one).public_key() != leaf_of(other).public_key()
+    def test_each_hour_there_is_another_key_and_none_is_written(self, folder: Path) -> None:
+        early, late, next_hour = (issued(folder, at) for at in ("10:00", "10:59", "11:00"))
+        assert early.public_key() == late.public_key() != next_hour.public_key()
         assert {path.name for path in folder.iterdir()} == {"ca.pem", "ca-key.pem"}
+
+    def test_each_holder_has_a_key_of_its_own(self, folder: Path) -> None:
+        one, other = (issued(folder, "10:00", holder) for holder in ("demo/app", "demo/shop"))
+        assert one.public_key() != other.public_key()
+
+    def test_another_authority_in_the_folder_issues_at_once(self, folder: Path) -> None:
+        before = issued(folder, "10:00")
+        for path in folder.iterdir():
+            path.unlink()
+        create_authority(folder, organization="Other", now=datetime.now(UTC))
+        assert issued(folder, "10:00").issuer != before.issuer
 
     @pytest.mark.parametrize(("url", "life"), [(None, UNSTAMPED_LIFE), ("http://tsa.test/", STAMPED_LIFE)])
     def test_lives_a_day_only_where_its_time_is_stamped(self, folder: Path, url: str | None, life: timedelta) -> None:
         left = leaf_of(signer_of(folder, time_stamp_url=url)).not_valid_after_utc - datetime.now(UTC)
-        assert life - timedelta(minutes=1) < left <= life
+        assert life - timedelta(minutes=61) < left <= life
 
     def test_never_outlives_its_authority(self, folder: Path) -> None:
         authority = load_authority(folder)
@@ -90,8 +106,10 @@ class TestIssuedOnTheSpot:
         assert leaf.not_valid_after_utc == authority.certificate.not_valid_after_utc
 
     def test_takes_the_place_of_a_chain_that_the_same_authority_issued_before(self, folder: Path) -> None:
-        (folder / CHAIN_FILE).write_text(signer_of(folder).chain)
-        assert signer_of(folder).chain != (folder / CHAIN_FILE).read_text()
+        key = Ed25519PrivateKey.generate().public_key()
+        chain = load_authority(folder).issue("demo/app", key, now=datetime.now(UTC), life=UNSTAMPED_LIFE)
+        (folder / CHAIN_FILE).write_text(chain)
+        assert signer_of(folder).chain != chain
 
 
 class TestStored:
