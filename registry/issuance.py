@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -68,7 +69,8 @@ def issue(session: Session, runtime: Runtime, grant: Grant, *, actor: PrincipalI
 def facts_of(credential: NewCredential) -> dict[str, str]:
     """What the log says of a new credential."""
     row = credential.row
-    facts = {"roles": " ".join(row.roles), "expires_at": row.expires_at.isoformat(timespec="seconds")}
+    expires_at = row.expires_at.astimezone(UTC).isoformat(timespec="seconds")
+    facts = {"roles": " ".join(row.roles), "expires_at": expires_at}
     return facts if row.scopes is None else facts | {"scopes": " ".join(row.scopes)}
 
 

@@ -103,7 +103,7 @@ def reinstate(session: Session, runtime: Runtime, caller: Caller, record: Record
 
     Raises:
         NotFound: no suspended version rests on such a consent.
-        Conflict: a version moved at the same moment, or another version of its concept is approved.
+        Conflict: that consent does not hold, or something else keeps the versions suspended.
     """
     consent.hold(session, reinstatement.consents_beside(session, record))  # 1
     suspended = reinstatement.suspended_resting_on(session, caller, record)
@@ -116,8 +116,8 @@ def reinstate(session: Session, runtime: Runtime, caller: Caller, record: Record
             return (Outcome(decision=decision, view=None),)
     back = reinstatement.reinstate_resting_on(session, runtime, caller, record)
     if not back:
-        names = ", ".join(version.name for version in suspended)
-        raise Conflict(f"another version of the concept is approved, so {names} stays suspended; revoke that one first")
+        kept = ((version.name, reinstatement.what_keeps(session, runtime, version)) for version in suspended)
+        raise Conflict("; ".join(f"{name} stays suspended: {why}" for name, why in kept))
     return tuple(Outcome(decision=None, view=_view(session, runtime, version)) for version in back)
 
 

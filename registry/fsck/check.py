@@ -8,22 +8,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from registry.auth import CredentialRow
+from registry.fsck.credentials import faults_of_credentials
 from registry.fsck.evidence import EVIDENCE
 from registry.fsck.files import faults_of_files
 from registry.fsck.rows import faults_of_entries, faults_of_rows
 from registry.fsck.states import faults_of_states, faults_of_status_lists
 from registry.fsck.tree import faults_of_log
 from registry.log.service import tree_size
-from registry.log.tables import LogEntryRow
 from registry.personal import sealed_by
 from registry.runtime import Runtime
 from sdk.errors import ImprimaturError
-from sdk.spec.log_entry import AuditEventType, parse_log_entry
+from sdk.spec.log_entry import AuditEventType
 
 UNCHECKED: Final[Mapping[str, str]] = {
     "concepts.title": "a label; no decision rests on it",
@@ -96,7 +94,7 @@ def parts(session: Session, runtime: Runtime) -> dict[str, Callable[[], Iterator
         "entries without a row": lambda: faults_of_entries(session, EVIDENCE, tally),
         "states of versions": lambda: faults_of_states(session),
         "status lists": lambda: faults_of_status_lists(session, runtime.trust_root),
-        "credentials": lambda: _faults_of_credentials(session),
+        "credentials": lambda: faults_of_credentials(session),
         "files": lambda: faults_of_files(session, runtime),
     }
     return {part: partial(_survived, session, part, faults) for part, faults in checks.items()}
@@ -114,22 +112,3 @@ def _survived(session: Session, part: str, faults: Callable[[], Iterator[str]]) 
             yield from faults()
     except (ImprimaturError, SQLAlchemyError, ValueError) as exc:
         yield f"{part}: it cannot be read to its end: {exc}"
-
-
-def _faults_of_credentials(session: Session) -> Iterator[str]:
-    events = (AuditEventType.CREDENTIAL_ISSUED.value, AuditEventType.CREDENTIAL_ROTATED.value)
-    statement = select(LogEntryRow.content).where(LogEntryRow.event.in_(events))
-    issued = {entry.evidence["credential"]: entry for entry in map(parse_log_entry, session.scalars(statement))}
-    for row in session.scalars(select(CredentialRow)):
-        entry = issued.pop(row.digest, None)
-        if entry is None:
-            yield f"credentials: one of {row.principal} was never issued"
-            continue
-        said = {
-            "roles": " ".join(row.roles),
-            "scopes": None if row.scopes is None else " ".join(row.scopes),
-            "expires_at": row.expires_at.isoformat(timespec="seconds"),
-        }
-        if entry.subject != row.principal or any(entry.facts.get(name) != value for name, value in said.items()):
-            yield f"credentials: one of {row.principal} was issued otherwise"
-    yield from (f"credentials: one issued to {entry.subject} is missing" for entry in issued.values())

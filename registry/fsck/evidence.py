@@ -90,6 +90,7 @@ EVIDENCE: Final[Sequence[Evidence]] = (
         actor="recorded_by",
         at="recorded_at",
         digests=lambda row: {"record": Digest.of(row.content)},
+        inside=inside.subject_binding,
     ),
     Evidence(
         table=VersionRow,

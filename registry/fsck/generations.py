@@ -90,8 +90,10 @@ def result(session: Session, row: GenerationResultRow, entry: LogEntry) -> Itera
         yield "its content has another digest"
     result = parse_wire(GenerationResult, row.content, "its content")
     where, order = GeneratedImageRow.generation_id == row.generation_id, GeneratedImageRow.position
-    images = session.execute(select(GeneratedImageRow.position, GeneratedImageRow.digest).where(where).order_by(order))
-    if [tuple(image) for image in images] != [(i, image.digest) for i, image in enumerate(result.images)]:
+    columns = (GeneratedImageRow.position, GeneratedImageRow.digest, GeneratedImageRow.watermark)
+    images = session.execute(select(*columns).where(where).order_by(order))
+    stated = [(i, image.digest, image.watermark) for i, image in enumerate(result.images)]
+    if [tuple(image) for image in images] != stated:
         yield "its images are not findable as they are"
     owner = session.get(GenerationRow, row.generation_id)
     for table in (GeneratedImageRow, ImageFingerprintRow):
@@ -101,6 +103,6 @@ def result(session: Session, row: GenerationResultRow, entry: LogEntry) -> Itera
     held = select(ImageFingerprintRow.position, ImageFingerprintRow.bits).where(
         ImageFingerprintRow.generation_id == row.generation_id
     )
-    stated = {(i, f.bits) for i, image in enumerate(result.images) for f in image.fingerprints or ()}
-    if {(position, str(bits)) for position, bits in session.execute(held)} != stated:
+    marks = {(i, f.bits) for i, image in enumerate(result.images) for f in image.fingerprints or ()}
+    if {(position, str(bits)) for position, bits in session.execute(held)} != marks:
         yield "its fingerprints are not those of its images"

@@ -9,7 +9,7 @@ from sqlalchemy import LargeBinary, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from registry.approvals.tables import ReviewRow, RevocationRow, Verdict
-from registry.consent.tables import ConsentEventRow, ConsentRow, LicenceRow
+from registry.consent.tables import ConsentEventRow, ConsentRow, LicenceRow, SubjectBindingRow
 from registry.erasure.tables import ErasedKeyRow, ErasureRow
 from registry.log.tables import LogEntryRow, StatementRow
 from registry.personal import ERASED, wrapped_key_of
@@ -31,6 +31,7 @@ from sdk.spec.log_entry import AuditEventType, LogEntry
 from sdk.spec.manifest import parse_manifest
 from sdk.spec.reminders import ReminderKind
 from sdk.spec.statements import ApprovalPredicate, parse_predicate, parse_statement, terms_digest
+from sdk.spec.subjects import SubjectBinding, SubjectRelease
 from sdk.spec.terms import ConsentRecord, LicenceGrant
 from sdk.spec.webhooks import WebhookEventType
 
@@ -57,6 +58,16 @@ def consent(session: Session, row: ConsentRow, entry: LogEntry) -> Iterator[str]
         yield "its record has another digest"
     elif parse_wire(ConsentRecord, row.content, "its record").subject != row.subject:
         yield "its subject is not the one in its record"
+
+
+def subject_binding(session: Session, row: SubjectBindingRow, entry: LogEntry) -> Iterator[str]:
+    """It binds or ends a binding as its entry does, of whom its act names."""
+    binds = entry.event is AuditEventType.SUBJECT_BOUND
+    if row.bound is not binds:
+        yield f"it says bound {row.bound}, and entry {row.log_index} of the log is {entry.event.value}"
+    act = parse_wire(SubjectBinding if binds else SubjectRelease, row.content, "its act")
+    if (act.pseudonym, act.principal) != (row.pseudonym, row.principal):
+        yield "its act is about somebody else"
 
 
 def licence(session: Session, row: LicenceRow, entry: LogEntry) -> Iterator[str]:

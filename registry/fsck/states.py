@@ -76,7 +76,7 @@ def _replayed(session: Session, name: str, first: VersionStatus) -> tuple[list[V
     for place, event in enumerate(events):
         if event == AuditEventType.APPROVAL_SIGNED.value:
             approvals += 1
-            if AuditEventType.VERSION_APPROVED.value in events[place + 1 : place + 3]:
+            if AuditEventType.VERSION_APPROVED.value in events[place + 1 : place + 2]:
                 continue  # the approval that reaches the threshold is one step
         if (after := _COMES_TO.get(event)) is not None and (after is not path[-1] or event in _REPEATED):
             path.append(after)

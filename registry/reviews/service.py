@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import func, select
@@ -140,7 +140,9 @@ def _assign(
 ) -> None:
     _require_assignable(runtime, version, reviewers, due_at)
     named = sorted(set(reviewers))
-    facts = {"reviewers": " ".join(named)} | ({"due_at": due_at.isoformat(timespec="seconds")} if due_at else {})
+    facts = {"reviewers": " ".join(named)}
+    if due_at:
+        facts["due_at"] = due_at.astimezone(UTC).isoformat(timespec="seconds")
     index = log.append(
         session,
         runtime,

@@ -1,7 +1,8 @@
 """A consent holds again, and what was suspended for want of it is approved again: the same act, the same transaction.
 
 The approvals of a version are over its exact terms, so they count again only when it rests on the very same records.
-It stays suspended while another of its consents does not hold, and while another version of its concept is approved.
+It stays suspended while another of its consents does not hold, and while another version of its concept is approved. Where
+a consent that it ever rested on was withdrawn after its terms were approved, the person said no: it takes a renewal.
 """
 
 from __future__ import annotations
@@ -12,28 +13,34 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from registry.auth import Caller
+from registry.consent import evidence
+from registry.consent.tables import ConsentWithdrawalRow
 from registry.log import service as log
 from registry.runtime import Runtime
 from registry.versions import service
 from registry.versions.lifecycle import VersionEvent
 from registry.versions.tables import VersionConsentRow, VersionStateRow
 from registry.versions.version import Version
+from sdk.errors import Conflict
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.log_entry import AuditEventType
+from sdk.spec.terms import ConsentStatus
 
 
 def reinstate_resting_on(session: Session, runtime: Runtime, caller: Caller, record: RecordId) -> tuple[Version, ...]:
     """Approve again every suspended version that rests on `record` and may be; returns them as they were.
 
-    The consent must hold already in this transaction; whoever calls has checked who may say so.
+    Whoever calls has checked who may say so.
 
     Raises:
-        Conflict: a version moved, or another one was approved, at the same moment.
+        Conflict: the consent does not hold; or a version moved, or another one was approved, at the same moment.
     """
-    back = [
-        version for version in suspended_resting_on(session, caller, record) if _may_return(session, runtime, version)
-    ]
+    [held] = evidence.consents_of(session, caller.tenant, [record], runtime.clock())
+    if held.status is not ConsentStatus.GIVEN:
+        raise Conflict(f"consent {record} is {held.status.value}; name the one that holds again")
+    suspended = suspended_resting_on(session, caller, record)
+    back = [version for version in suspended if what_keeps(session, runtime, version) is None]
     for version in back:
         service.move(session, runtime, version, VersionEvent.REINSTATE)
     for version in back:
@@ -75,6 +82,21 @@ def suspended_resting_on(session: Session, caller: Caller, record: RecordId) -> 
     return list(found.values())
 
 
-def _may_return(session: Session, runtime: Runtime, version: Version) -> bool:
-    facts = version.facts(service.terms_of(session, version, runtime.clock()))
-    return facts.consent_live and service.approved_version(session, version.tenant, version.concept) is None
+def what_keeps(session: Session, runtime: Runtime, version: Version) -> str | None:
+    """Why the version stays suspended; none when it may be approved again."""
+    if not version.facts(service.terms_of(session, version, runtime.clock())).consent_live:
+        return "another of its consents does not hold"
+    if withdrawn := _withdrawn_since(session, version):
+        return f"consent {withdrawn} was withdrawn after its terms were approved; ask for a renewal under a new one"
+    if other := service.approved_version(session, version.tenant, version.concept):
+        return f"{other.name} is approved; revoke that one first"
+    return None
+
+
+def _withdrawn_since(session: Session, version: Version) -> RecordId | None:
+    """A consent that it ever rested on and that was withdrawn after its newest terms were approved."""
+    approved = max((renewal.log_index for renewal in version.renewals), default=version.log_index)
+    statement = select(ConsentWithdrawalRow.consent_id).where(
+        ConsentWithdrawalRow.consent_id.in_(version.every_consent), ConsentWithdrawalRow.log_index > approved
+    )
+    return session.scalars(statement.limit(1)).first()

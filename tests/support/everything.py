@@ -7,7 +7,7 @@ with postgres_server.fresh_database() as url, make_test_registry(url, change=wit
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from support.break_glass import open_version, opening
@@ -29,12 +29,13 @@ from sdk.spec.erasure import ErasureRequest
 from sdk.spec.ids import AliasName, ConceptId, RecordId, TenantName
 from sdk.spec.log_checkpoint import encode_note_signatures, parse_signed_checkpoint
 from sdk.spec.log_policy import LogPolicy, Party
-from sdk.spec.manifest import ArtefactRole
+from sdk.spec.manifest import ArtefactRole, ConceptKind
 from sdk.spec.recall import NoticeAcknowledgement
 from sdk.spec.subjects import SubjectBinding
 from sdk.spec.terms import Capacity, Expression
 
 FILES: Final = {ArtefactRole.MASK: b"a mask", ArtefactRole.REPORT: b"a report"}
+TOKYO: Final = timezone(timedelta(hours=9))
 WITNESS: Final = fixed_signer("witness")
 
 
@@ -81,8 +82,12 @@ def fill(registry: RegistryUnderTest) -> None:
     bear = steps.drafted(ConceptId("demo/bear"), embedding=b"bear")
     accepted(steps.ask(bear))
     for name in ("reviewer", "second-reviewer"):
-        accepted(steps.assign(bear, name, due_at=registry.clock.now + timedelta(days=3)))
+        accepted(steps.assign(bear, name, due_at=(registry.clock.now + timedelta(days=3)).astimezone(TOKYO)))
+    person = steps.submitted(ConceptId("demo/aiko"), kind=ConceptKind.PERSON, embedding=b"person")
+    for name in ("reviewer", "second-reviewer"):
+        accepted(steps.review(person, name))
     _a_life(steps)
+    _credentials(registry)
     hook = {"url": "https://hooks.example/in", "events": ["version.revoked"], "description": "a wall"}
     for _ in range(2):
         made = accepted(registry.client("admin").post("/v1/webhooks", json=hook))["id"]
@@ -94,6 +99,16 @@ def fill(registry: RegistryUnderTest) -> None:
     registry.client(None).get("/v1/status/demo/0").raise_for_status()
     _gone(registry)
     _cosign(registry)
+
+
+def _credentials(registry: RegistryUnderTest) -> None:
+    """One that was revoked, one that was rotated, both """
+    ends = (registry.clock.now + timedelta(days=30)).astimezone(TOKYO).isoformat()
+    admin = registry.client("admin")
+    for name, after in (("demo/old", "revocation"), ("demo/worn", "rotation")):
+        asked = {"principal": name, "roles": ["app"], "label": "", "expires_at": ends}
+        made = accepted(admin.post("/v1/credentials", json=asked))
+        accepted(admin.post(f"/v1/credentials/{made['credential']['digest']}/{after}", json={} if after == "rotation" else None))
 
 
 def _gone(registry: RegistryUnderTest) -> None:

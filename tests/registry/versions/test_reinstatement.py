@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from support.at_once import one_after_the_other
 from support.registry import RegistryUnderTest
-from support.versions import Steps, Submitted, accepted, caller
+from support.versions import FOX, Steps, Submitted, accepted, caller, refused
 
 from registry.log import service as log
 from registry.versions import service
@@ -59,8 +61,24 @@ class TestReinstate:
         steps = Steps(registry)
         version = steps.approved()
         accepted(steps.withdraw(version))
-        assert reinstate(registry, version) == []
+        with pytest.raises(Conflict, match="is withdrawn; name the one that holds again"):
+            reinstate(registry, version)
         assert steps.get("app", version.path)["status"] == "suspended"
+
+    @pytest.mark.parametrize("named", ["earlier", "renewed"])
+    def test_not_after_a_consent_of_before_its_renewal_was_withdrawn(
+        self, registry: RegistryUnderTest, named: str
+    ) -> None:
+        steps = Steps(registry)
+        version = steps.approved()
+        renewed = steps.consent(FOX, terms=steps.terms(valid_until=registry.clock.now + timedelta(days=200)))["id"]
+        asked = accepted(steps.renewal(version, consents=(renewed,)))
+        accepted(steps.review_renewal(version, asked["terms"]))
+        accepted(steps.withdraw(version))
+        record, says = (version.consent, "is withdrawn") if named == "earlier" else (renewed, "ask for a renewal")
+        answer = registry.client("reviewer").post(f"/v1/consents/{record}/reinstatement")
+        refused(answer, 409, "resource.conflict", says)
+        refused(steps.compose(version), 403, "policy.denied")
 
     def test_not_beside_another_approved_version(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)
