@@ -5,8 +5,8 @@ After the IETF draft "The Idempotency-Key HTTP Header Field" (httpapi, 07). The 
 2. It is claimed in the very transaction of the act. So the key is kept exactly if the act is, wherever a crash falls.
 3. What was answered is kept after that and sent again as it was, refusals that left a trace included. An act that left
    none claims nothing, and may be tried again.
-4. If the answer was lost between the two, a repetition is refused with a Conflict: the act is done, its outcome can be
-   read, and it is not done twice. So it is, always, with an answer that says `Cache-Control: no-store`: it holds a secret.
+4. If the answer was lost between the two, or was that something failed after the act, a repetition is refused with a
+   Conflict: the act is done, its outcome can be read, and it is not done twice. So it is, always, with an answer that says `Cache-Control: no-store`: it holds a secret.
 A credential is checked before anything is replayed. Bodies are bounded before this (`registry.limits`).
 """
 
@@ -16,12 +16,14 @@ import logging
 import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Final
 
 from sqlalchemy import String, delete, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,7 +33,7 @@ from registry.db import Base
 from registry.errors import DATABASE_AWAY, database_away, problem_response
 from registry.runtime import Runtime, runtime_of
 from registry.scopes import require_scope
-from sdk.errors import AuthenticationRequired, Conflict, ImprimaturError, InputError
+from sdk.errors import AuthenticationRequired, Conflict, ImprimaturError, InputError, PayloadTooLarge
 from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, TenantName
 
@@ -99,7 +101,11 @@ class IdempotencyKeys:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        body = await request.body()
+        try:
+            body = await request.body()
+        except HTTPException as exc:  # of the limit; out here nobody else translates it
+            await problem_response(PayloadTooLarge(f"POST {request.url.path}: {exc.detail}"))(scope, receive, send)
+            return
         try:
             found = await run_in_threadpool(self._find, request, key, body)
         except ImprimaturError as exc:
@@ -156,6 +162,8 @@ class IdempotencyKeys:
 
     def _keep(self, claim: Claim, messages: list[Message]) -> None:
         start = next(message for message in messages if message["type"] == "http.response.start")
+        if start["status"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return  # the act is done, and something after it failed: rule 4 tells that, this answer does not
         if "no-store" in Headers(raw=start["headers"]).get("cache-control", ""):
             return  # it holds a secret: a repetition is told that the act is done, by rule 4
         body = b"".join(message.get("body", b"") for message in messages)

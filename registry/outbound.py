@@ -89,4 +89,6 @@ def _parse(url: str, schemes: tuple[str, ...]) -> httpx.URL:
         raise InputError("the webhook's address cannot be read as a URL") from exc
     if parsed.scheme not in schemes or not host or parsed.userinfo or parsed.fragment:
         raise InputError(f"a webhook's address should be {' or '.join(schemes)}, without user and fragment")
+    if parsed.port is not None and not 0 < parsed.port < 2**16:
+        raise InputError(f"a webhook's address has the port {parsed.port}; ports go from 1 to 65535")
     return parsed

@@ -13,6 +13,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
 from sdk.errors import ConfigurationError, DigestMismatch, NotFound, ServiceError, ServiceUnavailable
+from sdk.local_files import make_folder, replace_file
 from sdk.spec.digest import Digest, verify_digest
 
 
@@ -90,6 +91,24 @@ class ObjectBlobStore:
             raise ServiceUnavailable(f"blob {digest} could not be removed: {type(exc).__name__}; try again") from exc
 
 
+class FolderBlobStore(ObjectBlobStore):
+    """A `BlobStore` in a folder of this machine: what is put is on disk when that returns."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(LocalStore(folder, mkdir=True))
+        self._folder = folder
+
+    def put(self, content: bytes) -> Digest:
+        digest = Digest.of(content)
+        path = self._folder / _path(digest)
+        try:
+            make_folder(path.parent, mode=0o755)
+            replace_file(path, content, mode=0o644, wait_for_rename=True)
+        except OSError as exc:
+            raise ServiceUnavailable(f"blob {digest} could not be stored: {exc.strerror}; try again") from exc
+        return digest
+
+
 def open_blob_store(location: str) -> BlobStore:
     """The store at a folder path or an object-store URL (`s3://`, `gs://`, `az://`, `memory:///`).
 
@@ -101,7 +120,7 @@ def open_blob_store(location: str) -> BlobStore:
             return ObjectBlobStore(MemoryStore())
         if "://" in location:
             return ObjectBlobStore(from_url(location))
-        return ObjectBlobStore(LocalStore(Path(location), mkdir=True))
+        return FolderBlobStore(Path(location))
     except (OSError, ValueError, BaseError) as exc:
         raise ConfigurationError(f"blobs cannot be kept at {location}: {exc}") from exc
 

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 
 from registry.sealing import KeyWrapper, NamedKeyWrapper, WrappedKey, new_key, seal, unseal
 from sdk.errors import ConfigurationError, Erased, ServiceError, ServiceUnavailable
-from sdk.local_files import flush_folder, replace_file
+from sdk.local_files import flush_folder, make_folder, replace_file
 
 KeyName = str
 """32 hex digits, chosen at random: it says nothing of what it opens."""
@@ -54,7 +54,7 @@ class FolderKeyVault:
     def put(self, name: KeyName, content: bytes) -> None:
         path = self._path(name)
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(path.parent)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as file:
                 file.write(content)

@@ -82,6 +82,15 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o600, wait_for_rena
         flush_folder(path.parent)
 
 
+def make_folder(folder: Path, *, mode: int = 0o700) -> None:
+    """Make a folder that may be there already, and those above it; a power cut after the return leaves it. Raises `OSError`."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent, mode=mode)
+    folder.mkdir(mode=mode, exist_ok=True)
+    flush_folder(folder.parent)
+
+
 def flush_folder(folder: Path) -> None:
     """Return when the names in a folder, made, changed or gone, are on disk."""
     handle = os.open(folder, os.O_RDONLY)

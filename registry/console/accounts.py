@@ -12,6 +12,7 @@ from registry.console.filters import Text, midnight, named
 from registry.console.view import BASE, AnyViewDep, ViewDep
 from registry.generations import denials, royalties
 from registry.generations.usage import usage
+from sdk.spec.canonical import validate_wire
 from sdk.spec.denials import DenialQuery
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.paging import Cursor
@@ -30,7 +31,8 @@ def show_accounts(view: ViewDep, licence: Text = "", since: Text = "", until: Te
     now = view.runtime.clock()
     begin, end = midnight(since) or first_of_month(now - YEAR), midnight(until, after=1) or now
     with view.runtime.transaction(view.caller.tenant) as session:
-        query = RoyaltyQuery(licence=named(RecordId, licence), since=begin, until=end)
+        asked = {"licence": named(RecordId, licence), "since": begin, "until": end}
+        query = validate_wire(RoyaltyQuery, asked, "accounts")
         report = royalties.report(session, view.runtime, view.caller, query)
         months, versions = (
             usage(session, view.runtime, view.caller, UsageQuery(by=(by,), since=begin, until=end))
@@ -57,13 +59,8 @@ def list_denials(
     cursor: Cursor | None = None,
 ) -> Response:
     """Who tried what and was refused, newest first: a subject reads it of their own concepts."""
-    query = DenialQuery(
-        concept=named(ConceptId, concept),
-        since=midnight(since),
-        until=midnight(until, after=1),
-        cursor=cursor,
-        limit=PAGE_DENIALS,
-    )
+    asked = {"concept": named(ConceptId, concept), "since": midnight(since), "until": midnight(until, after=1)}
+    query = validate_wire(DenialQuery, asked | {"cursor": cursor, "limit": PAGE_DENIALS}, "denials")
     with view.runtime.transaction(view.caller.tenant) as session:
         page = denials.page(session, view.runtime, view.caller, query)
     filters = {"concept": concept, "since": since, "until": until}

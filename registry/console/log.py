@@ -7,11 +7,13 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Response
 
+from registry.console.filters import named
 from registry.console.view import ViewDep
 from registry.log import proofs, service
 from registry.log import query as reading
 from sdk.errors import FormatError
 from sdk.spec.api import LogQuery
+from sdk.spec.canonical import validate_wire
 from sdk.spec.ids import PrincipalId
 from sdk.spec.log_entry import AuditEventType, parse_log_entry
 from sdk.spec.merkle import leaf_hash
@@ -32,13 +34,8 @@ def show_log(
 ) -> Response:
     """The checkpoint over everything, and the tenant's entries, oldest first."""
     reading.require_reader(view.runtime, view.caller)
-    query = LogQuery(
-        event=_event(event),
-        subject=subject.strip() or None,
-        actor=PrincipalId(actor.strip()) if actor.strip() else None,
-        after=after,
-        limit=PAGE_ENTRIES,
-    )
+    asked = {"event": _event(event), "subject": subject.strip() or None, "actor": named(PrincipalId, actor)}
+    query = validate_wire(LogQuery, asked | {"after": after, "limit": PAGE_ENTRIES}, "log")
     with view.runtime.transaction(view.caller.tenant) as session:
         size = service.tree_size(session)
         note = proofs.checkpoint_note(session, view.runtime, size)

@@ -67,7 +67,8 @@ def assign_review(
     """Say who is to review a version, and until when."""
     require_form_token(view.secret, form_token)
     concept = ConceptId(f"{tenant}/{name}")
-    wanted = Assignment(reviewers=tuple(map(PrincipalId, reviewers)), due_at=_moment(due_at), expected=expected)
+    asked = {"reviewers": tuple(map(PrincipalId, reviewers)), "due_at": _moment(due_at), "expected": expected}
+    wanted = validate_wire(Assignment, asked, "assignment")
     with view.runtime.transaction(view.caller.tenant) as session:
         service.assign(session, view.runtime, view.caller, concept, number, wanted)
     return _shown(concept, number, "work")

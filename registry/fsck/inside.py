@@ -65,7 +65,8 @@ def subject_binding(session: Session, row: SubjectBindingRow, entry: LogEntry) -
     binds = entry.event is AuditEventType.SUBJECT_BOUND
     if row.bound is not binds:
         yield f"it says bound {row.bound}, and entry {row.log_index} of the log is {entry.event.value}"
-    act = parse_wire(SubjectBinding if binds else SubjectRelease, row.content, "its act")
+    kind: type[SubjectBinding] | type[SubjectRelease] = SubjectBinding if binds else SubjectRelease
+    act = parse_wire(kind, row.content, "its act")
     if (act.pseudonym, act.principal) != (row.pseudonym, row.principal):
         yield "its act is about somebody else"
 

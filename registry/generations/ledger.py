@@ -7,7 +7,7 @@ Generations are read in the order of their permits; whether one is in the period
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import and_, func, select
@@ -34,6 +34,7 @@ from sdk.spec.policy import Effect
 from sdk.spec.terms import LicenceEvidence
 
 _SLACK: Final = timedelta(hours=1)  # between a row's time and its log entry's, which decides
+_LATEST: Final = datetime.max.replace(tzinfo=UTC) - _SLACK
 
 _Rows = Sequence[tuple[GenerationRow, GenerationResultRow | None]]
 
@@ -99,7 +100,7 @@ def _rows(session: Session, caller: Caller, query: LedgerQuery, licence: Licence
     if query.since:
         statement = statement.where(at >= query.since - _SLACK)
     if query.until:
-        statement = statement.where(at < query.until + _SLACK)
+        statement = statement.where(at < min(query.until, _LATEST) + _SLACK)
     ordered = statement.order_by(GenerationRow.log_index).limit(query.limit + 1)
     return [(row, result) for row, result in session.execute(ordered)]
 

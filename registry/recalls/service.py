@@ -160,7 +160,11 @@ def _notice(session: Session, caller: Caller, version: Version) -> Notice:
 
 
 def _note_sent(session: Session, runtime: Runtime, caller: Caller, version: Version) -> None:
-    if session.get(NoticeSentRow, (caller.principal, version.concept, version.number)):
+    sent = (caller.principal, version.concept, version.number)
+    if session.get(NoticeSentRow, sent):
+        return
+    log.hold_end(session)  # whoever asks at the same moment waits here, and then finds it
+    if session.get(NoticeSentRow, sent):
         return
     index = _log(session, runtime, caller, AuditEventType.NOTICE_SENT, version)
     session.add(

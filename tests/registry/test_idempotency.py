@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from support.governed import SALT, consent_record
 from support.registry import RegistryUnderTest
 from support.versions import FOX, Steps, accepted, refused
 
@@ -123,6 +126,38 @@ class TestCrash:
         refused(create(registry), 409, "resource.conflict", "see what stands")
         with registry.engine.connect() as connection:
             assert connection.scalar(text("SELECT count(*) FROM concepts")) == 1
+
+
+class TestAfterTheAct:
+    def test_a_fault_is_not_kept_as_the_answer(
+        self, registry: RegistryUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def away(*_: object, **__: object) -> None:
+            raise OperationalError("SELECT", {}, Exception("connection lost"))
+
+        steps = Steps(registry)
+        record = consent_record(steps.concept(), terms=steps.terms(), salt=SALT)
+
+        def give() -> httpx.Response:
+            headers = {"Content-Type": "application/json", "Idempotency-Key": KEY}
+            return registry.client("owner").post("/v1/consents", content=encode_canonical(record), headers=headers)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("registry.consent.routes.receipt", away)
+            refused(give(), 503, "service.unavailable")
+        refused(give(), 409, "resource.conflict", "see what stands")
+        assert len(steps.get("owner", "/v1/consents")["consents"]) == 1
+
+
+class TestBody:
+    def test_that_is_too_large_is_said_to_be(self, registry: RegistryUnderTest) -> None:
+        def blocks() -> Iterator[bytes]:
+            for _ in range(3):
+                yield bytes(2**20)  # so its length is not declared
+
+        headers = {"Content-Type": "application/json", "Idempotency-Key": KEY}
+        answer = registry.client("owner").post("/v1/concepts", content=blocks(), headers=headers)
+        refused(answer, 413, "input.too_large", "the body has more than")
 
 
 class TestEveryPost:

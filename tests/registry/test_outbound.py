@@ -21,6 +21,11 @@ class TestPin:
         with pytest.raises(InputError, match="cannot be read as a URL"):
             PublicAddresses(resolve_by_system).pin("https://xn--/")
 
+    @pytest.mark.parametrize("port", [0, 65536, 99999])
+    def test_refuses_a_port_that_is_none(self, port: int) -> None:
+        with pytest.raises(InputError, match=f"has the port {port}"):
+            PublicAddresses(resolve_by_system).pin(f"https://hooks.example.com:{port}/")
+
     @pytest.mark.parametrize("address", ["64:ff9b:1::a00:1", "64:ff9b:1::5db8:d70e", "fec0::1", "feff::1"])
     def test_refuses_local_nat64_and_site_local_addresses(self, address: str) -> None:
         with pytest.raises(InputError, match="public addresses only"):

@@ -116,10 +116,18 @@ class TestRequests:
     def test_of_probes_are_free(self, limited: httpx.Client) -> None:
         assert {limited.get(path).status_code for path in ("/healthz", "/readyz", "/metrics") * 4} == {200}
 
-    def test_from_one_ipv6_network_are_one_addresss(self, registry: RegistryUnderTest) -> None:
+    @pytest.mark.parametrize(
+        ("hosts", "statuses"),
+        [
+            (("2001:db8::1", "2001:db8::ffff", "2001:db8:0:1::1"), [200, 429, 200]),
+            (("::ffff:192.0.2.1", "::ffff:192.0.2.2", "192.0.2.1"), [200, 200, 429]),  # as a socket for both sees them
+        ],
+    )
+    def test_from_one_ipv6_network_are_one_addresss_and_ipv4_stays_ipv4(
+        self, registry: RegistryUnderTest, hosts: tuple[str, ...], statuses: list[int]
+    ) -> None:
         settings = replace(registry.runtime.settings, anonymous_per_second=1, anonymous_at_once=1)
         app = create_app(replace(registry.runtime, settings=settings))
         _stop_time(app)
-        hosts = ("2001:db8::1", "2001:db8::ffff", "2001:db8:0:1::1")
         answers = [TestClient(app, client=(host, 1)).get("/v1/trust-root").status_code for host in hosts]
-        assert answers == [200, 429, 200]
+        assert answers == statuses

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from registry.storage import BlobStore, open_blob_store
+from registry.vault import FolderKeyVault, KeyName
 from sdk.errors import ConfigurationError, NotFound, ServiceError, ServiceUnavailable
 from sdk.spec.digest import Digest
 
@@ -17,6 +19,20 @@ DIGEST = Digest.of(CONTENT)
 @pytest.fixture(params=["folder", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
     return open_blob_store(str(tmp_path / "blobs") if request.param == "folder" else "memory:///")
+
+
+@pytest.fixture
+def flushed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files and folders that are flushed to disk, in order."""
+    seen: list[Path] = []
+    flush = os.fsync
+
+    def note(handle: int) -> None:
+        seen.append(Path(f"/proc/self/fd/{handle}").readlink())
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return seen
 
 
 class TestBlobStore:
@@ -51,6 +67,16 @@ class TestFolder:
         store.put(CONTENT)
         assert store.get(DIGEST) == CONTENT
 
+    def test_what_is_put_is_on_disk_with_every_folder_that_was_made_for_it(
+        self, tmp_path: Path, flushed: list[Path]
+    ) -> None:
+        store = open_blob_store(str(tmp_path / "blobs"))
+        store.put(CONTENT)
+        folder = tmp_path / "blobs" / "sha256" / DIGEST.hex[:2]
+        assert flushed[:2] == [tmp_path / "blobs", tmp_path / "blobs" / "sha256"]
+        assert [path.parent for path in flushed[2:3]] == [folder]  # the content, before it has its name
+        assert flushed[3:] == [folder]
+
     def test_a_full_or_broken_disk_is_unavailable(self, tmp_path: Path) -> None:
         store = open_blob_store(str(tmp_path / "blobs"))
         (tmp_path / "blobs" / "sha256").write_bytes(b"a file where a folder should be")
@@ -65,3 +91,9 @@ class TestFolder:
     def test_an_unknown_kind_of_store_is_named(self) -> None:
         with pytest.raises(ConfigurationError, match="nowhere://x"):
             open_blob_store("nowhere://x")
+
+
+def test_the_first_key_of_a_folder_of_the_vault_is_on_disk_with_it(tmp_path: Path, flushed: list[Path]) -> None:
+    FolderKeyVault(tmp_path / "vault").put(KeyName("ab" * 16), b"wrapped")
+    folder = tmp_path / "vault" / "ab"
+    assert flushed == [tmp_path, tmp_path / "vault", folder / ("ab" * 16), folder]

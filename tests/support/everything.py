@@ -102,13 +102,17 @@ def fill(registry: RegistryUnderTest) -> None:
 
 
 def _credentials(registry: RegistryUnderTest) -> None:
-    """One that was revoked, one that was rotated, both """
+    """One that was revoked, one that was rotated, both"""
     ends = (registry.clock.now + timedelta(days=30)).astimezone(TOKYO).isoformat()
     admin = registry.client("admin")
     for name, after in (("demo/old", "revocation"), ("demo/worn", "rotation")):
         asked = {"principal": name, "roles": ["app"], "label": "", "expires_at": ends}
         made = accepted(admin.post("/v1/credentials", json=asked))
-        accepted(admin.post(f"/v1/credentials/{made['credential']['digest']}/{after}", json={} if after == "rotation" else None))
+        accepted(
+            admin.post(
+                f"/v1/credentials/{made['credential']['digest']}/{after}", json={} if after == "rotation" else None
+            )
+        )
 
 
 def _gone(registry: RegistryUnderTest) -> None:

@@ -234,10 +234,18 @@ class TestAudit:
         text = Browser(registry).signed_in("auditor").get(f"/generations?{filters}").text
         assert len(set(re.findall(r"/console/generations/(gen_\w+)", text))) == found
 
-    @pytest.mark.parametrize("wrong", ["concept=Nothing", "outcome=maybe", "since=yesterday", "before=-1"])
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            *("generations?concept=Nothing", "generations?outcome=maybe"),
+            *("generations?since=yesterday", "generations?before=-1", "log?subject=%00", "log?actor=nobody"),
+            *("accounts?since=1999-01-01", "accounts?until=1999-01-01", "accounts?since=2999-01-01"),
+            *("denials?since=1999-01-01", "denials?until=1999-01-01"),
+        ],
+    )
     def test_a_filter_that_means_nothing_is_refused_in_words(self, world: World, wrong: str) -> None:
         registry, _ = world
-        answer = Browser(registry).signed_in("auditor").get(f"/generations?{wrong}")
+        answer = Browser(registry).signed_in("auditor").get(f"/{wrong}")
         assert answer.status_code == 422
         assert "That did not work" in answer.text
 

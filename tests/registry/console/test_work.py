@@ -161,6 +161,7 @@ class TestForms:
             ("comments", {"text": "x" * 4001}),
             ("comments", {"text": "a\x00b"}),
             ("assignment", {"expected": 0, "due_at": "soon"}),
+            ("assignment", {"expected": 0, "due_at": "1999-01-01T00:00"}),
             ("assignment", {"expected": 0, "reviewers": "nobody"}),
             ("assignment", {"expected": 0, "reviewers": "demo/owner"}),
         ],

@@ -140,6 +140,9 @@ class TestLedger:
         assert [fault.about for fault in missing] == [verified(used, read).uses[1].generation]
         assert "records its result, but the ledger has no receipt" in missing[0].says
 
+    def test_may_end_with_time_itself(self, used: RegistryUnderTest) -> None:
+        assert len(pages(used, until="9999-12-31T23:59:59Z")) == len(pages(used))
+
     def test_beyond_the_log_is_refused(self, used: RegistryUnderTest) -> None:
         refused(used.client("auditor").get(f"{PATH}?size=100000"), 422, "input.invalid", "there is no ledger")
 

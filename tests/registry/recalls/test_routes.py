@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -155,6 +156,16 @@ class TestNotices:
         for _ in range(2):
             notices(registry)
         assert steps.events(used.name)[-2:] == [("version:revoked", "demo/reviewer"), ("notice:sent", "demo/app")]
+
+    def test_are_logged_once_when_they_are_fetched_at_the_same_moment(
+        self, registry: RegistryUnderTest, used: Submitted
+    ) -> None:
+        steps = Steps(registry)
+        accepted(steps.revoke(used))
+        with ThreadPoolExecutor(6) as threads:
+            told = list(threads.map(lambda _: notices(registry), range(6)))
+        assert {len(each.notices) for each in told} == {1}
+        assert [event for event, _ in steps.events(used.name)].count("notice:sent") == 1
 
     def test_of_ends_are_for_the_applications_that_used_the_version(
         self, registry: RegistryUnderTest, used: Submitted
