@@ -112,7 +112,7 @@ def comment(
 def may_review(runtime: Runtime, version: Version) -> tuple[PrincipalId, ...]:
     """Who could approve `version`: holders of approval keys in its tenant, but for those it is the work of."""
     barred = {version.owner, version.trainer_of_record, version.review_requested_by}
-    holders = {key.holder for key in runtime.trust_root.keys.values() if key.role is TrustRole.APPROVAL}
+    holders = runtime.trust_root.holders_of(TrustRole.APPROVAL)
     return tuple(sorted(holder for holder in holders - barred if holder.tenant == version.tenant))
 
 

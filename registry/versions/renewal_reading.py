@@ -136,5 +136,5 @@ def waiting(session: Session, runtime: Runtime, tenant: TenantName, query: PageQ
 
 def _may_review(runtime: Runtime, version: Version, row: RenewalRow) -> tuple[PrincipalId, ...]:
     barred = {version.owner, version.trainer_of_record, row.requested_by}
-    holders = {key.holder for key in runtime.trust_root.keys.values() if key.role is TrustRole.APPROVAL}
+    holders = runtime.trust_root.holders_of(TrustRole.APPROVAL)
     return tuple(sorted(holder for holder in holders - barred if holder.tenant == version.tenant))

@@ -106,6 +106,10 @@ class TrustRoot(WireModel):
             if key.role is role and key.counts_at(entry) and (holder is None or key.holder == holder)
         }
 
+    def holders_of(self, role: TrustRole) -> frozenset[PrincipalId]:
+        """Who has a key for `role` that is not revoked."""
+        return frozenset(key.holder for key in self.keys.values() if key.role is role and key.counts_at(None))
+
 
 def sign_trust_root(root: TrustRoot, *signers: Signer) -> Envelope:
     """Sign a trust root with root keys: as many as its threshold, and the previous one's, ask for."""

@@ -125,6 +125,12 @@ class TestTrustRootDocument:
         assert len(root.keys_for(TrustRole.APPROVAL)) == 4
         assert root.keys_for(TrustRole.APPROVAL, REVIEWER_ID) == {REVIEWER.keyid: REVIEWER.public_key}
 
+    def test_holds_nobody_whose_key_was_revoked(self) -> None:
+        root = make_trust_root()
+        keys = root.keys | {REVIEWER.keyid: root.keys[REVIEWER.keyid].model_copy(update={"last_entry": 3})}
+        before, after = root, root.model_copy(update={"keys": keys})
+        assert before.holders_of(TrustRole.APPROVAL) - after.holders_of(TrustRole.APPROVAL) == {REVIEWER_ID}
+
     def test_refuses_a_key_under_another_id(self) -> None:
         key = TrustedKey(public_key=APP.public_key, role=TrustRole.ROOT, holder="demo/x")
         with pytest.raises(ValidationError, match="not the digest"):
