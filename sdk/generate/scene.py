@@ -65,7 +65,8 @@ def parse_scene(text: str, names: Mapping[str, ConceptId]) -> Scene:
         else:
             known = ", ".join(f"{{{name}}}" for name in sorted(names))
             raise SceneError(f"the scene names {{{part}}}, which is none of the concepts given: {known}")
-    missing = sorted(name for name, concept in names.items() if concept not in parts)
+    held = {part for part in parts if isinstance(part, ConceptId)}  # plain text may read like an id
+    missing = sorted(name for name, concept in names.items() if concept not in held)
     if missing:
         raise SceneError(
             f"the scene does not say where {{{missing[0]}}} is; write it in braces or leave the concept out"

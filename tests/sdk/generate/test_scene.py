@@ -90,3 +90,8 @@ class TestPlainText:
     def test_may_hold_no_concept(self, text: str) -> None:
         with pytest.raises(SceneError):
             plain_text(text)
+
+
+def test_an_id_in_plain_words_is_no_concept() -> None:
+    with pytest.raises(SceneError, match="does not say where"):
+        parse_scene("demo/fox", {"demo/fox": ConceptId("demo/fox")})
