@@ -95,7 +95,8 @@ class FolderBlobStore(ObjectBlobStore):
     """A `BlobStore` in a folder of this machine: what is put is on disk when that returns."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(LocalStore(folder, mkdir=True))
+        make_folder(folder, mode=0o755)
+        super().__init__(LocalStore(folder))
         self._folder = folder
 
     def put(self, content: bytes) -> Digest:

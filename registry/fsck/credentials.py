@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,6 +14,8 @@ from registry.fsck.rows import CLOCK_SECONDS, agree
 from registry.log.tables import LogEntryRow
 from sdk.spec.digest import Digest
 from sdk.spec.log_entry import AuditEventType, LogEntry, parse_log_entry
+
+_REVOKED: Final = AuditEventType.CREDENTIAL_REVOKED
 
 
 def faults_of_credentials(session: Session) -> Iterator[str]:
@@ -31,9 +34,6 @@ def faults_of_credentials(session: Session) -> Iterator[str]:
         if end and (row.revoked_at is None or row.revoked_at > end + timedelta(seconds=CLOCK_SECONDS)):
             yield f"credentials: one of {row.principal} ended at {end}, and it says {row.revoked_at}"
     yield from (f"credentials: one issued to {entry.subject} is missing" for entry in issued.values())
-
-
-_REVOKED = AuditEventType.CREDENTIAL_REVOKED
 
 
 def _entries(session: Session) -> list[LogEntry]:

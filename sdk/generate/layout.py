@@ -33,8 +33,13 @@ MAX_SEPARATED_CELLS: Final = 1024  # places of a layer; larger layers draw detai
 
 def region_parts(scene: Scene, layout: Layout) -> list[tuple[str | ConceptId, ...]]:
     """The prompts of the regions: first of what no place covers, then of every place, in the layout's order."""
-    kept: list[set[ConceptId]] = [set(), *({concept} for concept in layout)]
-    return [tuple(part for part in scene.parts if part not in layout or part in keep) for keep in kept]
+    left_out = [set(layout), *(set(layout) - {concept} for concept in layout)]
+    return [tuple(part for part in scene.parts if not _is_one_of(part, out)) for out in left_out]
+
+
+def _is_one_of(part: str | ConceptId, concepts: set[ConceptId]) -> bool:
+    """Whether a part of a scene is one of these concepts; plain text that reads like an id is not."""
+    return isinstance(part, ConceptId) and part in concepts
 
 
 def region_weights(layout: Layout, rows: int, columns: int) -> Tensor:

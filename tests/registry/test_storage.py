@@ -70,12 +70,12 @@ class TestFolder:
     def test_what_is_put_is_on_disk_with_every_folder_that_was_made_for_it(
         self, tmp_path: Path, flushed: list[Path]
     ) -> None:
-        store = open_blob_store(str(tmp_path / "blobs"))
-        store.put(CONTENT)
-        folder = tmp_path / "blobs" / "sha256" / DIGEST.hex[:2]
-        assert flushed[:2] == [tmp_path / "blobs", tmp_path / "blobs" / "sha256"]
-        assert [path.parent for path in flushed[2:3]] == [folder]  # the content, before it has its name
-        assert flushed[3:] == [folder]
+        blobs = tmp_path / "blobs"
+        open_blob_store(str(blobs)).put(CONTENT)
+        folder = blobs / "sha256" / DIGEST.hex[:2]
+        *made, content, named = flushed
+        assert made == [tmp_path, blobs, blobs / "sha256"]
+        assert (content.parent, named) == (folder, folder)  # the content, before it has its name
 
     def test_a_full_or_broken_disk_is_unavailable(self, tmp_path: Path) -> None:
         store = open_blob_store(str(tmp_path / "blobs"))

@@ -102,17 +102,15 @@ def fill(registry: RegistryUnderTest) -> None:
 
 
 def _credentials(registry: RegistryUnderTest) -> None:
-    """One that was revoked, one that was rotated, both"""
+    """One that was revoked and one that was rotated, whose ends were sent in another zone than UTC."""
     ends = (registry.clock.now + timedelta(days=30)).astimezone(TOKYO).isoformat()
     admin = registry.client("admin")
-    for name, after in (("demo/old", "revocation"), ("demo/worn", "rotation")):
-        asked = {"principal": name, "roles": ["app"], "label": "", "expires_at": ends}
-        made = accepted(admin.post("/v1/credentials", json=asked))
-        accepted(
-            admin.post(
-                f"/v1/credentials/{made['credential']['digest']}/{after}", json={} if after == "rotation" else None
-            )
-        )
+    old, worn = (
+        accepted(admin.post("/v1/credentials", json={"principal": name, "roles": ["app"], "expires_at": ends}))
+        for name in ("demo/old", "demo/worn")
+    )
+    accepted(admin.post(f"/v1/credentials/{old['credential']['digest']}/revocation"))
+    accepted(admin.post(f"/v1/credentials/{worn['credential']['digest']}/rotation", json={}))
 
 
 def _gone(registry: RegistryUnderTest) -> None:

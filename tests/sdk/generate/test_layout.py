@@ -200,6 +200,11 @@ class TestRegions:
             ("a photo of", "and", OWL, "at", PIER),
         ]
 
+    def test_keep_plain_words_that_read_like_an_id(self) -> None:
+        scene = parse_scene("{fox}demo/owl{owl}", NAMES | {"pier": OWL})
+        assert scene.parts == (FOX, "demo/owl", OWL)
+        assert region_parts(scene, {OWL: LEFT})[0] == (FOX, "demo/owl")
+
     def test_weights_follow_the_boxes(self) -> None:
         rest, left, right = region_weights({FOX: LEFT, OWL: Box(0.5, 0.5, 1, 1)}, 2, 4)
         assert left.tolist() == [[1, 1, 0, 0], [1, 1, 0, 0]]
