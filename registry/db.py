@@ -19,7 +19,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, String, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, OperationalError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
@@ -151,10 +151,13 @@ def libpq_url(url: str) -> str:
 def upgrade(url: str, revision: str = "head") -> None:
     """Bring the schema of the database at `url` to `revision`; safe to run twice and at the same time.
 
-    A schema of newer code stays as it is: see `require_schema`.
+    A schema of newer code stays as it is: see `require_schema`. Raises `ConfigurationError` when the database cannot be reached.
     """
-    with create_engine(driver_url(url), poolclass=NullPool).connect() as connection:
-        found = schema_revision(connection)
+    try:
+        with create_engine(driver_url(url), poolclass=NullPool).connect() as connection:
+            found = schema_revision(connection)
+    except OperationalError as exc:
+        raise ConfigurationError(f"the database cannot be reached: {str(exc.orig).strip()}") from exc
     if found is None or found in _revisions():
         command.upgrade(_alembic(url), revision)
 

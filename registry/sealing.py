@@ -98,11 +98,13 @@ def key_id(key: bytes) -> str:
 
 
 def write_key_file(path: Path) -> None:
-    """Make a new key-encryption key at `path` with mode 0600. Raises `ConfigurationError` if a file is there."""
+    """Make a new key-encryption key at `path` with mode 0600. Raises `ConfigurationError` if a file is there, or none can be."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as exc:
         raise ConfigurationError(f"a key already exists at {path}; it is never overwritten") from exc
+    except OSError as exc:
+        raise ConfigurationError(f"no key can be written to {path}: {exc.strerror}") from exc
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(new_key().hex() + "\n")
         file.flush()

@@ -1,15 +1,19 @@
-"""Decoded pictures as they are meant: upright, and of 8 bits. Nothing is read here.
+"""Decoded pictures as they are meant: upright, and of 8 bits. Nothing is read here; what reading raises is `UNREADABLE`.
 
 Pillow's own turning fails on damaged EXIF with errors of any class, and its own conversion cuts levels of 16 bits off at 255.
 """
 
 from __future__ import annotations
 
+import struct
+import zlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+UNREADABLE: Final = (OSError, SyntaxError, ValueError, TypeError, OverflowError, EOFError, struct.error, zlib.error)
+"""What Pillow raises for a file that is damaged or no picture; of one that is too large, its `DecompressionBombError`."""
 _WHITES: Final = {"F": (1, 255), "I": (255,)}  # of the modes that do not say what white is, beside 65535
 
 

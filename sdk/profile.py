@@ -56,15 +56,15 @@ class Profile:
         return value
 
 
-def find_profile(explicit: Path | None = None, *, environment: Mapping[str, str] | None = None) -> Path:
+def find_profile(explicit: Path | str | None = None, *, environment: Mapping[str, str] | None = None) -> Path:
     """The path of the profile to use; whether it exists is for `load_profile` to find out."""
     if explicit is not None:
-        return explicit
+        return Path(explicit)
     named = (os.environ if environment is None else environment).get(PROFILE_VARIABLE)
     return Path(named) if named else Path.home() / _FALLBACK
 
 
-def load_profile(path: Path | None = None) -> Profile:
+def load_profile(path: Path | str | None = None) -> Profile:
     """Read the profile at `path`, or the one that `find_profile` names.
 
     Raises:

@@ -10,14 +10,15 @@ import atexit
 import os
 import ssl
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from sdk.cache import FileLogMemory, LogMemory, LogWatch, RegistryMemory
 from sdk.client import Client
-from sdk.errors import ConfigurationError, ThresholdNotMet
+from sdk.errors import ConfigurationError, StatusListInvalid, ThresholdNotMet
 from sdk.profile import Profile
 from sdk.signing.cosign import policy_of, verify_note
 from sdk.signing.trust import TrustRoot, verify_trust_root
@@ -30,6 +31,7 @@ from sdk.spec.ids import VersionRef, parse_version_ref
 from sdk.spec.log_policy import LogPolicy, parse_log_policy
 from sdk.spec.status_list import StatusListName
 
+_Outcome = TypeVar("_Outcome")
 _shared: dict[tuple[int, Profile], Client] = {}
 _sharing = threading.Lock()
 
@@ -152,6 +154,20 @@ class StatusLists:
         if name not in self._held:
             self._held[name] = self._client.status_list(name.tenant, name.number)
         return self._held[name]
+
+
+def on_status_lists(
+    client: Client, trust: TrustRoot, act: Callable[[StatusLists], _Outcome], kept: KeptLists | None = None
+) -> _Outcome:
+    """`act` on status lists; once more on lists that are all fetched anew, where one did not hold.
+
+    One that ended on its way, or that another process of the same profile was told a newer one meanwhile, is no fault of
+    anybody's. Raises what `act` raises.
+    """
+    try:
+        return act(StatusLists(client, trust, kept))
+    except StatusListInvalid:
+        return act(StatusLists(client, trust))
 
 
 def witness_policy(profile: Profile) -> LogPolicy | None:

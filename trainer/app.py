@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -20,11 +21,12 @@ from sqlalchemy.orm import sessionmaker
 from starlette.exceptions import HTTPException
 
 from sdk import errors
-from sdk.client import Client
 from sdk.errors import ImprimaturError, PolicyDenied
 from sdk.policy.bundle import parse_bundle
 from sdk.policy.cedar import CedarEngine
 from sdk.policy.engine import PolicyEngine
+from sdk.profile import load_profile
+from sdk.resolve import connect
 from sdk.software import software_version
 from sdk.spec.api import Health, PolicyBundleView, Problem
 from trainer.jobs.auth import Authenticator
@@ -94,7 +96,8 @@ def make_runtime(settings: TrainerSettings) -> Runtime:
 
     @contextmanager
     def open_registry(credential: str) -> Iterator[RegistryPort]:
-        with Client(settings.registry_url, credential) as client:
+        profile = load_profile(settings.own_profile)
+        with connect(replace(profile, credential=credential, trainer=None)) as client:
             yield client
 
     return Runtime(

@@ -3,7 +3,6 @@
 Here is every limit of the trainer, with its name, unit and default. Nothing else in `trainer` reads the environment.
 
     [registry]
-    host, port                 # where the registry answers
     database_url = ""          # empty: the PostgreSQL embedded in the workspace, its address in postgres/url
 
     [trainer]
@@ -14,7 +13,7 @@ Here is every limit of the trainer, with its name, unit and default. Nothing els
                                # with the small base model; none with another
     device = "auto"            # "cpu", "cuda", "cuda:1"; auto: a GPU where there is one
 
-`DATABASE_URL` in the environment wins over `database_url`. Any limit of `TrainerSettings` may be set in [trainer].
+`DATABASE_URL` in the environment wins over `database_url`. Where the registry answers is in the service's own profile. Any limit of `TrainerSettings` may be set in [trainer].
 """
 
 from __future__ import annotations
@@ -41,7 +40,6 @@ class TrainerSettings:
 
     directory: Path  # the workspace
     database_url: str
-    registry_url: str = "http://127.0.0.1:8700"
     host: str = "127.0.0.1"
     port: int = 8701
     base_model: Path = SHIPPED_BASE_MODEL
@@ -90,6 +88,11 @@ class TrainerSettings:
         return self.directory / "profiles" / "renderer.toml"
 
     @property
+    def own_profile(self) -> Path:
+        """Who is served here: the training service, or, on a machine that only draws, the rendering service."""
+        return self.service_profile if self.service_profile.exists() else self.renderer_profile
+
+    @property
     def trust_root(self) -> Path:
         """The workspace's trust root."""
         return self.directory / "trust-root.json"
@@ -109,7 +112,6 @@ _FOLDERS: Final = ("base_model", "image_encoder")  # relative to the workspace; 
 _OF_FILE: Final = frozenset(field.name for field in fields(TrainerSettings)) - {
     "directory",
     "database_url",
-    "registry_url",
 }
 
 
@@ -130,7 +132,6 @@ def read_settings(directory: Path, environ: Mapping[str, str]) -> TrainerSetting
     return TrainerSettings(
         directory=directory,
         database_url=environ.get("DATABASE_URL") or str(registry.get("database_url") or "") or _embedded_url(directory),
-        registry_url=f"http://{registry.get('host', '127.0.0.1')}:{registry.get('port', 8700)}",
         **given,
     )
 

@@ -125,13 +125,14 @@ class Workspace:
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """Where a service listens."""
+    """Where a service listens; as text, where this machine reaches it."""
 
     host: str
     port: int
 
     def __str__(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        reached = "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104 -- compared, not bound
+        return f"http://{reached}:{self.port}"
 
 
 def open_workspace(folder: Path) -> Workspace:

@@ -15,7 +15,7 @@ from sdk.export.files import ExportedFile, exported_files
 from sdk.export.model_signing import generate_export_key, load_export_key, public_path, write_signed_folder
 from sdk.export.oci import write_oci_layout
 from sdk.profile import Profile
-from sdk.resolve import StatusLists, current_trust_root, log_memory
+from sdk.resolve import StatusLists, current_trust_root, log_memory, on_status_lists
 from sdk.spec.ids import parse_version_ref
 from sdk.spec.manifest import ArtefactDescriptor, ArtefactRole
 from sdk.verify import VerifiedVersion, verify_version
@@ -88,12 +88,15 @@ def _approved(profile: Profile, client: Client, reference: str) -> VerifiedVersi
     """The version with everything verified, its approvals and that it is live included."""
     bundle = verified(profile, client, reference).bundle
     trust = current_trust_root(client, profile, now=now())
-    signed = StatusLists(client, trust).of(bundle)
     ref = named(parse_version_ref, reference)
-    version = verify_version(bundle, ref=ref, trust=trust, now=now(), status_list=signed)
-    if version.status_list:
-        StatusWatch(log_memory(profile)).see(version.status_list)
-    return version
+
+    def verify(lists: StatusLists) -> VerifiedVersion:
+        version = verify_version(bundle, ref=ref, trust=trust, now=now(), status_list=lists.of(bundle))
+        if version.status_list:
+            StatusWatch(log_memory(profile)).see(version.status_list)
+        return version
+
+    return on_status_lists(client, trust, verify)
 
 
 def _say_exported(version: VerifiedVersion, files: tuple[ExportedFile, ...], out: Path) -> None:

@@ -24,7 +24,7 @@ from sdk.cache import LogWatch
 from sdk.client import Client
 from sdk.compose.bar import progress_bar
 from sdk.compose.checking import enforce_policy, require_base_model, require_live
-from sdk.compose.drawing import concept_use, generate_pictures, mark_picture
+from sdk.compose.drawing import concept_use, generate_pictures, load_for, mark_picture
 from sdk.compose.explaining import explain_composition, keep_attention
 from sdk.compose.grant import RefusedHere
 from sdk.compose.options import check_fee, check_key, check_options, check_photo, check_run, check_use, check_whole
@@ -44,6 +44,7 @@ from sdk.compose.values import (
 from sdk.compose.versions import resolve_versions, verify_versions
 from sdk.credentials.signer import load_credential_signer
 from sdk.generate.photo import GivenPhoto, Photo
+from sdk.generate.pipeline import LoadedPipeline
 from sdk.generate.places import GivenPlace
 from sdk.generate.scene import Scene, concept_of, name_concepts, parse_scene
 from sdk.profile import Profile, load_profile
@@ -95,7 +96,7 @@ def compose(
     fee: tuple[str, str] | None = None,
     run: str | None = None,
     idempotency_key: str | None = None,
-    profile: Profile | Path | None = None,
+    profile: Profile | Path | str | None = None,
     client: Client | None = None,
     on_progress: OnProgress | None = None,
     clock: Clock = utc_now,
@@ -179,7 +180,9 @@ def _compose(composer: Composer, references: tuple[str, ...], asked: Asked, watc
     watcher.tell(ComposeProgress(stage=ComposeStage.GENERATE, images=count, steps=sampling.steps))
     attended: list[Sequence[ConceptAttention]] = []
     on_attention = attended.append if asked.explain else None
-    pictures = generate_pictures(composer, grant, versions, scene, sampling, count, photo, watcher, on_attention)  # 5
+    pictures = generate_pictures(
+        composer, permitted.loaded, grant, versions, scene, sampling, count, photo, watcher, on_attention
+    )  # 5
 
     watcher.tell(ComposeProgress(stage=ComposeStage.CREDENTIAL, images=count))
     facts = concept_use(composer, grant, versions, permitted.intent, trust)
@@ -212,6 +215,7 @@ class Permitted:
     versions: tuple[VerifiedVersion, ...]
     decided_at: datetime
     samples: Mapping[str, bytes]
+    loaded: LoadedPipeline | None
     intent: GenerationIntent
     grant: GenerationGrant
 
@@ -238,12 +242,20 @@ def _permit(
 
     watcher.tell(ComposeProgress(stage=ComposeStage.ENFORCE))
     enforced = enforce_policy(premises, versions, asked.use, asked.count, now)  # 3
+    loaded = load_for(composer, versions, asked.scene, asked.sampling)
 
     watcher.tell(ComposeProgress(stage=ComposeStage.INTENT))
     intent = make_intent(composer, enforced, asked.scene, asked.sampling, executor)
     grant = open_generation(composer, intent, references, enforced, trust, log)  # 4
     return Permitted(
-        trust=trust, log=log, versions=versions, decided_at=now, intent=intent, grant=grant, samples=samples
+        trust=trust,
+        log=log,
+        versions=versions,
+        decided_at=now,
+        samples=samples,
+        loaded=loaded,
+        intent=intent,
+        grant=grant,
     )
 
 

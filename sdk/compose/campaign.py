@@ -15,7 +15,7 @@ from typing import Any
 
 from sdk.client import Client
 from sdk.compose.call import compose, utc_now
-from sdk.compose.options import check_fee, check_options, check_use
+from sdk.compose.options import check_fee, check_options, check_use, check_whole
 from sdk.compose.rows import (
     Campaign,
     Outcome,
@@ -34,7 +34,7 @@ from sdk.errors import Conflict, InputError, NotApproved, PermissionDenied, Poli
 from sdk.generate.places import GivenPlace, mask_picture, parse_place
 from sdk.generate.scene import concept_of, parse_scene
 from sdk.profile import Profile, load_profile
-from sdk.spec.sampling import Mask
+from sdk.spec.sampling import MAX_SEED, Mask
 
 OnRow = Callable[[VariantRow, int, int], None]
 """Called after every row with the row, how many are decided, and how many there are."""
@@ -60,7 +60,7 @@ def variants(
     layout: Mapping[str, GivenPlace] | None = None,
     leakage: float = 1.0,
     fee: tuple[str, str] | None = None,
-    profile: Profile | Path | None = None,
+    profile: Profile | Path | str | None = None,
     client: Client | None = None,
     on_row: OnRow | None = None,
     clock: Clock = utc_now,
@@ -72,12 +72,15 @@ def variants(
     `layout` are read once, and named in the manifest by their digest. The other options are those of `sdk.compose`.
 
     Raises:
-        InputError, SceneError: a scene, a concept or a use cannot be used; raised before anything is composed.
+        InputError, SceneError, FormatError: an option, a scene, a concept or a use cannot be used; raised before
+            anything is composed.
         Everything that `sdk.compose` raises but a refusal, which is a row. What is finished stays finished.
     """
     options: dict[str, Any] = {"count": count, "seed": seed, "steps": steps, "guidance": guidance, "size": size}
     places, named = _read_places(layout)
     options |= {"scheduler": scheduler, "negative_prompt": negative_prompt, "layout": named, "leakage": leakage}
+    if limit is not None:
+        check_whole("limit", limit, 1, MAX_SEED)
     for territory in territories:
         check_use(purpose, territory, channel)
     check_fee(fee)
@@ -166,11 +169,12 @@ def _compose_row(
 
 
 def _compose(variant: Variant, folder: Path, asked: Mapping[str, Any]) -> Composition:
-    """Under the key of a call for this row that was cut off, while its grant is good: its images are counted once."""
-    if key := begun_before(folder, variant.digest):
+    """Under the key of a call for this row that was cut off, while that is good: its images are counted once."""
+    clock: Clock = asked["clock"]
+    if key := begun_before(folder, variant.digest, clock()):
         with suppress(Conflict, PermissionDenied):  # it has a result, which is final, or its grant has expired
             return compose(variant.concepts, variant.scene, **asked, idempotency_key=key)
-    return compose(variant.concepts, variant.scene, **asked, idempotency_key=begin(folder, variant.digest))
+    return compose(variant.concepts, variant.scene, **asked, idempotency_key=begin(folder, variant.digest, clock()))
 
 
 def _save(variant: Variant, folder: Path, composed: Composition) -> tuple[SavedImage, ...]:

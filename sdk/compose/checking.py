@@ -12,7 +12,7 @@ from sdk.compose.values import Composer
 from sdk.errors import BackboneError, PolicyDenied
 from sdk.generate.base_model import base_model_digest
 from sdk.policy.engine import enforce
-from sdk.resolve import StatusLists
+from sdk.resolve import StatusLists, on_status_lists
 from sdk.signing.trust import TrustRoot
 from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId
@@ -54,9 +54,13 @@ def enforce_policy(
 
 def require_live(composer: Composer, versions: Sequence[VerifiedVersion], trust: TrustRoot) -> None:
     """Refuse versions that ended since they were verified. A status list that is fresh still is believed once more."""
-    lists, statuses = StatusLists(composer.client, trust), StatusWatch(composer.memory)
-    for version in versions:
-        if version.live_until and composer.clock() < version.live_until:
-            continue
-        signed = lists.of(version.bundle)
-        statuses.see(verify_live(version, signed, trust=trust, now=composer.clock()))
+    statuses = StatusWatch(composer.memory)
+
+    def require(lists: StatusLists) -> None:
+        for version in versions:
+            if version.live_until and composer.clock() < version.live_until:
+                continue
+            signed = lists.of(version.bundle)
+            statuses.see(verify_live(version, signed, trust=trust, now=composer.clock()))
+
+    on_status_lists(composer.client, trust, require)

@@ -21,9 +21,9 @@ from sdk.credentials.mark import (
 from sdk.credentials.signer import CredentialSigner
 from sdk.credentials.watermark import embed, new_watermark_id
 from sdk.errors import VerificationError
-from sdk.generate.drawing import Watch, generate_images
+from sdk.generate.drawing import Watch, generate_images, require_readable
 from sdk.generate.photo import Photo
-from sdk.generate.pipeline import load_pipeline
+from sdk.generate.pipeline import LoadedPipeline, load_pipeline
 from sdk.generate.scene import Scene
 from sdk.generate.tokens import LearnedToken, parse_token
 from sdk.signing.trust import TrustRoot
@@ -39,8 +39,27 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+def load_for(
+    composer: Composer, versions: Sequence[VerifiedVersion], scene: Scene, sampling: Sampling
+) -> LoadedPipeline | None:
+    """The base model that these versions and this scene are drawn with here; none where a service draws.
+
+    Raises:
+        SceneError: the scene or the negative prompt is longer than it reads.
+        BackboneError: it cannot be loaded, or is another one than they were learned on.
+    """
+    if composer.base_model is None:
+        return None
+    loaded = load_pipeline(composer.base_model)
+    require_learned_on(loaded.digest, versions, f"{composer.base_model} as it was loaded")
+    vectors = {version.bundle.concept: version.manifest.embedding.vectors for version in versions}
+    require_readable(loaded, scene, sampling.negative_prompt, vectors)
+    return loaded
+
+
 def generate_pictures(
     composer: Composer,
+    loaded: LoadedPipeline | None,
     opened: GenerationGrant,
     versions: Sequence[VerifiedVersion],
     scene: Scene,
@@ -51,7 +70,7 @@ def generate_pictures(
     on_attention: OnAttention | None,
 ) -> list[Image]:
     """Draw: here, with each version's embedding as it came with the grant, checked, or by the rendering service."""
-    if composer.base_model is None:
+    if loaded is None:
         return draw_remotely(composer.client, opened, versions, scene, sampling, count, watcher, on_attention)
     tokens = {version.bundle.concept: _released_token(opened, version) for version in versions}
 
@@ -62,8 +81,6 @@ def generate_pictures(
         preview_every=watcher.preview_every,
         on_attention=(lambda _image, maps: on_attention([each.kept for each in maps])) if on_attention else None,
     )
-    loaded = load_pipeline(composer.base_model)
-    require_learned_on(loaded.digest, versions, f"{composer.base_model} as it was loaded")
     return list(generate_images(loaded, scene, tokens, sampling, count=count, watch=watch, photo=photo))
 
 

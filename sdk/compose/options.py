@@ -99,7 +99,7 @@ def check_photo(
     """The photo that is drawn into, if there is one, and the sampling that says so.
 
     Raises:
-        InputError: it cannot be read, or would have to leave this process.
+        InputError: it cannot be read, would have to leave this process, or is to change by not one of the steps.
     """
     if photo is None:
         if mask is not None:
@@ -107,7 +107,9 @@ def check_photo(
         return None, sampling
     if run is Run.SERVICE:
         raise InputError("a photo stays with the application: draw here (run='local'), where there is a base model")
-    read = read_photo(photo, mask, _check_number("strength", strength, 0, 1), sampling.size)
+    if int(sampling.steps * _check_number("strength", strength, 0, 1)) < 1:
+        raise InputError(f"strength {strength} of {sampling.steps} steps is no step at all; raise one of them")
+    read = read_photo(photo, mask, float(strength), sampling.size)
     require_readable_parent(ParentPhoto(content=read.content, media_type=read.media_type))
     return read, sampling.model_copy(update={"edit": read.edit})
 

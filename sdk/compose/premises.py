@@ -26,7 +26,7 @@ from weakref import WeakKeyDictionary
 
 from sdk.client import Client
 from sdk.compose.values import Composer
-from sdk.errors import Conflict, PolicyDenied, ServiceUnavailable, VerificationError
+from sdk.errors import BackboneError, Conflict, PolicyDenied, ServiceUnavailable, VerificationError
 from sdk.policy.bundle import parse_bundle
 from sdk.policy.cedar import engine_of
 from sdk.policy.engine import PolicyEngine
@@ -93,7 +93,7 @@ def on_premises(composer: Composer, act: Callable[[Premises], _Outcome]) -> _Out
     has_versions = bool(kept.versions)
     try:
         return act(kept)
-    except (VerificationError, PolicyDenied, Conflict) as exc:
+    except (VerificationError, PolicyDenied, Conflict, BackboneError) as exc:
         lists_may_be_behind = isinstance(exc, VerificationError) and kept.lists_at(composer.clock())
         versions_may_be_behind = has_versions and not (isinstance(exc, PolicyDenied) and exc.on_record)
         fetched = _fetch(composer)

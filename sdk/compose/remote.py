@@ -18,6 +18,7 @@ from sdk.client.transport import error_of_code
 from sdk.compose.values import ComposeProgress, ComposeStage, Watcher
 from sdk.errors import FormatError, ImprimaturError, ServiceError, ServiceUnavailable
 from sdk.generate.scene import Scene
+from sdk.pictures import UNREADABLE
 from sdk.spec.api import GenerationGrant
 from sdk.spec.explanation import ConceptAttention
 from sdk.spec.rendering import RenderRequest, RenderStatus, RenderView
@@ -137,7 +138,7 @@ def _fault(view: RenderView) -> ImprimaturError:
 
 def _picture(content: bytes, size: tuple[int, int] | None) -> Image:
     """The pixels of a PNG and nothing else in it. Raises `FormatError`."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as opened:
@@ -146,5 +147,5 @@ def _picture(content: bytes, size: tuple[int, int] | None) -> Image:
                     f"the rendering service sent a picture of {opened.size}, {size or 'less'} was asked for"
                 )
             return opened.convert("RGB")
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as exc:
+    except (*UNREADABLE, Image.DecompressionBombError) as exc:
         raise FormatError(f"the rendering service sent what is no PNG picture: {exc}") from exc

@@ -1,7 +1,8 @@
 """The rows of a campaign: what each asks for, what became of it, and the files that remember it.
 
 `manifest.jsonl` has one line a row. It is only ever appended to; of a row that was asked again, the last line counts.
-`begun.json` names the call that is under way, so that one that is cut off goes on under its own idempotency key.
+`begun.json` names the call that is under way, so that one that is cut off goes on under its own idempotency key, while a
+decision as old as it is believed.
 What composes the rows is `sdk.compose.campaign`.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import csv
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +21,7 @@ from pydantic import AwareDatetime
 from sdk.compose.key import IntentKey
 from sdk.errors import ConfigurationError
 from sdk.local_files import keep_file, read_file
+from sdk.signing.grants import CLOCK_SKEW
 from sdk.spec.canonical import WireModel, encode_canonical, parse_wire
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
@@ -86,6 +89,7 @@ class _Begun(WireModel):
 
     variant: Digest
     idempotency_key: str
+    at: AwareDatetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,18 +143,20 @@ def append_row(folder: Path, row: VariantRow) -> None:
     (folder / BEGUN_FILE).unlink(missing_ok=True)
 
 
-def begin(folder: Path, variant: Digest) -> str:
+def begin(folder: Path, variant: Digest, at: datetime) -> str:
     """The key of a new call for a row; on return it is on the disk."""
-    begun = _Begun(variant=variant, idempotency_key=IntentKey.fresh().text)
+    begun = _Begun(variant=variant, idempotency_key=IntentKey.fresh().text, at=at)
     keep_file(folder / BEGUN_FILE, encode_canonical(begun))
     return begun.idempotency_key
 
 
-def begun_before(folder: Path, variant: Digest) -> str | None:
-    """The key of the call that was cut off, if it was for this row. Raises `FormatError`."""
+def begun_before(folder: Path, variant: Digest, now: datetime) -> str | None:
+    """The key of the call that was cut off, if it was for this row and may go on still. Raises `FormatError`."""
     content = read_file(folder / BEGUN_FILE)
     begun = parse_wire(_Begun, content, str(folder / BEGUN_FILE)) if content else None
-    return begun.idempotency_key if begun and begun.variant == variant else None
+    if begun is None or begun.variant != variant or now - begun.at >= CLOCK_SKEW:
+        return None
+    return begun.idempotency_key
 
 
 def open_folder(folder: Path) -> Path:

@@ -14,7 +14,7 @@ from sdk.break_glass import verify_usable
 from sdk.cache import LogWatch, StatusWatch
 from sdk.compose.premises import Premises
 from sdk.compose.values import Composer
-from sdk.resolve import StatusLists, resolve_references
+from sdk.resolve import StatusLists, on_status_lists, resolve_references
 from sdk.signing.trust import TrustRoot, require_current
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.ids import VersionRef, parse_version_ref
@@ -53,7 +53,15 @@ def verify_versions(
     composer: Composer, meant: Sequence[Meant], premises: Premises, log: LogWatch
 ) -> tuple[tuple[VerifiedVersion, ...], datetime]:
     """The versions, verified, and the moment at which they are; the log and the status lists are those seen before, or newer."""
-    lists = StatusLists(composer.client, premises.trust, premises.lists_at(composer.clock()))
+    kept = premises.lists_at(composer.clock())
+    return on_status_lists(
+        composer.client, premises.trust, lambda lists: _verify_all(composer, meant, premises, log, lists), kept
+    )
+
+
+def _verify_all(
+    composer: Composer, meant: Sequence[Meant], premises: Premises, log: LogWatch, lists: StatusLists
+) -> tuple[tuple[VerifiedVersion, ...], datetime]:
     listed = [lists.of(each.bundle) for each in meant]
     now = composer.clock()  # once everything is fetched: what is fresh is never from its future
     versions = tuple(_verify(each, signed, premises, now) for each, signed in zip(meant, listed, strict=True))

@@ -7,13 +7,11 @@ Of an animation the first picture counts; 16-bit, 32-bit, palette, CMYK and tran
 from __future__ import annotations
 
 import io
-import struct
 import warnings
-import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from sdk.errors import InputError
-from sdk.pictures import to_eight_bits, upright
+from sdk.pictures import UNREADABLE, to_eight_bits, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 64 * 2**20  # of a file
 MAX_PIXELS: Final = 50_000_000
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
-_FAULTS: Final = (OSError, SyntaxError, ValueError, TypeError, OverflowError, EOFError, struct.error, zlib.error)
-
-
 _MAGIC: Final = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
     (0, b"\xff\xd8\xff", "image/jpeg"),
@@ -62,7 +57,7 @@ def read_picture(content: bytes) -> Image:
         raise InputError(f"the picture is too large: {exc}; scale it down, what it shows is enough") from exc
     except UnidentifiedImageError as exc:
         raise InputError("this is no picture that can be read; give a PNG, JPEG or WebP file") from exc
-    except _FAULTS as exc:
+    except UNREADABLE as exc:
         raise InputError(f"this is no picture that can be read: {exc}; give a PNG, JPEG or WebP file") from exc
 
 

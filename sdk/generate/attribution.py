@@ -112,11 +112,13 @@ class AttentionRecorder:
         finest = max(self.sums, key=math.prod)
         grids = [interpolate(each, finest, mode="bilinear") for each in self.sums.values()]
         paid = torch.stack(grids).sum(0).cpu()  # [pictures, labels, rows, columns]
-        return tuple(self._maps_of(each) for each in paid / paid.sum(1, keepdim=True))
+        nothing = torch.finfo(paid.dtype).tiny  # is paid where a region's prompt has no words
+        return tuple(self._maps_of(each) for each in paid / paid.sum(1, keepdim=True).clamp(min=nothing))
 
     def _maps_of(self, cells: Tensor) -> tuple[AttentionMap, ...]:
         """`cells` [labels, rows, columns] of one picture."""
-        found = zip(self.labels, cells.mean(dim=(1, 2)).tolist(), cells, strict=True)
+        shares = cells.sum(dim=(1, 2)) / cells.sum()
+        found = zip(self.labels, shares.tolist(), cells, strict=True)
         maps = [AttentionMap(concept=label, share=share, cells=held) for label, share, held in found]
         return tuple(sorted(maps, key=lambda each: each.concept is None))
 

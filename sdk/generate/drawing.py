@@ -22,7 +22,14 @@ from sdk.generate.photo import Photo
 from sdk.generate.pipeline import LoadedPipeline
 from sdk.generate.scene import Scene
 from sdk.generate.schedulers import scheduled
-from sdk.generate.tokens import CompiledPrompt, LearnedToken, bound_tokens, compile_prompt
+from sdk.generate.tokens import (
+    CompiledPrompt,
+    LearnedToken,
+    bound_tokens,
+    compile_prompt,
+    count_tokens,
+    require_length,
+)
 from sdk.spec.ids import ConceptId
 from sdk.spec.sampling import Sampling, Scheduler
 
@@ -80,6 +87,19 @@ def generate_images(
             changed.enter_context(scheduled(loaded.pipeline, sampling.scheduler))
         for images in batches(count, size):
             yield from drawing.of(images)
+
+
+def require_readable(
+    loaded: LoadedPipeline, scene: Scene, negative_prompt: str, vectors: Mapping[ConceptId, int]
+) -> None:
+    """Refuse a text that is longer than the base model reads; of each concept's token, `vectors` says how many it has.
+
+    Raises:
+        SceneError: it says how many tokens are too many.
+    """
+    for tokenizer, encoder in loaded.towers:
+        for parts in (scene.parts, (negative_prompt,)):
+            require_length(count_tokens(parts, vectors, tokenizer), _length(encoder))
 
 
 def batches(count: int, size: tuple[int, int]) -> list[range]:
@@ -175,7 +195,7 @@ class _Drawing:
 
     def _pipeline(self, pictures: int) -> Callable[..., Any]:
         if self.photo:
-            return drawing_into(self.loaded.pipeline, self.photo, self.sampling.steps, pictures)
+            return drawing_into(self.loaded.pipeline, self.photo, pictures)
         return partial(self.loaded.pipeline, width=self.size[0], height=self.size[1])
 
     def _report(
@@ -232,8 +252,11 @@ def _compile(
     loaded: LoadedPipeline, parts: Sequence[str | ConceptId], tokens: Mapping[ConceptId, LearnedToken], tower: int
 ) -> CompiledPrompt:
     tokenizer, encoder = loaded.towers[tower]
-    length = int(encoder.config.max_position_embeddings)
-    return compile_prompt(parts, tokens, tower=tower, tokenizer=tokenizer, length=length)
+    return compile_prompt(parts, tokens, tower=tower, tokenizer=tokenizer, length=_length(encoder))
+
+
+def _length(encoder: Any) -> int:
+    return int(encoder.config.max_position_embeddings)
 
 
 def _run(encoder: Any, prompt: CompiledPrompt) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sdk.errors import InputError
 from sdk.generate.photo import Photo
 
 if TYPE_CHECKING:
@@ -19,16 +18,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def drawing_into(pipeline: Any, photo: Photo, steps: int, pictures: int) -> Callable[..., Any]:
-    """What to call in the place of `pipeline`, without its width and height, to draw `pictures` into `photo`.
-
-    Raises:
-        InputError: so little of the photo is to change that not one of the `steps` would be taken.
-    """
+def drawing_into(pipeline: Any, photo: Photo, pictures: int) -> Callable[..., Any]:
+    """What to call in the place of `pipeline`, without its width and height, to draw `pictures` into `photo`."""
     import diffusers
 
-    if int(steps * photo.strength) < 1:
-        raise InputError(f"strength {photo.strength} of {steps} steps is no step at all; raise one of them")
     family, kind = type(pipeline).__name__.removesuffix("Pipeline"), "Inpaint" if photo.mask else "Img2Img"
     cls = getattr(diffusers, f"{family}{kind}Pipeline")
     parts = dict(pipeline.components)

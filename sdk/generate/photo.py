@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from sdk.errors import InputError
-from sdk.pictures import to_eight_bits, upright
+from sdk.pictures import UNREADABLE, to_eight_bits, upright
 from sdk.spec.digest import Digest
 from sdk.spec.sampling import MAX_SIDE, SIDE_UNIT, PhotoEdit
 
@@ -66,8 +66,8 @@ def _read(given: GivenPhoto, what: str) -> bytes:
             if Path(given).stat().st_size > MAX_PHOTO_BYTES:
                 raise InputError(f"{what} {given} is larger than {MAX_PHOTO_BYTES} bytes")
             return Path(given).read_bytes()
-        except OSError as exc:
-            raise InputError(f"{what} cannot be read at {given}: {exc.strerror}") from exc
+        except (OSError, ValueError) as exc:  # ValueError: no file can have this name
+            raise InputError(f"{what} cannot be read at {str(given)!r}: {getattr(exc, 'strerror', exc)}") from exc
     if not isinstance(given, bytes) or len(given) > MAX_PHOTO_BYTES:
         raise InputError(f"{what} is the path of a picture or its bytes, at most {MAX_PHOTO_BYTES} of them")
     return given
@@ -79,7 +79,7 @@ def _decode(content: bytes, what: str) -> tuple[Image.Image, str]:
             if opened.width * opened.height > MAX_PHOTO_PIXELS:
                 raise InputError(f"{what} has {opened.width} x {opened.height} pixels; at most {MAX_PHOTO_PIXELS}")
             return upright(opened), _FORMATS[str(opened.format)]
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
+    except (*UNREADABLE, Image.DecompressionBombError) as exc:
         raise InputError(f"{what} is no PNG, JPEG or WebP picture: {exc}") from exc
 
 

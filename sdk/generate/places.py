@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from sdk.errors import SceneError
-from sdk.pictures import to_eight_bits
+from sdk.pictures import UNREADABLE, to_eight_bits
 from sdk.spec.ids import ConceptId
 from sdk.spec.sampling import Box, Mask, Place
 
@@ -42,7 +42,7 @@ def mask_picture(mask: Mask) -> Image.Image:
     try:
         with Image.open(io.BytesIO(mask.png), formats=["PNG"]) as opened:
             return to_eight_bits(_bounded(opened, "a mask")).convert("L")
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as exc:
+    except (*UNREADABLE, Image.DecompressionBombError) as exc:
         raise SceneError(f"a mask of the layout is no PNG picture: {exc}") from exc
 
 
@@ -58,7 +58,7 @@ def parse_place(name: str, place: GivenPlace) -> Place:
 def _parse_box(name: str, box: Sequence[float]) -> Box:
     try:
         left, top, right, bottom = (float(side) for side in box)
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, OverflowError) as exc:
         raise SceneError(
             f"the place of {name!r} is {box!r}; it is four numbers: left, top, right, bottom, or a mask"
         ) from exc
@@ -75,7 +75,7 @@ def _read_mask(name: str, path: Path) -> Mask:
     try:
         with Image.open(path) as opened:
             return _make_mask(name, opened)
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as exc:
+    except (*UNREADABLE, Image.DecompressionBombError) as exc:
         raise SceneError(f"the mask of {name!r} cannot be read at {path}: {exc}") from exc
 
 

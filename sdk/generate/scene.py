@@ -37,6 +37,9 @@ def name_concepts(concepts: Sequence[str] | Mapping[str, str]) -> dict[str, str]
     """
     if isinstance(concepts, str):
         raise SceneError(f"expected a list of concepts such as [{concepts!r}], found the text itself")
+    said = [*concepts, *(concepts.values() if isinstance(concepts, Mapping) else ())]
+    if strangers := [each for each in said if not isinstance(each, str)]:
+        raise SceneError(f"a concept is a text such as 'demo/fox', found {strangers[0]!r}")
     named = dict(concepts) if isinstance(concepts, Mapping) else {ref.partition("@")[0]: ref for ref in concepts}
     ids = [ref.partition("@")[0] for ref in (named.values() if isinstance(concepts, Mapping) else concepts)]
     if not ids:
@@ -54,8 +57,7 @@ def parse_scene(text: str, names: Mapping[str, ConceptId]) -> Scene:
     Raises:
         SceneError: a name in braces is unknown, a concept is not in the scene, or the text holds a token.
     """
-    if len(text) > MAX_SCENE_CHARACTERS:
-        raise SceneError(f"the scene has {len(text)} characters; at most {MAX_SCENE_CHARACTERS} are read")
+    _require_text(text, "the scene")
     parts: list[str | ConceptId] = []
     for position, part in enumerate(_BRACES.split(text)):
         if position % 2 == 0:
@@ -76,9 +78,19 @@ def parse_scene(text: str, names: Mapping[str, ConceptId]) -> Scene:
 
 def plain_text(text: str) -> str:
     """Text that may hold no concept, such as a negative prompt. Raises `SceneError`."""
-    if len(text) > MAX_SCENE_CHARACTERS:
-        raise SceneError(f"the text has {len(text)} characters; at most {MAX_SCENE_CHARACTERS} are read")
+    _require_text(text, "the text")
     return " ".join(_plain_part(text))
+
+
+def _require_text(text: object, what: str) -> None:
+    if not isinstance(text, str):
+        raise SceneError(f"{what} is {text!r}, which is no text")
+    if len(text) > MAX_SCENE_CHARACTERS:
+        raise SceneError(f"{what} has {len(text)} characters; at most {MAX_SCENE_CHARACTERS} are read")
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise SceneError(f"{what} has half of a character at position {exc.start}; write it anew") from exc
 
 
 def concept_of(reference: str) -> ConceptId:

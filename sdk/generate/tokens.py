@@ -94,13 +94,26 @@ def compile_prompt(
         else:
             ids += tokenizer(part, add_special_tokens=False).input_ids
         owners += [part if isinstance(part, ConceptId) else None] * (len(ids) - 1 - len(owners))
-    if len(ids) + 1 > length:
-        raise SceneError(f"the text has {len(ids) - 1} tokens; this base model reads {length - 2}; shorten it")
+    require_length(len(ids) - 1, length)
     ids.append(tokenizer.eos_token_id)
     ids += [tokenizer.pad_token_id] * (length - len(ids))
     return CompiledPrompt(
         ids=tuple(ids), columns=tuple(columns), rows=torch.cat(rows) if rows else None, owners=tuple(owners)
     )
+
+
+def count_tokens(parts: Sequence[str | ConceptId], vectors: Mapping[ConceptId, int], tokenizer: Any) -> int:
+    """How many tokens a prompt has between its start and its end; of each concept, `vectors` says how many."""
+    return sum(
+        vectors[part] if isinstance(part, ConceptId) else len(tokenizer(part, add_special_tokens=False).input_ids)
+        for part in parts
+    )
+
+
+def require_length(tokens: int, length: int) -> None:
+    """Refuse so many `tokens` for an encoder of `length`, which are read between a start and an end. Raises `SceneError`."""
+    if tokens + 2 > length:
+        raise SceneError(f"the text has {tokens} tokens; this base model reads {length - 2}; shorten it")
 
 
 @contextmanager

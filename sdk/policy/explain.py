@@ -84,10 +84,16 @@ def _parse_rule(domain: PolicyDomain, policy: Mapping[str, Any]) -> Rule:
 
 def _check_template(rule: Rule, text: str) -> None:
     try:
-        names = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+        fields = [
+            (name, layout or conversion) for _, name, layout, conversion in Formatter().parse(text) if name is not None
+        ]
     except ValueError as exc:
         raise ConfigurationError(f"the rule {rule.id} has unpaired braces in {text!r}") from exc
-    if unknown := names - FACT_NAMES:
+    if shaped := [name for name, shape in fields if shape]:
+        raise ConfigurationError(
+            f"the rule {rule.id} has {{{shaped[0]}}} with ':' or '!' behind it; write the name alone"
+        )
+    if unknown := {name for name, _ in fields} - FACT_NAMES:
         raise ConfigurationError(
             f"the rule {rule.id} speaks of {{{min(unknown)}}}; facts are {', '.join(sorted(FACT_NAMES))}"
         )

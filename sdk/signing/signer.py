@@ -48,7 +48,7 @@ class Ed25519Signer:
 
 
 def generate_key_file(path: Path) -> Ed25519Signer:
-    """Make a new signing key at `path` with mode 0600. Raises `ConfigurationError` if a file is there."""
+    """Make a new signing key at `path` with mode 0600. Raises `ConfigurationError` if a file is there, or none can be."""
     private_key = Ed25519PrivateKey.generate()
     pem = private_key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -57,6 +57,8 @@ def generate_key_file(path: Path) -> Ed25519Signer:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as exc:
         raise ConfigurationError(f"a key already exists at {path}; it is never overwritten") from exc
+    except OSError as exc:
+        raise ConfigurationError(f"no key can be written to {path}: {exc.strerror}") from exc
     with os.fdopen(handle, "wb") as file:
         file.write(pem)
     return Ed25519Signer(private_key)

@@ -87,6 +87,8 @@ class TestNames:
 
 class TestRewrap:
     def test_every_half_is_wrapped_anew_and_the_rows_stay(self, vault: Transit, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match="no key can be written to"):
+            write_key_file(tmp_path / "none" / "kek.key")
         write_key_file(tmp_path / "kek.key")
         old, new, held = (
             open_key_wrapper(str(tmp_path / "kek.key")),

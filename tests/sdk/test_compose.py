@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.governed import record_id
@@ -17,9 +18,7 @@ from support.workshop import SCENE, Workshop, run
 import sdk
 from sdk.compose import ComposeProgress, ComposeStage
 from sdk.credentials.read import verify_credentials
-from sdk.errors import (
-    FormatError,
-)
+from sdk.errors import FormatError, SceneError
 from sdk.signing.receipts import verify_receipt
 from sdk.signing.trust import TrustRole, verify_role
 from sdk.spec.canonical import encode_canonical
@@ -135,6 +134,14 @@ class TestWholeWay:
             "POST /v1/generations",
             "POST /v1/generations/*/result",
         ]
+
+    @pytest.mark.parametrize("options", [{"scene": SCENE + " very" * 200}, {"negative_prompt": "very " * 200}])
+    def test_a_text_that_the_base_model_cannot_read_is_refused_before_anything_is_counted(
+        self, workshop: Workshop, options: dict[str, Any]
+    ) -> None:
+        with pytest.raises(SceneError, match="this base model reads 22"):
+            run(workshop, **options)
+        assert workshop.registry.intents == []
 
 
 class TestPublicName:

@@ -12,14 +12,15 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from support.governed import NOW
-from support.workshop import SCENE, USE, Workshop
+from support.governed import NOW, World, make_manifest
+from support.workshop import SCENE, USE, Workshop, make_embedding
 
+from sdk.cache import StatusWatch
 from sdk.client import Client
 from sdk.compose import Composition, compose
 from sdk.compose.call import _composer
 from sdk.compose.premises import KEPT, Premises, _fetching, _kept, on_premises
-from sdk.compose.values import Run
+from sdk.compose.values import ComposeProgress, ComposeStage, Run
 from sdk.errors import (
     Conflict,
     NotApproved,
@@ -28,11 +29,14 @@ from sdk.errors import (
     SignatureInvalid,
     StatusListInvalid,
 )
+from sdk.generate.base_model import base_model_digest
 from sdk.policy.bundle import PolicyBundle
 from sdk.policy.cedar import CedarEngine
-from sdk.resolve import shared_connection
+from sdk.resolve import log_memory, shared_connection
+from sdk.signing.status import verify_status_list
 from sdk.signing.trust import TrustRole
 from sdk.spec.bundle import VersionStatus
+from sdk.spec.manifest import ConceptManifest
 from sdk.spec.policy import Role
 
 ASKED_ONCE = ("GET /v1/trust-root", "GET /v1/policies", "GET /v1/whoami")
@@ -52,6 +56,19 @@ def run(workshop: Workshop, client: Client, *, after: timedelta = timedelta(0), 
     workshop.registry.clock = lambda: NOW + after
     asked = {"concepts": ["demo/fox"], "scene": SCENE, "steps": 1, "profile": workshop.profile, "client": client}
     return compose(**asked | {"clock": lambda: NOW + after} | USE | options)
+
+
+def compose_now(workshop: Workshop, client: Client, **options: Any) -> Composition:
+    """A call by the registry's clock, which goes on."""
+    asked = {"concepts": ["demo/fox"], "scene": SCENE, "steps": 1, "profile": workshop.profile, "client": client}
+    return compose(**asked | {"clock": lambda: workshop.registry.clock()} | USE | options)
+
+
+def approved(workshop: Workshop, manifest: ConceptManifest) -> World:
+    """A second version, in the log of the first."""
+    world = World(manifest=manifest, number=2, log=workshop.registry.log)
+    world.approve()
+    return world
 
 
 def times_asked(workshop: Workshop) -> list[int]:
@@ -169,6 +186,16 @@ class TestNotTheLastWord:
         workshop.registry.status["demo/fox"] = VersionStatus.APPROVED
         assert run(workshop, client).images
 
+    def test_a_version_that_was_learned_anew_on_an_exchanged_base_model_is_composed_with_at_once(
+        self, workshop: Workshop, client: Client
+    ) -> None:
+        run(workshop, client)
+        base = workshop.profile.need("base_model")
+        (base / "scheduler" / "note.json").write_text("{}")
+        manifest = make_manifest(make_embedding(), base_model=base_model_digest(base))
+        workshop.registry.worlds["demo/fox"] = approved(workshop, manifest)
+        assert run(workshop, client).versions[0].bundle.number == 2
+
     def test_a_refusal_that_the_registry_repeats_is_one_refusal(self, workshop: Workshop, client: Client) -> None:
         for _ in range(2):
             with pytest.raises(PolicyDenied, match="territory US"):
@@ -196,6 +223,37 @@ class TestNotTheLastWord:
         workshop.registry.trust = trust.model_copy(update={"keys": revoked})
         with pytest.raises(SignatureInvalid, match="status"):
             run(workshop, client, after=KEPT)
+
+
+class TestAnotherProcessOfTheProfile:
+    """It was told a newer status list while this call's was on its way."""
+
+    def outrun(self, workshop: Workshop, *, of_fetch: int) -> None:
+        told = list[bytes]()
+
+        def answer() -> bytes:
+            told.append(workshop.registry.status_list())
+            if len(told) == of_fetch:
+                now = workshop.registry.clock() + timedelta(seconds=1)
+                workshop.registry.clock = lambda: now
+                newer = verify_status_list(workshop.registry.status_list(), workshop.registry.trust)
+                StatusWatch(log_memory(workshop.profile)).see(newer)
+            return told[-1]
+
+        workshop.registry.overrides["GET /v1/status/"] = answer
+
+    def test_before_anything_is_drawn(self, workshop: Workshop, client: Client) -> None:
+        self.outrun(workshop, of_fetch=1)
+        assert compose_now(workshop, client).images
+
+    def test_when_everything_is_recorded(self, workshop: Workshop, client: Client) -> None:
+        def slow(progress: ComposeProgress) -> None:
+            if progress.stage is ComposeStage.RESULT:
+                now = workshop.registry.clock() + timedelta(minutes=4)  # drawing took longer than the list is good for
+                workshop.registry.clock = lambda: now
+
+        self.outrun(workshop, of_fetch=2)
+        assert compose_now(workshop, client, on_progress=slow).images
 
 
 class TestTogether:

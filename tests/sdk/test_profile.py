@@ -29,7 +29,8 @@ def write(path: Path, **changes: str | None) -> Path:
 
 class TestFinding:
     def test_an_explicit_path_wins(self) -> None:
-        assert find_profile(Path("a.toml"), environment={PROFILE_VARIABLE: "b.toml"}) == Path("a.toml")
+        for path in (Path("a.toml"), "a.toml"):
+            assert find_profile(path, environment={PROFILE_VARIABLE: "b.toml"}) == Path("a.toml")
 
     def test_then_the_environment(self) -> None:
         assert find_profile(environment={PROFILE_VARIABLE: "b.toml"}) == Path("b.toml")

@@ -26,6 +26,7 @@ from sdk.errors import (
     SceneError,
     ServiceUnavailable,
 )
+from sdk.signing.grants import CLOCK_SKEW
 from sdk.signing.receipts import verify_receipt
 from sdk.spec.digest import Digest
 
@@ -132,6 +133,13 @@ class TestResume:
         assert keys[1] == keys[2]
         assert (len(keys), len(set(keys))) == (5, 4)
 
+    def test_not_under_a_key_whose_decision_is_too_old_to_be_believed(self, workshop: Workshop) -> None:
+        cut_off(workshop)
+        workshop.registry.clock = lambda: NOW + CLOCK_SKEW
+        assert run(workshop, clock=workshop.registry.clock).complete
+        keys = [intent.idempotency_key for intent in workshop.registry.intents]
+        assert len(set(keys)) == len(keys)
+
     @pytest.mark.parametrize("ended", [Conflict("it has a result"), PermissionDenied("the grant has expired")])
     def test_a_key_that_is_good_no_more_gives_way_to_another(self, workshop: Workshop, ended: ImprimaturError) -> None:
         cut_off(workshop)
@@ -203,6 +211,8 @@ class TestInput:
             ({"backgrounds": ["demo/pier"]}, SceneError),
             ({"negative_prompt": "{subject}"}, SceneError),
             ({"count": 0}, InputError),
+            ({"limit": 0}, InputError),
+            ({"limit": "3"}, InputError),
         ],
     )
     def test_what_cannot_be_used_is_refused_before_anything_is_composed(

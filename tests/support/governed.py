@@ -236,10 +236,12 @@ class World:
         number: int = 1,
         approvals_required: int = 1,
         stated: Mapping[str, Any] | None = None,  # options of `state`; none: from before submissions were stated
+        log: MemoryLog | None = None,  # of a world before; none: a new one
     ) -> None:
         self.trust = make_trust_root()
-        self.log = MemoryLog(ORIGIN, fixed_signer("log"), NOW)
-        self.log.append(AuditEventType.LOG_OPENED, ORIGIN)
+        self.log = log or MemoryLog(ORIGIN, fixed_signer("log"), NOW)
+        if log is None:
+            self.log.append(AuditEventType.LOG_OPENED, ORIGIN)
         self.manifest = manifest or make_manifest()
         self.number = number
         self.approvals_required = approvals_required

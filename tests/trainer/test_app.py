@@ -98,9 +98,21 @@ class TestHealth:
 
 class TestMakeRuntime:
     def test_opens_nothing_before_it_is_used(self, tmp_path: Path) -> None:
-        settings = TrainerSettings(directory=tmp_path, database_url=NOWHERE, registry_url="http://127.0.0.1:9")
-        runtime = make_runtime(settings)
+        runtime = make_runtime(TrainerSettings(directory=tmp_path, database_url=NOWHERE))
         assert runtime.clock().tzinfo is not None
         assert len(runtime.entropy(16)) == 16
-        with runtime.open_registry("imp_x") as registry, pytest.raises(errors.ServiceUnavailable):
+
+    @pytest.mark.parametrize("service", ["training-service", "renderer"])
+    def test_asks_the_registry_that_the_services_own_profile_names(self, tmp_path: Path, service: str) -> None:
+        (tmp_path / "profiles").mkdir()
+        profile = tmp_path / "profiles" / f"{service}.toml"
+        profile.write_text(
+            'registry = "http://127.0.0.1:9"\nprincipal = "demo/service"\ncredential = "imp_s"\ntrust_root = "root.json"\n'
+        )
+        profile.chmod(0o600)
+        runtime = make_runtime(TrainerSettings(directory=tmp_path, database_url=NOWHERE))
+        with (
+            runtime.open_registry("imp_x") as registry,
+            pytest.raises(errors.ServiceUnavailable, match=r"registry at http://127\.0\.0\.1:9"),
+        ):
             registry.whoami()

@@ -27,10 +27,9 @@ class TestReadSettings:
         assert settings.base_model == SHIPPED_BASE_MODEL
 
     def test_reads_both_tables(self, tmp_path: Path) -> None:
-        text = '[registry]\nhost = "10.0.0.1"\nport = 9000\n[trainer]\nport = 9001\nmax_picture_bytes = 5\n'
-        settings = read_settings(workspace(tmp_path, text), {})
-        assert settings.registry_url == "http://10.0.0.1:9000"
-        assert (settings.port, settings.max_picture_bytes) == (9001, 5)
+        text = f'[registry]\ndatabase_url = "{URL}"\n[trainer]\nport = 9001\nmax_picture_bytes = 5\n'
+        settings = read_settings(workspace(tmp_path, text, url=None), {})
+        assert (settings.database_url, settings.port, settings.max_picture_bytes) == (URL, 9001, 5)
 
     def test_reads_a_relative_base_model_from_the_workspace(self, tmp_path: Path) -> None:
         settings = read_settings(workspace(tmp_path, '[trainer]\nbase_model = "models/sd"\n'), {})

@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from sdk.errors import TrainingInputError
-from sdk.pictures import to_eight_bits, upright
+from sdk.pictures import UNREADABLE, to_eight_bits, upright
 from trainer.data.values import Picture, PictureSpec
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP")
@@ -68,7 +68,7 @@ def _decode(path: Path, max_pixels: int) -> Image.Image:
         raise TrainingInputError(
             f"{path}: this is not a JPEG, PNG or WebP picture that can be read; export it again as one of these"
         ) from exc
-    except (OSError, ValueError, SyntaxError, EOFError) as exc:
+    except UNREADABLE as exc:
         raise TrainingInputError(f"{path}: the picture is damaged ({exc}); export it again") from exc
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import socket
+from dataclasses import replace
 
 from procrastinate import JobContext
 
-from sdk.client import Client
 from sdk.profile import Profile
+from sdk.resolve import connect
 from sdk.spec.ids import RecordId
 from trainer.jobs.queue import make_worker_app, run_worker
 from trainer.jobs.runtime import Runtime
@@ -25,7 +26,7 @@ def serve_renders(runtime: Runtime, profile: Profile, *, draw: Draw) -> None:
     settings, renderer = runtime.settings, renderer_of(runtime.settings)
 
     def run_entry(context: JobContext, generation: str) -> None:
-        with Client(settings.registry_url, profile.credential) as registry:
+        with connect(replace(profile, trainer=None)) as registry:
             run_render(
                 runtime,
                 RecordId(generation),

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from registry.cli import commands
+from registry.cli.workspace import Address
 from registry.telemetry.logs import JsonLines
 from sdk.errors import ConfigurationError, FormatError, ImprimaturError
 
@@ -57,6 +58,7 @@ class TestInit:
             (["--host", "localhost"], ConfigurationError, "--host should be an IPv4 address"),
             (["--port", "9000", "--trainer-port", "9000"], ConfigurationError, "cannot both listen on port 9000"),
             (["--base-model", "/nowhere"], ConfigurationError, "/nowhere is no folder"),
+            (["--database-url", "postgresql://127.0.0.1:1/x"], ConfigurationError, "the database cannot be reached"),
         ],
     )
     def test_names_what_is_wrong(
@@ -66,6 +68,19 @@ class TestInit:
         assert isinstance(found, error)
         assert message in found.message
         assert not (tmp_path / "ws").exists()
+
+
+class TestMakeKey:
+    def test_names_the_place_where_none_can_be(self, tmp_path: Path) -> None:
+        found = run("trust", "make-key", str(tmp_path / "none" / "root.pem"))
+        assert isinstance(found, ConfigurationError)
+        assert "no key can be written to" in found.message
+
+
+class TestAddress:
+    def test_of_a_service_that_listens_everywhere_is_one_that_can_be_called(self) -> None:
+        assert str(Address(host="0.0.0.0", port=8700)) == "http://127.0.0.1:8700"
+        assert str(Address(host="10.0.0.1", port=8700)) == "http://10.0.0.1:8700"
 
 
 class TestNoWorkspace:

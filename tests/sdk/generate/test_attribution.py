@@ -93,6 +93,13 @@ class TestReading:
         assert left > 0.1
         assert right < 0.2 * left  # what coarse layers bring over the edge
 
+    def test_a_place_that_no_word_is_for_attends_to_none(self, loaded: LoadedPipeline) -> None:
+        _, (maps,) = draw(loaded, "{fox}", tokens(loaded), layout={FOX: LEFT})
+        assert list(maps) == [FOX]
+        assert maps[FOX].share == pytest.approx(1)
+        assert (maps[FOX].cells[:, 0] == 1).all()
+        assert not maps[FOX].cells[:, -1].any()
+
     def test_maps_have_the_shape_of_the_picture(self, loaded: LoadedPipeline) -> None:
         _, (maps,) = draw(loaded, "{fox}", tokens(loaded), size=(2 * RESOLUTION, RESOLUTION))
         rows, columns = maps[FOX].cells.shape

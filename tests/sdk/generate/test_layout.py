@@ -83,6 +83,7 @@ class TestBoxes:
             (0, 0, SMALLEST_SIDE / 2, 1),
             (math.nan, 0, 1, 1),
             (0, 0, math.inf, 1),
+            (0, 0, 10**400, 1),
         ],
     )
     def test_that_are_no_place_are_refused(self, box: Any) -> None:
@@ -140,6 +141,7 @@ class TestMasks:
             (lambda folder: folder / "none.png", "cannot be read"),
             (lambda folder: "left", "cannot be read at left"),
             (lambda folder: write(folder / "text.png", b"text"), "cannot be read"),
+            (lambda folder: write(folder / "damaged.png", damaged_inside()), "cannot be read"),
             (lambda folder: Image.new("L", (100, 100)), "white on 0.00% of the canvas"),
             (lambda folder: Image.new("1", (4097, 4097), 1), "pixels; at most"),
         ],
@@ -151,6 +153,8 @@ class TestMasks:
     def test_that_came_over_the_wire_and_are_no_picture_are_refused(self) -> None:
         with pytest.raises(SceneError, match="no PNG"):
             mask_picture(Mask(png=b"GIF89a"))
+        with pytest.raises(SceneError, match="no PNG"):
+            mask_picture(Mask(png=damaged_inside()))
 
 
 class TestSeparation:
@@ -300,6 +304,15 @@ class TestPictures:
         plain = draw(loaded, "a photo of {fox}", {})
         draw(loaded, "a photo of {fox}", {FOX: LEFT})
         assert torch.equal(draw(loaded, "a photo of {fox}", {}), plain)
+
+
+def damaged_inside() -> bytes:
+    """A PNG that begins well and has a broken part."""
+    content = io.BytesIO()
+    Image.effect_noise((300, 300), 90).convert("L").save(content, "PNG", compress_level=0)
+    first, second = (content.getvalue().find(b"IDAT", start) for start in (0, 1000))
+    assert first < second
+    return content.getvalue()[:second] + b"ID\x01T" + content.getvalue()[second + 4 :]
 
 
 def write(path: Path, content: bytes) -> Path:

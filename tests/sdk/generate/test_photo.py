@@ -122,10 +122,6 @@ class TestDrawing:
         assert drawn.crop(right).tobytes() == given.crop(right).tobytes()
         assert drawn.tobytes() != given.tobytes()
 
-    def test_no_step_at_all_is_refused(self, loaded: LoadedPipeline) -> None:
-        with pytest.raises(InputError, match="no step at all"):
-            draw(loaded, strength=0.1)
-
     def test_leaves_the_pipeline_as_it_was(self, loaded: LoadedPipeline) -> None:
         before = (loaded.pipeline.unet.dtype, loaded.pipeline.scheduler, dict(loaded.pipeline.unet.attn_processors))
         draw(loaded)
@@ -169,6 +165,8 @@ class TestCompose:
             ({"photo": b"x"}, "no PNG"),
             ({"photo_mask": PHOTO}, "without a photo"),
             ({"photo": PHOTO, "strength": 2}, "strength"),
+            ({"photo": PHOTO, "strength": 0.1}, "no step at all"),
+            ({"photo": "no\0name"}, "null byte"),
             ({"photo": PHOTO, "run": "service"}, "stays with the application"),
         ],
     )

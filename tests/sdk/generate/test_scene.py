@@ -41,6 +41,11 @@ class TestNames:
         with pytest.raises(SceneError, match=r"\['demo/fox'\]"):
             name_concepts("demo/fox")
 
+    def test_refuses_what_is_no_text(self) -> None:
+        for concepts in ([1], {"fox": None}):
+            with pytest.raises(SceneError, match="a concept is a text"):
+                name_concepts(concepts)
+
     def test_refuses_what_is_no_concept(self) -> None:
         with pytest.raises(SceneError, match="concept id"):
             concept_of("fox")
@@ -66,6 +71,8 @@ class TestParse:
             ("{demo/fox} {demo/pier} <|endoftext|>", "holds the token"),
             ("{demo/fox} {demo/pier} {}", "none of the concepts"),
             ("x" * 2001, "2001 characters"),
+            ("{demo/fox} {demo/pier} \ud800", "half of a character at position 23"),
+            (None, "which is no text"),
         ],
     )
     def test_refuses_and_says_why(self, text: str, fault: str) -> None:
@@ -86,7 +93,7 @@ class TestPlainText:
     def test_is_kept(self) -> None:
         assert plain_text(" blurry, dark ") == "blurry, dark"
 
-    @pytest.mark.parametrize("text", ["{demo/fox}", "<demo-fox>", "x" * 2001])
+    @pytest.mark.parametrize("text", ["{demo/fox}", "<demo-fox>", "x" * 2001, "\ud800", 5])
     def test_may_hold_no_concept(self, text: str) -> None:
         with pytest.raises(SceneError):
             plain_text(text)

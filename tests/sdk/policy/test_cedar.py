@@ -95,6 +95,8 @@ class TestLoading:
             (A_PERMIT.replace("training.all", "approval.all"), "must begin with it"),
             (A_FORBID.replace('"b"', '"{nonsense}"'), "speaks of {nonsense}"),
             (A_FORBID.replace('"b"', '"{principal"'), "unpaired braces"),
+            (A_FORBID.replace('"b"', '"{asked_count:d}"'), "write the name alone"),
+            (A_FORBID.replace('"b"', '"{roles!r}"'), "write the name alone"),
             (A_PERMIT.replace("principal,", "principal == ?principal,"), "no templates"),
             (A_PERMIT.replace(";", " when { resource.colour == 1 };"), "do not fit their schema"),
             (A_PERMIT.replace("action,", 'action == Action::"fly",'), "do not fit their schema"),
