@@ -29,6 +29,8 @@ def read_config(request: TrainingRequest) -> EMConfig:
         group, dot, member = name.partition(".")
         if name == "seed":
             raise TrainingInputError("the seed is a member of the request itself; take it out of its settings")
+        if dot and group in request.settings:
+            raise TrainingInputError(f"settings have both {group} and {name}; leave one of them out")
         if dot:
             values.setdefault(group, {})[member] = value
         else:

@@ -119,6 +119,12 @@ def concept_spec(name: str) -> ConceptSpec:
     return ConceptSpec(name=f"{TENANT}/{name}", kind=kind, class_word=word, vectors=VECTORS)
 
 
+def number_of(concept: ConceptSpec) -> int:
+    """The position of a concept among all that the benchmark has: no two have the same."""
+    names = dict.fromkeys(name for recipe in (*RECIPES, *SWEEP_RECIPES) for name in recipe.concepts)
+    return list(names).index(concept.name.removeprefix(f"{TENANT}/"))
+
+
 def places() -> Mapping[str, Scene]:
     """The held-out places by name."""
     return {scene.name: scene for scene in HELD_OUT_PLACES}

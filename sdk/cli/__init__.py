@@ -18,15 +18,21 @@ compose       compose
 variants      variants
 canvas        --size and --place, which both share
 usage         usage
+accounting    the options that usage, ledger and royalties share
 ledger        ledger: refused attempts
 royalties     royalties report, export, verify, compute, statement
 identify      identify
 explain       explain
 reminders     reminders
 export        export key, model-signing, oci
-policy        policy show, why, joint, test, diff, replay
+policy        policy show, why, joint, test, diff, replay, recheck
 policy_text   how findings, changes and replays read
 audit         audit log, verify, generations, royalties
+outside       what audit verify does for somebody who has public keys and tiles
+recall        notices, acknowledge; audit blast-radius
+recall_text   how a blast-radius report reads
+credential    credential issue, list, rotate, revoke
+webhook       webhook create, list, deliveries, replay, end
 erase         erase
 receipt       receipt get, verify, key
 witness       witness init, serve

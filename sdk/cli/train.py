@@ -27,7 +27,16 @@ from sdk.spec.api import NewConcept
 from sdk.spec.canonical import WireModel, validate_wire
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.manifest import ConceptKind
-from sdk.spec.training import ConceptRequest, JobProgress, JobStatus, JobView, PictureRequest, TrainingRequest
+from sdk.spec.training import (
+    ConceptRequest,
+    JobProgress,
+    JobStatus,
+    JobView,
+    PictureRequest,
+    Setting,
+    SettingName,
+    TrainingRequest,
+)
 
 commands = typer.Typer()
 POLL_SECONDS: Final = 1.0
@@ -58,7 +67,7 @@ class TrainingPlan(WireModel):
     concepts: tuple[PlannedConcept, ...] = Field(min_length=1)
     pictures: tuple[PlannedPicture, ...] = Field(min_length=1)
     seed: int = 0
-    settings: dict[str, int | float] = Field(default_factory=dict)
+    settings: dict[SettingName, Setting] = Field(default_factory=dict)
 
 
 @commands.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from typing import Any, Final, NoReturn, TypeVar
 
 import rfc8785
@@ -70,7 +71,9 @@ def parse_json(content: bytes, what: str, *, max_bytes: int = MAX_JSON_BYTES) ->
     if len(content) > max_bytes:
         raise FormatError(f"{what} has {len(content)} bytes; at most {max_bytes} are read")
     try:
-        return json.loads(content, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
+        return json.loads(
+            content, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant, parse_float=_finite
+        )
     except (ValueError, RecursionError) as exc:
         raise FormatError(f"{what} is not strict JSON: {exc}") from exc
 
@@ -106,6 +109,13 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise ValueError("a member name appears twice")
     return members
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is larger than a number can be")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -26,13 +26,19 @@ from sdk.spec.ids import ConceptId, PrincipalId, RecordId
 from sdk.spec.manifest import ArtefactName, ConceptKind
 from sdk.spec.paging import Page
 
+Number = Annotated[int, Field(gt=-(2**53), lt=2**53)] | Annotated[float, Field(allow_inf_nan=False)]
+Caption = Annotated[str, Field(max_length=300, pattern=r"^[^\x00]*$")]
+Setting = Number | tuple[Number, ...] | tuple[tuple[Number, Number], ...] | tuple[Caption, ...]
+"""What `EMConfig` takes by one name: a number, or several, pairs or captions."""
+SettingName = Annotated[str, Field(pattern=r"^[a-z0-9_.]{1,60}$")]
+
 
 class ConceptRequest(WireModel):
     """One concept to learn."""
 
     id: ConceptId
     kind: ConceptKind
-    class_word: Annotated[str, Field(min_length=1, max_length=60)]
+    class_word: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00]*$")]
     vectors: int = Field(default=3, ge=1, le=4)
     consents: tuple[RecordId, ...] = Field(min_length=1)
     licences: tuple[RecordId, ...] = Field(min_length=1)
@@ -47,7 +53,7 @@ class PictureRequest(WireModel):
     name: ArtefactName
     digest: Digest
     concepts: tuple[ConceptId, ...] = Field(min_length=1)
-    caption: str | None = Field(default=None, max_length=300)
+    caption: Caption | None = None
     masks: dict[ConceptId, Digest] = Field(default_factory=dict)
 
     @property
@@ -62,7 +68,7 @@ class TrainingRequest(WireModel):
     concepts: tuple[ConceptRequest, ...] = Field(min_length=1, max_length=8)
     pictures: tuple[PictureRequest, ...] = Field(min_length=1, max_length=20)
     seed: int = Field(default=0, ge=0, lt=2**53)
-    settings: dict[str, int | float] = Field(default_factory=dict)  # overrides of EMConfig numbers, by name
+    settings: dict[SettingName, Setting] = Field(default_factory=dict)  # overrides of EMConfig, by dotted name
     draft: bool = False  # the versions are stored as drafts, whose review is asked for later
 
 

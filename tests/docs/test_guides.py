@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from sdk.spec.canonical import validate_wire
 from sdk.spec.ids import ConceptId
 from sdk.spec.manifest import ConceptKind
 from trainer.em.config import parse_config
+from trainer.settings import TrainerSettings
 
 pytestmark = pytest.mark.long
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -139,6 +141,12 @@ class TestGuides:
         plan = validate_wire(TrainingPlan, yaml.safe_load(block), "training.md")
         parse_config({"max_rounds": plan.settings["max_rounds"], "m_step": {"steps": plan.settings["m_step.steps"]}})
         assert plan.pictures[0].masks == {FOX: "masks/1-fox.png"}
+
+    def test_every_setting_of_the_trainer_is_listed(self) -> None:
+        told = (DOCS / "operators.md").read_text("utf-8")
+        told = told[told.index("### The trainer") : told.index("## Backup")]
+        settable = {field.name for field in fields(TrainerSettings)} - {"directory", "database_url"}
+        assert settable == set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\|(.*?)\|", told, re.MULTILINE))))
 
     def test_composing(self, studio: StudioInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("IMPRIMATUR_PROFILE", str(studio.profile("app").path))

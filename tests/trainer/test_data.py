@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -134,13 +135,19 @@ class TestRefusals:
         picture = of(save(tmp_path / "one.png"), caption="a photo of {demo/fox} and {demo/owl}")
         self.refused(picture, match="names something in braces that is not listed")
 
+    def test_a_mask_of_what_is_everywhere(self, tmp_path: Path) -> None:
+        ink = ConceptSpec(name="demo/ink", kind=ConceptKind.STYLE, class_word="ink")
+        picture = of(save(tmp_path / "one.png"), FOX, ink, masks={ink.name: tmp_path / "m.png"})
+        self.refused(picture, concepts=(FOX, ink), match="a mask is given for demo/ink, a style, which is everywhere")
+
     def test_a_mask_of_another_size(self, tmp_path: Path) -> None:
         mask = save(tmp_path / "mask.png", (64, 64), "L")
         picture = of(save(tmp_path / "one.png"), masks={FOX.name: mask})
         self.refused(picture, match=r"mask\.png: the mask is 64 x 64 pixels, its picture .* 96 x 96")
 
-    def test_an_empty_mask(self, tmp_path: Path) -> None:
-        Image.new("L", (96, 96), 0).save(tmp_path / "mask.png")
+    @pytest.mark.parametrize(("mode", "colour"), [("L", 0), ("RGBA", (0, 0, 0, 0)), ("LA", (0, 0))])
+    def test_an_empty_mask(self, tmp_path: Path, mode: str, colour: Any) -> None:
+        Image.new(mode, (96, 96), colour).save(tmp_path / "mask.png")
         picture = of(save(tmp_path / "one.png"), masks={FOX.name: tmp_path / "mask.png"})
         self.refused(picture, match=r"mask\.png: the mask is empty")
 

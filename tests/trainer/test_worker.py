@@ -6,6 +6,7 @@ import dataclasses
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -233,6 +234,27 @@ class TestReadConfig:
     def test_refuses_names_it_does_not_know(self, name: str) -> None:
         with pytest.raises(TrainingInputError):
             read_config(request(settings={name: 1}))
+
+    def test_takes_windows_and_captions_as_a_job_says_them(self) -> None:
+        settings = {"m_step.windows": [[1, 1]], "m_step.templates": ["a painting of {}"], "m_step.betas": [0.8, 0.9]}
+        said = request().model_dump(mode="json") | {"settings": settings}
+        m_step = read_config(TrainingRequest.model_validate_json(json.dumps(said))).m_step
+        assert (m_step.windows, m_step.templates, m_step.betas) == (((1, 1),), ("a painting of {}",), (0.8, 0.9))
+
+    @pytest.mark.parametrize(
+        ("settings", "fault"),
+        [
+            ({"m_step": 1, "m_step.steps": 2}, "settings have both m_step and m_step.steps"),
+            ({"max_rounds": 3, "max_rounds.x": 3}, "settings have both max_rounds and max_rounds.x"),
+            ({"m_step": 1}, "m_step is a group"),
+            ({"max_rounds.x": 2}, "max_rounds is no group"),
+            ({"m_step.windows": 1}, "training configuration"),
+            ({"m_step.templates": [1]}, "training configuration"),
+        ],
+    )
+    def test_refuses_what_no_setting_can_be(self, settings: dict[str, Any], fault: str) -> None:
+        with pytest.raises(TrainingInputError, match=fault):
+            read_config(request(settings=settings))
 
     def test_refuses_values_out_of_range(self) -> None:
         with pytest.raises(TrainingInputError, match="m_step"):

@@ -9,7 +9,7 @@ from typing import Final
 from sdk.errors import FormatError, TrainingInputError
 from sdk.generate.tokens import placeholder_token
 from sdk.spec.ids import ConceptId
-from trainer.data.values import ConceptSpec, PictureSpec
+from trainer.data.values import ConceptSpec, PictureSpec, is_spatial
 
 MAX_PICTURES: Final = 20
 MAX_CONCEPTS: Final = 8
@@ -66,7 +66,7 @@ def _check_name(name: str) -> None:
 
 def check_membership(pictures: Sequence[PictureSpec], concepts: Sequence[ConceptSpec]) -> None:
     """Each picture lists concepts that are trained, and each of these is in a picture. Raises `TrainingInputError`."""
-    known = {concept.name for concept in concepts}
+    known = {concept.name: concept.kind for concept in concepts}
     for picture in pictures:
         if not picture.concepts:
             raise TrainingInputError(f"{picture.path}: no concept is listed for it; list one or leave the picture out")
@@ -82,7 +82,11 @@ def check_membership(pictures: Sequence[PictureSpec], concepts: Sequence[Concept
         for name in picture.masks:
             if name not in picture.concepts:
                 raise TrainingInputError(f"{picture.path}: a mask is given for {name}, which is not listed for it")
-    for name in sorted(known - {name for picture in pictures for name in picture.concepts}):
+            if not is_spatial(known[name]):
+                raise TrainingInputError(
+                    f"{picture.path}: a mask is given for {name}, a {known[name].value}, which is everywhere; leave it out"
+                )
+    for name in sorted(known.keys() - {name for picture in pictures for name in picture.concepts}):
         raise TrainingInputError(
             f"concept {name} is in no picture; list it for a picture that shows it or leave it out"
         )

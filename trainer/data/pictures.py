@@ -112,6 +112,6 @@ def _with_alpha(mask: Image.Image) -> Image.Image:
 
 
 def _is_cutout(mask: Image.Image) -> bool:
-    """Whether the mask is carried by transparency."""
+    """Whether the mask is carried by transparency: it varies, or nothing is to be seen."""
     low, high = mask.getchannel("A").getextrema()
-    return low != high
+    return low != high or high == 0

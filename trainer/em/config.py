@@ -186,7 +186,7 @@ class EMConfig:
 
     def __post_init__(self) -> None:
         _require(self.max_rounds >= 1, "max_rounds must be at least 1")
-        _require(0 <= self.seed < 2**63, "seed must be between 0 and 2^63 - 1")
+        _require(0 <= self.seed < 2**53, "seed must be between 0 and 2^53 - 1, which JSON carries exactly")
 
     def encode(self) -> dict[str, Any]:
         """Return plain JSON values; `parse_config` reads them back."""
@@ -212,11 +212,12 @@ def parse_config(values: dict[str, Any]) -> EMConfig:
     """
     chosen: dict[str, Any] = dict(values)
     try:
-        for name, group in _GROUPS.items():
-            if name in chosen:
-                chosen[name] = group(**chosen[name])
+        for name, value in values.items():
+            group = _GROUPS.get(name)
+            _require(isinstance(value, dict) == (group is not None), f"{name} is {'a group' if group else 'no group'}")
+            chosen[name] = group(**value) if group else value
         config = EMConfig(**chosen)
-    except TypeError as exc:
+    except (TypeError, AttributeError, OverflowError) as exc:
         raise TrainingInputError(f"training configuration: {exc}; see trainer/em/config.py for the names") from exc
     _check_numbers(config, "")
     return config

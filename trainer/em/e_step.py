@@ -99,8 +99,8 @@ def agreement(heard: Tensor, said: Tensor, weight: float) -> Tensor:
 def refine(heard: Tensor, prior: Tensor, maps: Tensor, observed: Observed, votes: Votes, crf: DenseCRF) -> MaskEstimate:
     """Let the pictures vote on the `prior` [N, K, G, G] and smooth it by their colours, around masks the user gave."""
     voted = votes(impose_given(prior, observed))
-    posterior = crf(impose_given(voted, observed))
-    return MaskEstimate(maps=maps, heard=heard, posterior=impose_given(posterior, observed))
+    posterior = impose_given(crf(impose_given(voted, observed)), observed)
+    return MaskEstimate(maps=maps, heard=heard, posterior=leave_undrawn(posterior, heard, observed))
 
 
 @torch.no_grad()
@@ -233,6 +233,16 @@ def impose_given(posterior: Tensor, observed: Observed) -> Tensor:
     return torch.where(share + given.sum(dim=1, keepdim=True) > 0, result, posterior)
 
 
+def leave_undrawn(posterior: Tensor, heard: Tensor, observed: Observed) -> Tensor:
+    """Where the user drew every label of a picture that was `heard`, what no mask covers is in none of them."""
+    if not observed.is_given.any():
+        return posterior
+    present = heard.amax(dim=(2, 3)) > 0  # [N, K]
+    learned = (present & ~observed.is_given).any(dim=1)[:, None, None, None]
+    drawn = torch.where(observed.is_given[:, :, None, None], observed.given, 0.0).sum(dim=1, keepdim=True) > 0
+    return torch.where(learned | drawn, posterior, 0.0)
+
+
 def leakage(maps: Tensor, posterior: Tensor, presence: Tensor) -> Tensor:
     """[K, K]: of the attention that label a's tokens get, the share inside label b's mask, mean over pictures.
 
@@ -248,10 +258,10 @@ def leakage(maps: Tensor, posterior: Tensor, presence: Tensor) -> Tensor:
 
 
 def winners(posterior: Tensor) -> Tensor:
-    """The most probable label of each cell, uint8 [N, H, W]; `NOBODY` where several are equally probable."""
+    """The most probable label of each cell, uint8 [N, H, W]; `NOBODY` where several are equally probable, or none is."""
     most, best = posterior.max(dim=1)
     tied = (posterior == most[:, None]).sum(dim=1) > 1
-    return best.masked_fill(tied, NOBODY).to(torch.uint8)
+    return best.masked_fill(tied | (most <= 0), NOBODY).to(torch.uint8)
 
 
 def harden(posterior: Tensor) -> Tensor:

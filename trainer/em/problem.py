@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,12 +68,21 @@ def prepare(backbone: Backbone, pictures: TrainingSet, config: EMConfig) -> Prob
 
 def check_captions(scene: Scene, compiler: PromptCompiler, templates: Sequence[str]) -> None:
     """Compile the longest prompts of every picture, so that one that is too long is found before anything is trained."""
+    spoken = [scene] if needs_clusters(scene) else [scene, in_words(scene)]
     for number, picture in enumerate(scene.pictures):
         try:
-            for template in (E_STEP_TEMPLATE, *templates):
-                compiler.compile(picture_prompt(scene, number, scene.present(number), template))
+            for each in spoken:
+                compiler.compile(picture_prompt(each, number, scene.present(number), E_STEP_TEMPLATE))
+            for labels, template in itertools.product(longest_shown(scene, number), templates):
+                compiler.compile(picture_prompt(scene, number, labels, template))
         except TrainingInputError as exc:
             raise TrainingInputError(f"{picture.name}: {exc.message}") from exc
+
+
+def longest_shown(scene: Scene, picture: int) -> list[tuple[int, ...]]:
+    """All labels of a picture, which its caption shows where it has one, and all but one each, which templates do."""
+    labels = scene.present(picture)
+    return [labels, *(labels[:at] + labels[at + 1 :] for at in range(len(labels)) if len(labels) > 1)]
 
 
 def first_rows(backbone: Backbone, scene: Scene) -> dict[str, Tensor]:

@@ -97,8 +97,8 @@ def _tokenise(tower: TextTower, prompt: Prompt) -> tuple[tuple[int, ...], tuple[
             ids += tokenizer(part, add_special_tokens=False).input_ids
     if columns and columns[-1] >= tower.max_length - 1:
         raise TrainingInputError(
-            f"a caption has over {tower.max_length - 2} tokens and cuts a concept off; "
-            "shorten it or give its concepts fewer vectors"
+            f"a prompt has over {tower.max_length - 2} tokens and cuts a concept off; "
+            "shorten the caption, give its concepts fewer vectors, or list fewer for the picture"
         )
     ids = [*ids[: tower.max_length - 1], tokenizer.eos_token_id]
     ids += [tokenizer.pad_token_id] * (tower.max_length - len(ids))

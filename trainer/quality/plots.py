@@ -13,16 +13,18 @@ from torch import Tensor
 
 from trainer.em.e_step import NOBODY
 
+SHOWN_SIDE = 256  # pixels of a picture at most: a page shows it at half of that, and holds a hundred
 WIDTH, HEIGHT = 460, 180  # of a plot's drawing area, SVG units
 PAD = 40
 LABEL_COLOURS = ("#e4572e", "#2e86ab", "#f2b134", "#5b8e7d", "#8e5ba6", "#d1495b", "#3d5a80", "#9a8c98", "#606c38")
 
 
 def picture_uri(pixels: Tensor | np.ndarray) -> str:
-    """A PNG data URI of uint8 [3, H, W] (tensor) or [H, W, 3] (array)."""
+    """A PNG data URI, `SHOWN_SIDE` a side at most, of uint8 [3, H, W] (tensor) or [H, W, 3] (array)."""
     array = pixels.permute(1, 2, 0).numpy() if isinstance(pixels, Tensor) else pixels
-    buffer = BytesIO()
-    Image.fromarray(np.ascontiguousarray(array)).save(buffer, format="PNG", optimize=True)
+    buffer, picture = BytesIO(), Image.fromarray(np.ascontiguousarray(array))
+    picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.BOX)
+    picture.save(buffer, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 

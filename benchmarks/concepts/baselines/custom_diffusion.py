@@ -25,7 +25,7 @@ SWEEP = (
 def learn(task: Task, settings: Settings) -> Outcome:
     """Train the new tokens together with every cross-attention's keys and values."""
     generator = torch.Generator().manual_seed(task.seed)
-    words, first = lay_out(task, identified_rows(task))
+    words, first = lay_out(task, identified_rows(task, range(len(task.scene.concepts))))  # they are trained
     new = torch.tensor([slot.rows[0] for slot in words.slots.values()], device=task.backbone.device)
     tokens = {key: rows[new].clone().requires_grad_() for key, rows in first.items()}
 

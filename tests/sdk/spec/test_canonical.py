@@ -65,6 +65,7 @@ class TestParse:
             (b'{"a":1,"a":2}', "appears twice"),
             (b'{"a":NaN}', "NaN"),
             (b'{"a":-Infinity}', "Infinity"),
+            (b'{"a":-1e999}', "-1e999 is larger than a number can be"),
             (b"{} {}", "not strict JSON"),
             (b"[" * 100_000, "not strict JSON"),
         ],

@@ -41,6 +41,7 @@ class TestEMConfig:
         [
             lambda: EMConfig(max_rounds=0),
             lambda: EMConfig(seed=-1),
+            lambda: EMConfig(seed=2**53),
             lambda: EStepConfig(timesteps=0),
             lambda: EStepConfig(timestep_low=9, timestep_high=8),
             lambda: CRFConfig(grid=1000),

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.support.tiny_backbone import BEACH, BIRD, FOX, make_picture, make_training_set, tiny_backbone
+from trainer.data import ConceptSpec
 from trainer.em.appearance import Votes, plan_votes
 from trainer.em.attention import attention_capture
 from trainer.em.config import AppearanceConfig, CRFConfig, EStepConfig
@@ -58,6 +59,12 @@ def estimated(
     scene, observed, rows, compiler = problem
     made = plan_crf(observed, crf)
     return e_step(tiny_backbone(), scene, observed, rows, compiler, config, votes, made, seed=seed, said=said)
+
+
+def drawn(concepts: tuple[ConceptSpec, ...], masks: dict[str, Tensor]) -> Observed:
+    """A picture of `concepts` with masks of the user's."""
+    picture = make_picture("p", [concept.name for concept in concepts], masks=masks)
+    return observe(tiny_backbone(), layout_scene(make_training_set(concepts, pictures=[picture])), CRF.grid)
 
 
 def given_observed(given: Tensor, is_given: Tensor) -> Observed:
@@ -185,6 +192,24 @@ class TestRefine:
         refined = refine(even, even, even, observed, keep, keep).posterior  # type: ignore[arg-type]
         assert len(seen) == 2
         assert all(torch.equal(each[0, 0], observed.given[0, 0]) for each in (*seen, refined))
+
+    def test_what_no_mask_covers_is_nobodys_where_every_label_was_drawn(self) -> None:
+        fox, beach = (torch.zeros(32, 32, dtype=torch.bool) for _ in range(2))
+        fox[:8], beach[24:] = True, True
+        heard = torch.tensor([0.6, 0.4]).view(1, 2, 1, 1).expand(1, 2, 16, 16)
+        for masks, nobodys in (({FOX.name: fox, BEACH.name: beach}, 0.5), ({FOX.name: fox}, 0.0)):
+            observed = drawn((FOX, BEACH), masks)
+            hard = harden(refine(heard, heard, heard, observed, NO_VOTES, lambda each: each).posterior)  # type: ignore[arg-type]
+            assert (hard.sum(1) == 0).float().mean() == nobodys
+            assert torch.equal(hard[0, 0], observed.given[0, 0])
+
+    def test_so_it_is_of_a_label_that_is_alone(self) -> None:
+        mask = torch.zeros(32, 32, dtype=torch.bool)
+        mask[24:] = True
+        heard = torch.ones(1, 1, 16, 16)
+        observed = drawn((BEACH,), {BEACH.name: mask})
+        hard = harden(refine(heard, heard, heard, observed, NO_VOTES, lambda each: each).posterior)  # type: ignore[arg-type]
+        assert hard.mean() == 0.25
 
 
 class TestPlanCRF:

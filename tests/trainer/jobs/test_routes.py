@@ -79,6 +79,11 @@ def http(bench: Bench) -> Iterator[Http]:
         yield Http(client, bench)
 
 
+def with_settings(settings: bytes) -> bytes:
+    """A request whose settings are written as no client of ours would."""
+    return training_request().model_dump_json().encode().replace(b'"settings":{}', b'"settings":' + settings)
+
+
 KEY = "key-of-this-request"
 
 
@@ -195,11 +200,19 @@ class TestCreate:
             (b"{", "strict JSON"),
             (b'{"seed": 1, "seed": 2}', "twice"),
             (b'{"concepts": [], "pictures": []}', "concepts"),
+            (with_settings(b'{"m_step.learning_rate": 1e999}'), "1e999 is larger than a number can be"),
+            (with_settings(b'{"m_step.learning_rate": 1' + b"0" * 400 + b"}"), "settings"),
+            (with_settings(b'{"m\\u0000": 1}'), "settings"),
+            (
+                training_request().model_dump_json().encode().replace(b'"caption":null', rb'"caption":"\u0000"'),
+                "caption",
+            ),
         ],
     )
     def test_refuses_what_is_no_request(self, http: Http, body: bytes, fault: str) -> None:
         with pytest.raises(FormatError, match=fault):
             http.call("POST", "/v1/jobs", body)
+        assert count_jobs(http) == 0
 
     def test_reads_no_more_than_its_limit(self, http: Http) -> None:
         with pytest.raises(PayloadTooLarge):

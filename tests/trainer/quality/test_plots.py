@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from trainer.em.e_step import NOBODY
-from trainer.quality.plots import LABEL_COLOURS, heat_table, line_plot, overlay, picture_uri, smoothed
+from trainer.quality.plots import LABEL_COLOURS, SHOWN_SIDE, heat_table, line_plot, overlay, picture_uri, smoothed
 
 
 class TestPictureUri:
@@ -19,6 +19,10 @@ class TestPictureUri:
         assert kind == "data:image/png;base64"
         shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))
         assert np.array_equal(shown, pixels.permute(1, 2, 0).numpy())
+
+    def test_is_no_larger_than_a_page_shows_it(self) -> None:
+        encoded = picture_uri(torch.zeros(3, 1024, 512, dtype=torch.uint8)).partition(",")[2]
+        assert Image.open(io.BytesIO(base64.b64decode(encoded))).size == (SHOWN_SIDE // 2, SHOWN_SIDE)
 
 
 class TestOverlay:
