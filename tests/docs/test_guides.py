@@ -24,6 +24,7 @@ from support.governed import consent_record, licence_grant, use_terms
 from support.registry import POLICIES
 from support.studio import StudioInProcess, make_studio
 
+from registry.settings import Settings
 from sdk.cli.train import TrainingPlan
 from sdk.spec.api import NewConcept
 from sdk.spec.canonical import validate_wire
@@ -142,11 +143,14 @@ class TestGuides:
         parse_config({"max_rounds": plan.settings["max_rounds"], "m_step": {"steps": plan.settings["m_step.steps"]}})
         assert plan.pictures[0].masks == {FOX: "masks/1-fox.png"}
 
-    def test_every_setting_of_the_trainer_is_listed(self) -> None:
-        told = (DOCS / "operators.md").read_text("utf-8")
-        told = told[told.index("### The trainer") : told.index("## Backup")]
-        settable = {field.name for field in fields(TrainerSettings)} - {"directory", "database_url"}
-        assert settable == set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\|(.*?)\|", told, re.MULTILINE))))
+    @pytest.mark.parametrize(
+        ("title", "settings", "elsewhere"),
+        [("The registry", Settings, {"oidc"}), ("The trainer", TrainerSettings, {"directory", "database_url"})],
+    )
+    def test_every_setting_is_listed(self, title: str, settings: type[Any], elsewhere: set[str]) -> None:
+        section = (DOCS / "operators.md").read_text("utf-8").partition(f"### {title}\n")[2].partition("\n#")[0]
+        listed = "".join(re.findall(r"^\|(.*?)\|", section, re.MULTILINE))
+        assert set(re.findall(r"`([a-z_]+)`", listed)) == {field.name for field in fields(settings)} - elsewhere
 
     def test_composing(self, studio: StudioInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("IMPRIMATUR_PROFILE", str(studio.profile("app").path))

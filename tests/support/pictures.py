@@ -23,6 +23,15 @@ def drawings() -> list[Image.Image]:
     return [sheet.crop((x, y, x + 128, y + 128)) for y in (0, 128) for x in range(0, 1024, 128)]
 
 
+def damaged_inside() -> bytes:
+    """A PNG that begins well and has a broken part."""
+    content = io.BytesIO()
+    Image.effect_noise((300, 300), 90).convert("L").save(content, "PNG", compress_level=0)
+    first, second = (content.getvalue().find(b"IDAT", start) for start in (0, 1000))
+    assert first < second
+    return content.getvalue()[:second] + b"ID\x01T" + content.getvalue()[second + 4 :]
+
+
 def jpeg(quality: int) -> Change:
     return _saved_as("JPEG", quality)
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from support.governed import NOW
+from support.pictures import damaged_inside
 from support.tiny_backbone import RESOLUTION, make_backbone_dir
 from support.workshop import USE, make_workshop
 
@@ -304,15 +305,6 @@ class TestPictures:
         plain = draw(loaded, "a photo of {fox}", {})
         draw(loaded, "a photo of {fox}", {FOX: LEFT})
         assert torch.equal(draw(loaded, "a photo of {fox}", {}), plain)
-
-
-def damaged_inside() -> bytes:
-    """A PNG that begins well and has a broken part."""
-    content = io.BytesIO()
-    Image.effect_noise((300, 300), 90).convert("L").save(content, "PNG", compress_level=0)
-    first, second = (content.getvalue().find(b"IDAT", start) for start in (0, 1000))
-    assert first < second
-    return content.getvalue()[:second] + b"ID\x01T" + content.getvalue()[second + 4 :]
 
 
 def write(path: Path, content: bytes) -> Path:

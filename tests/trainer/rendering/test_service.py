@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from support.database import DatabaseServer
+from support.pictures import damaged_inside
 from support.processes import eventually
 from support.renders import RenderHouse, begin, make_render_house, paint, plain
 from support.tiny_backbone import make_backbone_dir
@@ -170,7 +171,7 @@ class TestLookingInside:
         with pytest.raises(FormatError, match="nobody asked"):
             house.compose(explain=True)
 
-    @pytest.mark.parametrize("content", [b"", b"GIF89a"])
+    @pytest.mark.parametrize("content", [b"", b"GIF89a", damaged_inside()])
     def test_a_preview_that_is_no_picture_is_refused(self, house: RenderHouse, content: bytes) -> None:
         def odd(order: RenderOrder, *, watch: RenderWatch) -> Iterator[bytes]:
             watch.on_preview(0, 0, content)
@@ -277,7 +278,7 @@ class TestFailure:
         with pytest.raises(expected, match="rendering service"):
             house.compose()
 
-    @pytest.mark.parametrize("content", [b"GIF89a", b""])
+    @pytest.mark.parametrize("content", [b"GIF89a", b"", damaged_inside()])
     def test_what_is_no_picture_is_not_handed_out(self, house: RenderHouse, content: bytes) -> None:
         house.draw_by = lambda order, watch: iter([content])
         with pytest.raises(sdk.errors.FormatError, match="no PNG"):
