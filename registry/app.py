@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from opentelemetry.trace import TracerProvider
 
 from registry import about, blobs
@@ -17,12 +17,12 @@ from registry.approvals import routes as approvals
 from registry.concepts import routes as concepts
 from registry.conditional import ConditionalReads
 from registry.consent import routes as consent
-from registry.console.app import create_console
+from registry.console.app import create_console, error_page
 from registry.console.view import BASE
 from registry.credentials import routes as credentials
 from registry.distribution import routes as distribution
 from registry.erasure import routes as erasure
-from registry.errors import install_error_handlers
+from registry.errors import install_error_handlers, problem_answer
 from registry.generations import accounting
 from registry.generations import routes as generations
 from registry.idempotency import IdempotencyKeys
@@ -42,6 +42,7 @@ from registry.telemetry.requests import Requests
 from registry.telemetry.tracing import tracing
 from registry.versions import routes as versions
 from registry.webhooks import routes as webhooks
+from sdk.errors import ImprimaturError
 
 SLICES: Final = (
     about,
@@ -77,13 +78,16 @@ def create_app(runtime: Runtime, *, tracer_provider: TracerProvider | None = Non
     limits = runtime.settings
     app.add_middleware(ConditionalReads)
     app.add_middleware(IdempotencyKeys)  # inside the limit: what is added last is outermost
-    app.add_middleware(BodyLimit, max_body_bytes=limits.max_body_bytes, max_blob_bytes=limits.max_blob_bytes)
+    app.add_middleware(
+        BodyLimit, max_body_bytes=limits.max_body_bytes, max_blob_bytes=limits.max_blob_bytes, answer=_answer
+    )
     if runtime.stamps:
         app.add_middleware(ResolveCache, stamps=runtime.stamps)
     app.add_middleware(
         RateLimit,
         principals=Rate(per_second=limits.requests_per_second, burst=limits.requests_at_once),
         addresses=Rate(per_second=limits.anonymous_per_second, burst=limits.anonymous_at_once),
+        answer=_answer,
     )
     app.add_middleware(Requests, metrics=app.state.metrics, mounts=(BASE,))
     for part in SLICES:
@@ -92,6 +96,12 @@ def create_app(runtime: Runtime, *, tracer_provider: TracerProvider | None = Non
     app.state.console = create_console(runtime)
     app.mount(BASE, app.state.console)
     return app
+
+
+def _answer(request: Request, error: ImprimaturError, status: int) -> Response:
+    """What tells of an error before any route is reached: a page for people, a problem document for programs."""
+    in_console = request.url.path.startswith(f"{BASE}/")
+    return error_page(request, error, status) if in_console else problem_answer(request, error, status)
 
 
 def put_in_force(app: FastAPI, runtime: Runtime) -> None:

@@ -10,9 +10,10 @@ from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from registry.errors import problem_response
+from registry.errors import ErrorAnswer, problem_answer, status_of
 from sdk.errors import PayloadTooLarge
 
 BLOBS_PREFIX: Final = "/v1/blobs/"
@@ -23,8 +24,11 @@ FILES: Final = (BLOBS_PREFIX, "/console/origins")
 class BodyLimit:
     """ASGI middleware: `max_blob_bytes` where files are sent, `max_body_bytes` everywhere else."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, max_blob_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, max_body_bytes: int, max_blob_bytes: int, answer: ErrorAnswer = problem_answer
+    ) -> None:
         self._app = app
+        self._answer = answer
         self._max_body_bytes = max_body_bytes
         self._max_blob_bytes = max_blob_bytes
 
@@ -35,9 +39,8 @@ class BodyLimit:
         limit = self._max_blob_bytes if scope["path"].startswith(FILES) else self._max_body_bytes
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
-            await problem_response(PayloadTooLarge(f"{scope['method']} {scope['path']}: {_too_large(limit)}"))(
-                scope, receive, send
-            )
+            error = PayloadTooLarge(f"{scope['method']} {scope['path']}: {_too_large(limit)}")
+            await self._answer(Request(scope), error, status_of(error))(scope, receive, send)
             return
         await self._app(scope, _counted(receive, limit), send)
 

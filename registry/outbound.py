@@ -42,7 +42,7 @@ class PublicAddresses:
     def pin(self, url: str) -> str:
         parsed = _parse(url, self.schemes)
         try:
-            found = self._resolve(parsed.host, parsed.port or 443)
+            found = self._resolve(name_sent(parsed), parsed.port or 443)
         except (OSError, UnicodeError) as exc:  # UnicodeError: a part of the name is empty or too long
             raise InputError(f"the name {parsed.host} cannot be resolved; correct the webhook's address") from exc
         addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in found]
@@ -74,6 +74,11 @@ class UnsafeLoopbackAddresses(PublicAddresses):
 
     def is_allowed(self, address: Address) -> bool:
         return address.is_loopback or super().is_allowed(address)
+
+
+def name_sent(url: httpx.URL) -> str:
+    """The host of `url` as it goes over the wire; Python itself would encode another one of some names (IDNA 2003)."""
+    return url.raw_host.decode("ascii")
 
 
 def resolve_by_system(host: str, port: int) -> list[str]:

@@ -3,8 +3,8 @@
 A bucket is of this process. With several processes a caller gets the rate of each, which bounds what one caller can do to
 the registry just as well; a count in the database would be one more write for every read, and would go with the database.
 The check is made before anything else is asked, so a flood costs no query:
-1. A credential that was good lately is charged to its principal: from the answer that says whose it is until one says 401.
-   Answers that ask for no credential (public routes, replays) change nothing.
+1. A credential, or a browser's cookies, that were good lately are charged to their principal: from the answer that says
+   whose they are until one says nobody's. Answers that ask for no credential (public routes, replays) change nothing.
 2. Everything else (no credential, one not seen yet, one that is refused) is charged to the address it comes from.
 So whoever shares an address with a flood goes on working. Probes are free. An IPv6 address stands for its /64.
 """
@@ -16,21 +16,24 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from registry.errors import problem_response
+from registry.errors import ErrorAnswer, problem_answer, status_of
 from sdk.errors import TooManyRequests
 from sdk.spec.digest import Digest
 
 FREE: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 CALLER: Final = "caller"
-"""Where in a request's state whoever authenticates leaves the `Caller`."""
+"""Where in a request's state whoever authenticates leaves the `Caller`; none: what was shown is nobody's."""
+_NOT_ASKED: Final = object()
 _MOST: Final = 20_000  # buckets, and credentials remembered; the one longest unused goes first
 
 
@@ -72,8 +75,10 @@ class RateLimit:
         principals: Rate,
         addresses: Rate,
         clock: Callable[[], float] = time.monotonic,
+        answer: ErrorAnswer = problem_answer,
     ) -> None:
         self._app = app
+        self._answer = answer
         self._principals = Buckets(principals, clock)
         self._addresses = Buckets(addresses, clock)
         self._known: OrderedDict[Digest, str] = OrderedDict()  # digest of a header to its principal
@@ -83,11 +88,11 @@ class RateLimit:
         if scope["type"] != "http" or scope["path"] in FREE:
             await self._app(scope, receive, send)
             return
-        header = Headers(scope=scope).get("authorization", "")
+        headers = Headers(scope=scope)
+        header = headers.get("authorization", "") or headers.get("cookie", "")
         shown = Digest.of(header.encode("latin-1")) if header else None
-        wait = self._take(scope, shown)
-        if wait:
-            await _refusal(wait)(scope, receive, send)
+        if wait := self._take(scope, shown):
+            await self._refusal(Request(scope), wait)(scope, receive, send)
             return
         state = scope.setdefault("state", {})
         status = 0
@@ -99,7 +104,7 @@ class RateLimit:
 
         await self._app(scope, receive, note)
         if shown:
-            self._learn(shown, state.get(CALLER), status)
+            self._learn(shown, state, status)
 
     def _take(self, scope: Scope, shown: Digest | None) -> float:
         with self._lock:
@@ -109,11 +114,19 @@ class RateLimit:
                 return self._principals.take(principal)
             return self._addresses.take(_address(scope))
 
-    def _learn(self, shown: Digest, caller: object, status: int) -> None:
+    def _refusal(self, request: Request, wait: float) -> Response:
+        seconds = math.ceil(wait)
+        error = TooManyRequests(f"too many requests; try again in {seconds} s, and more slowly")
+        response = self._answer(request, error, status_of(error))
+        response.headers["Retry-After"] = str(seconds)
+        return response
+
+    def _learn(self, shown: Digest, state: Mapping[str, Any], status: int) -> None:
         """Forget a credential that was refused, keep whose it is where that was found out, else leave it as it is."""
+        caller = state.get(CALLER, _NOT_ASKED)
         principal = getattr(caller, "principal", None)
         with self._lock:
-            if status == HTTPStatus.UNAUTHORIZED:
+            if status == HTTPStatus.UNAUTHORIZED or caller is None:
                 self._known.pop(shown, None)
             elif principal:
                 self._known[shown] = str(principal)
@@ -131,10 +144,3 @@ def _address(scope: Scope) -> str:
     if address.version == 4:
         return str(address)
     return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))
-
-
-def _refusal(wait: float) -> ASGIApp:
-    seconds = math.ceil(wait)
-    response = problem_response(TooManyRequests(f"too many requests; try again in {seconds} s, and more slowly"))
-    response.headers["Retry-After"] = str(seconds)
-    return response

@@ -25,7 +25,7 @@ from sdk.spec.consent_events import LOGGED_AS, ConsentAnswer, ConsentEvent, Life
 from sdk.spec.digest import Digest
 from sdk.spec.ids import RecordId
 from sdk.spec.policy import Role
-from sdk.spec.terms import ConsentRecord, ConsentStatus
+from sdk.spec.terms import Capacity, ConsentRecord, ConsentStatus
 from sdk.spec.texts import Pseudonym
 
 _MAY_FALL_DUE = (ConsentStatus.GIVEN, ConsentStatus.RECONFIRMATION_DUE)
@@ -77,6 +77,12 @@ def answer(session: Session, runtime: Runtime, caller: Caller, consent: RecordId
     if ConsentEvent.ASK in _by_clock(session, runtime, row):
         _add(session, runtime, caller, row, ConsentEvent.ASK, None)
     return _add(session, runtime, caller, row, given.answer, given, given.expressed_on)
+
+
+def confirmable(session: Session, runtime: Runtime, consent: RecordId) -> frozenset[Capacity]:
+    """In which capacities the consent can be confirmed now."""
+    row = session.get_one(ConsentRow, consent)
+    return may_confirm(life_events_of(session, row, runtime))
 
 
 def life_events_of(session: Session, row: ConsentRow, runtime: Runtime) -> tuple[LifeEvent, ...]:

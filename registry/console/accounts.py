@@ -12,6 +12,7 @@ from registry.console.filters import Text, midnight, named
 from registry.console.view import BASE, AnyViewDep, ViewDep
 from registry.generations import denials, royalties
 from registry.generations.usage import usage
+from sdk.errors import InputError
 from sdk.spec.canonical import validate_wire
 from sdk.spec.denials import DenialQuery
 from sdk.spec.ids import ConceptId, RecordId
@@ -27,9 +28,11 @@ router = APIRouter()
 
 @router.get("/accounts")
 def show_accounts(view: ViewDep, licence: Text = "", since: Text = "", until: Text = "") -> Response:
-    """Usage by month, drawn and in numbers, and what is due under licences; the last year, unless another is asked for."""
-    now = view.runtime.clock()
-    begin, end = midnight(since) or first_of_month(now - YEAR), midnight(until, after=1) or now
+    """Usage by month, drawn and in numbers, and what is due under licences; the year before its end, unless another is asked for."""
+    end = midnight(until, after=1) or view.runtime.clock()
+    begin = midnight(since) or first_of_month(end - YEAR)
+    if begin >= end:
+        raise InputError(f"the period ends on {end:%Y-%m-%d}, before it begins on {begin:%Y-%m-%d}; choose other days")
     with view.runtime.transaction(view.caller.tenant) as session:
         asked = {"licence": named(RecordId, licence), "since": begin, "until": end}
         query = validate_wire(RoyaltyQuery, asked, "accounts")

@@ -23,6 +23,7 @@ from registry.console import (
 from registry.console.pages import HERE, guarded
 from registry.console.view import BASE, AnyViewDep, navigation, page
 from registry.errors import install_error_handlers
+from registry.rate_limits import CALLER
 from registry.runtime import Runtime
 from sdk.errors import AuthenticationRequired, ImprimaturError, PolicyDenied
 
@@ -33,7 +34,7 @@ def create_console(runtime: Runtime) -> FastAPI:
     """The ASGI application of the web pages over `runtime`."""
     console = FastAPI(title="Imprimatur console", openapi_url=None, docs_url=None, redoc_url=None)
     console.state.runtime = runtime
-    install_error_handlers(console, _error_page)
+    install_error_handlers(console, error_page)
     console.get("/")(_home)
     console.get("/console.css")(_style)
     for part in PARTS:
@@ -53,7 +54,10 @@ def _style() -> Response:
     return guarded(Response(content, media_type="text/css"), cache="max-age=300")
 
 
-def _error_page(request: Request, error: ImprimaturError, status: int) -> Response:
+def error_page(request: Request, error: ImprimaturError, status: int) -> Response:
+    """The `ErrorAnswer` of the console; who is not signed in any more is led to the form."""
+    if isinstance(error, AuthenticationRequired):
+        setattr(request.state, CALLER, None)
     if isinstance(error, AuthenticationRequired) and request.method == "GET":
         return guarded(RedirectResponse(f"{BASE}/sign-in", status_code=303))
     reasons = error.decision.reasons if isinstance(error, PolicyDenied) else ()

@@ -1,11 +1,21 @@
-"""What differs between two versions of a concept. Pure: two manifests in, a list of changes out."""
+"""What differs between two versions of a concept. Pure: what they are and rest on in, a list of changes out."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from sdk.spec.ids import RecordId
 from sdk.spec.manifest import ConceptManifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A version as it stands: its manifest, and the records that it rests on, which a renewal may have replaced."""
+
+    manifest: ConceptManifest
+    consents: tuple[RecordId, ...]
+    licences: tuple[RecordId, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,11 +27,12 @@ class Change:
     after: tuple[str, ...]
 
 
-def changes_between(before: ConceptManifest, after: ConceptManifest) -> tuple[Change, ...]:
+def changes_between(earlier: Standing, later: Standing) -> tuple[Change, ...]:
     """The differences a reviewer looks for, in the order of how much they matter."""
+    before, after = earlier.manifest, later.manifest
     return (
-        *_set_change("consents", before.consents, after.consents),
-        *_set_change("licences", before.licences, after.licences),
+        *_set_change("consents", earlier.consents, later.consents),
+        *_set_change("licences", earlier.licences, later.licences),
         *_value_change("base-model", before.base_model, after.base_model),
         *_set_change("pictures", before.training.pictures, after.training.pictures),
         *_set_change("learned-with", before.training.learned_with, after.training.learned_with),

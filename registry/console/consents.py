@@ -10,13 +10,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Response
 from fastapi.responses import RedirectResponse
+from sqlalchemy.orm import Session
 
 from registry.approvals import service as approvals
-from registry.consent import query, subjects
+from registry.consent import answers, query, subjects
 from registry.consent.receipts import receipt_of
 from registry.console.pages import guarded
 from registry.console.sessions import require_form_token
 from registry.console.view import BASE, AnyViewDep, View, ViewDep
+from registry.versions.reinstatement import is_any_suspended
 from registry.versions.withdrawal import answer_consent, withdraw_consent
 from sdk.policy.engine import require_permit
 from sdk.spec.api import Withdrawal
@@ -50,6 +52,8 @@ def show_consent(consent: RecordId, view: AnyViewDep) -> Response:
         held = query.one(session, view.caller, consent, view.runtime.clock())
         told = receipt_of(session, view.runtime, view.caller, consent)
         capacities = subjects.capacities_of(session, view.caller, held.record.subject)
+        confirmable = answers.confirmable(session, view.runtime, consent)
+        may_reinstate = _may_reinstate(session, view, held)
     may = view.caller.roles & {Role.OWNER, Role.REVIEWER} or capacities
     return view.page(
         "consent.html",
@@ -57,7 +61,8 @@ def show_consent(consent: RecordId, view: AnyViewDep) -> Response:
         events=told.events,
         may_withdraw=bool(may) and held.status not in _ENDED,
         capacities=sorted(capacities) if held.status is ConsentStatus.RECONFIRMATION_DUE else (),
-        may_reinstate=_may_reinstate(view, held),
+        confirmable=confirmable,
+        may_reinstate=may_reinstate,
         may_be_followed=held.status in _MAY_BE_FOLLOWED and Role.OWNER in view.caller.roles,
     )
 
@@ -113,9 +118,10 @@ def reinstate(consent: RecordId, view: ViewDep, form_token: FormText) -> Respons
     return _shown(consent)
 
 
-def _may_reinstate(view: View, held: ConsentEvidence) -> bool:
+def _may_reinstate(session: Session, view: View, held: ConsentEvidence) -> bool:
     """Whether to offer it; the rules have the last word."""
-    return Role.REVIEWER in view.caller.roles and held.confirmed_on is not None and held.status is ConsentStatus.GIVEN
+    confirmed = held.confirmed_on is not None and held.status is ConsentStatus.GIVEN
+    return Role.REVIEWER in view.caller.roles and confirmed and is_any_suspended(session, held.id)
 
 
 def _shown(consent: RecordId) -> Response:

@@ -40,6 +40,7 @@ def show_log(
         size = service.tree_size(session)
         note = proofs.checkpoint_note(session, view.runtime, size)
         page = reading.page(session, view.caller.tenant, query)
+        newest = reading.before_newest(session, view.caller.tenant, query)
     filters = {"event": event, "subject": subject, "actor": actor}
     return view.page(
         "log.html",
@@ -49,7 +50,7 @@ def show_log(
         filters=filters,
         events=tuple(AuditEventType),
         newer="?" + urlencode(filters | {"after": page.next_after}) if page.next_after is not None else None,
-        newest="?" + urlencode(filters | {"after": max(-1, size - PAGE_ENTRIES - 1)}),
+        newest="?" + urlencode(filters | {"after": newest}),
         first="?" + urlencode(filters) if after >= 0 else None,
     )
 

@@ -7,6 +7,7 @@ the digest that the reader has just seen.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Response
@@ -15,7 +16,7 @@ from registry.approvals import break_glass
 from registry.approvals import query as approvals
 from registry.blobs import READERS
 from registry.concepts import service as concepts
-from registry.console.changes import changes_between
+from registry.console.changes import Standing, changes_between
 from registry.console.pages import FILE_CSP, REPORT_CSP, guarded
 from registry.console.renewals import may_ask, renewals_of
 from registry.console.view import BASE, ViewDep
@@ -24,6 +25,7 @@ from registry.reviews import query as work
 from registry.versions import reading, service
 from registry.versions.lifecycle import WAITING
 from registry.versions.preview import preview
+from registry.versions.version import Version
 from sdk.errors import NotFound
 from sdk.spec.digest import Digest
 from sdk.spec.ids import ConceptId
@@ -43,10 +45,11 @@ def show_version(tenant: str, name: str, number: Number, view: ViewDep) -> Respo
     """Everything that an approval of this version would be about."""
     view.caller.require(*READERS)
     runtime, caller = view.runtime, view.caller
+    now = runtime.clock()
     with runtime.transaction(caller.tenant) as session:
         version = service.load(session, caller.tenant, ConceptId(f"{tenant}/{name}"), number)
         concept = concepts.load(session, caller.tenant, version.concept)
-        terms = service.terms_of(session, version, runtime.clock())
+        terms = service.terms_of(session, version, now)
         earlier = reading.approved_before(session, version)
         acts = approvals.acts_on(session, version)
         glass = break_glass.of_version(session, version, terms)
@@ -75,7 +78,7 @@ def show_version(tenant: str, name: str, number: Number, view: ViewDep) -> Respo
         asks=caller.principal in (version.owner, version.trainer_of_record),
         foreseen=foreseen if waiting and caller.principal not in {act.by for act in acts} else None,
         earlier=earlier,
-        changes=changes_between(earlier.manifest, version.manifest) if earlier else (),
+        changes=changes_between(_standing(earlier, now), _standing(version, now)) if earlier else (),
         pictures=_with_masks(version.manifest),
         samples=version.manifest.by_role(ArtefactRole.SAMPLE),
         report=_report(version.manifest),
@@ -101,6 +104,10 @@ def _picture_type(content: bytes, artefact: ArtefactDescriptor) -> str:
         if content.startswith(start):
             return media_type
     raise NotFound(f"{artefact.name} is neither a PNG nor a JPEG picture, so it is not shown; read it with the API")
+
+
+def _standing(version: Version, now: datetime) -> Standing:
+    return Standing(manifest=version.manifest, consents=version.consents_at(now), licences=version.licences_at(now))
 
 
 def _with_masks(manifest: ConceptManifest) -> tuple[tuple[ArtefactDescriptor | None, ArtefactDescriptor | None], ...]:

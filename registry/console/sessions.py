@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import secrets
 from datetime import timedelta
 from typing import Final
@@ -32,6 +33,11 @@ _FORM: Final = b"imprimatur console form\n"
 def new_secret() -> str:
     """What a browser keeps; 256 random bits."""
     return secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def is_secret(text: str) -> bool:
+    """Whether a browser shows what may be one of ours."""
+    return re.fullmatch(r"[A-Za-z0-9_-]{43}", text) is not None
 
 
 def open_session(session: Session, runtime: Runtime, credential: str) -> str:

@@ -53,7 +53,8 @@ def sign_out(view: AnyViewDep, form_token: FormText) -> Response:
 
 
 def _form(request: Request, *, status: int = 200, error: AuthenticationRequired | None = None) -> Response:
-    secret = sessions.new_secret()
+    known = request.cookies.get(FORM_COOKIE, "")  # of another tab, whose form goes on being good
+    secret = known if sessions.is_secret(known) else sessions.new_secret()
     token = sessions.form_token(secret)
     response = page(request, "sign_in.html", status_code=status, error=error, form_token=token)
     set_cookie(response, request, FORM_COOKIE, secret, seconds=FORM_SECONDS)

@@ -19,6 +19,7 @@ from registry.console.pages import PAGE_CSP, guarded, render
 from registry.console.sessions import caller_of_session, form_token
 from registry.generations.query import readable_of, require_all_readable
 from registry.log.query import require_reader
+from registry.rate_limits import CALLER
 from registry.reminders.service import READERS as REMINDER_READERS
 from registry.reviews.query import QUEUE_READERS
 from registry.runtime import Runtime, RuntimeDep
@@ -61,6 +62,7 @@ def view_of(request: Request, runtime: RuntimeDep) -> View:
     secret = request.cookies.get(SESSION_COOKIE, "")
     with runtime.transaction() as session:
         caller = caller_of_session(session, runtime, secret)
+    setattr(request.state, CALLER, caller)
     return View(request=request, runtime=runtime, caller=caller, secret=secret)
 
 
@@ -81,7 +83,7 @@ def page(request: Request, template: str, *, status_code: int = 200, csp: str = 
     """A page in the language of `request`; a language that its address asks for is remembered."""
     language = language_of(request)
     framed = {"caller": None, "navigation": (), "opened": (), "base": BASE, "here": request.url.path} | values
-    links = {other: _in_language(request, other) for other in Language}
+    links = {other: _in_language(request, other) for other in Language} if request.method == "GET" else {}
     response = HTMLResponse(render(template, language, languages=links, **framed), status_code=status_code)
     response.headers["Content-Language"] = language.value
     response.headers["Vary"] = "Accept-Language, Cookie"
@@ -118,7 +120,7 @@ def navigation(runtime: Runtime, caller: Caller) -> tuple[tuple[str, str], ...]:
         pages += [("nav.generations", "/generations"), ("nav.refusals", "/generations?outcome=deny")]
         pages.append(("nav.origins", "/origins"))
     if _may(lambda: require_all_readable(runtime, caller)):
-        pages.append(("nav.accounts", "/accounts"))
+        pages += [("nav.denials", "/denials"), ("nav.accounts", "/accounts")]
     if _may(lambda: require_reader(runtime, caller)):
         pages.append(("nav.log", "/log"))
     return tuple(pages)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from registry.auth import Caller
@@ -53,18 +53,29 @@ def require_reader_of_entry(session: Session, runtime: Runtime, caller: Caller, 
 def page(session: Session, tenant: TenantName, query: LogQuery) -> LogPage:
     """The entries of `tenant` after index `query.after` that pass its filters, oldest first."""
     statement = select(LogEntryRow.leaf_index, LogEntryRow.content).where(
-        LogEntryRow.tenant == tenant, LogEntryRow.leaf_index > query.after
+        *_passing(tenant, query), LogEntryRow.leaf_index > query.after
     )
-    for column, wanted in (
-        (LogEntryRow.event, query.event and query.event.value),
-        (LogEntryRow.subject, query.subject),
-        (LogEntryRow.actor, query.actor),
-    ):
-        if wanted is not None:
-            statement = statement.where(column == wanted)
     rows = session.execute(statement.order_by(LogEntryRow.leaf_index).limit(query.limit + 1)).all()
     entries = tuple(LoggedEntry(index=index, entry=parse_log_entry(content)) for index, content in rows[: query.limit])
     return LogPage(entries=entries, next_after=entries[-1].index if len(rows) > query.limit else None)
+
+
+def before_newest(session: Session, tenant: TenantName, query: LogQuery) -> int:
+    """The index after which the newest `query.limit` entries that pass its filters come; -1 when there are no more."""
+    newest_first = (
+        select(LogEntryRow.leaf_index).where(*_passing(tenant, query)).order_by(LogEntryRow.leaf_index.desc())
+    )
+    found = session.scalar(newest_first.offset(query.limit).limit(1))
+    return -1 if found is None else found
+
+
+def _passing(tenant: TenantName, query: LogQuery) -> list[ColumnElement[bool]]:
+    asked = (
+        (LogEntryRow.event, query.event and query.event.value),
+        (LogEntryRow.subject, query.subject),
+        (LogEntryRow.actor, query.actor),
+    )
+    return [LogEntryRow.tenant == tenant, *(column == wanted for column, wanted in asked if wanted is not None)]
 
 
 def refused_decisions(

@@ -116,8 +116,9 @@ def _days(consents: Iterable[ConsentEvidence], licences: Iterable[LicenceEvidenc
     for held in consents:
         given = held.status is ConsentStatus.GIVEN
         dates = {ReminderKind.CONSENT_TERM: held.record.terms.valid_until}
-        if held.record.of_age_at and held.confirmed_on is None:
-            dates[ReminderKind.OF_AGE] = held.record.of_age_at
+        of_age_at = held.record.of_age_at
+        if of_age_at and held.record.of_age_unconfirmed(held.confirmed_on, of_age_at):
+            dates[ReminderKind.OF_AGE] = of_age_at
         for kind, due_at in dates.items():
             yield _Day(
                 record=held.id, digest=held.digest, kind=kind, due_at=due_at, covers=held.record.covers, counts=given

@@ -25,7 +25,6 @@ from sdk.spec.policy import Role
 from sdk.spec.review import Comment, CommentQuery, LoggedComment, ReviewQuery, ReviewQueue, ReviewTask
 
 QUEUE_READERS: Final = (Role.REVIEWER, Role.OWNER, Role.TRAINER, Role.AUDITOR, Role.ADMIN)
-_FIRST: Final = CommentQuery(limit=500)
 _MICROSECONDS: Final = 1_000_000
 _NO_DATE: Final = 2**61  # sorts after every date that there is
 
@@ -87,13 +86,15 @@ def task_of(session: Session, runtime: Runtime, version: Version) -> ReviewTask:
 
 
 def comments_of(
-    session: Session, caller: Caller, version: Version, part: CommentQuery = _FIRST
+    session: Session, caller: Caller, version: Version, part: CommentQuery | None = None
 ) -> Sequence[LoggedComment]:
-    """What was said about `version`, oldest first; `part` of it. Raises `PermissionDenied`."""
+    """What was said about `version`, oldest first: all of it, or `part` of it. Raises `PermissionDenied`."""
     caller.require(*READERS)
     same = (CommentRow.concept_id == version.concept, CommentRow.number == version.number)
-    later = select(CommentRow).where(*same, CommentRow.comment > part.after)
-    rows = session.scalars(later.order_by(CommentRow.comment).limit(part.limit))
+    statement = select(CommentRow).where(*same).order_by(CommentRow.comment)
+    if part:
+        statement = statement.where(CommentRow.comment > part.after).limit(part.limit)
+    rows = session.scalars(statement)
     return [LoggedComment(comment=parse_wire(Comment, row.content, "comment"), log_index=row.log_index) for row in rows]
 
 

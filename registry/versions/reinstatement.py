@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, aliased
 
 from registry.auth import Caller
@@ -64,22 +64,27 @@ def consents_beside(session: Session, record: RecordId) -> Sequence[RecordId]:
     return session.scalars(statement.distinct()).all()
 
 
+def is_any_suspended(session: Session, record: RecordId) -> bool:
+    """Whether a suspended version rests on `record`."""
+    return session.execute(_suspended_on(record).limit(1)).first() is not None
+
+
 def suspended_resting_on(session: Session, caller: Caller, record: RecordId) -> Sequence[Version]:
     """The newest suspended version of each concept that rests on `record`, held until the transaction ends."""
+    newest_first = _suspended_on(record).order_by(VersionStateRow.concept_id, VersionStateRow.number.desc())
+    found: dict[ConceptId, Version] = {}
+    for concept, number in session.execute(newest_first.with_for_update(of=VersionStateRow, key_share=True)).all():
+        found.setdefault(concept, service.load(session, caller.tenant, concept, number))
+    return list(found.values())
+
+
+def _suspended_on(record: RecordId) -> Select[ConceptId, int]:
     same = (VersionConsentRow.concept_id == VersionStateRow.concept_id) & (
         VersionConsentRow.number == VersionStateRow.number
     )
-    statement = (
-        select(VersionStateRow.concept_id, VersionStateRow.number)
-        .join(VersionConsentRow, same)
-        .where(VersionConsentRow.consent_id == record, VersionStateRow.status == VersionStatus.SUSPENDED.value)
-        .order_by(VersionStateRow.concept_id, VersionStateRow.number.desc())
-        .with_for_update(of=VersionStateRow, key_share=True)
-    )
-    found: dict[ConceptId, Version] = {}
-    for concept, number in session.execute(statement).all():
-        found.setdefault(concept, service.load(session, caller.tenant, concept, number))
-    return list(found.values())
+    suspended = VersionStateRow.status == VersionStatus.SUSPENDED.value
+    statement = select(VersionStateRow.concept_id, VersionStateRow.number).join(VersionConsentRow, same)
+    return statement.where(VersionConsentRow.consent_id == record, suspended)
 
 
 def what_keeps(session: Session, runtime: Runtime, version: Version) -> str | None:

@@ -61,6 +61,11 @@ class _Next:
     attempts: int
     message: Message
 
+    @property
+    def stood(self) -> tuple[int, int]:
+        """Where the subscription stood when it was read."""
+        return self.position, self.attempts
+
 
 def due(session: Session, now: datetime) -> list[Due]:
     """The subscriptions of all tenants that have something new, as the database's owner sees them."""
@@ -97,7 +102,9 @@ def _next(session: Session, runtime: Runtime, work: Due) -> _Next | None:
     )
     entry = session.execute(statement.order_by(LogEntryRow.leaf_index).limit(1)).first()
     if entry is None:
-        _move(session, work, row.position, position=seen)  # nothing of it up to here, so it is not looked at again
+        _move(
+            session, work, (row.position, row.attempts), position=seen
+        )  # nothing of it up to here, so it is not looked at again
         return None
     require_flushed(session)  # the message is signed
     index, content = entry
@@ -108,7 +115,7 @@ def _next(session: Session, runtime: Runtime, work: Due) -> _Next | None:
 def _record(session: Session, runtime: Runtime, work: Due, sent: _Next, attempt: Attempt) -> None:
     tried, now = sent.attempts + 1, runtime.clock()
     if attempt.gone:
-        if _move(session, work, sent.position, ended_at=now, attempts=tried, last_fault=attempt.fault):
+        if _move(session, work, sent.stood, ended_at=now, attempts=tried, last_fault=attempt.fault):
             append(
                 session,
                 runtime,
@@ -119,8 +126,8 @@ def _record(session: Session, runtime: Runtime, work: Due, sent: _Next, attempt:
             )
     elif attempt.fault and tried <= len(PAUSES):
         due_at = now + PAUSES[tried - 1]
-        _move(session, work, sent.position, attempts=tried, due_at=due_at, last_fault=attempt.fault)
-    elif _move(session, work, sent.position, position=sent.index, attempts=0, due_at=None, last_fault=attempt.fault):
+        _move(session, work, sent.stood, attempts=tried, due_at=due_at, last_fault=attempt.fault)
+    elif _move(session, work, sent.stood, position=sent.index, attempts=0, due_at=None, last_fault=attempt.fault):
         outcome = DeliveryOutcome.GIVEN_UP if attempt.fault else DeliveryOutcome.DELIVERED
         mine = select(func.coalesce(func.max(WebhookDeliveryRow.place), 0)).where(
             WebhookDeliveryRow.webhook_id == work.webhook
@@ -138,11 +145,13 @@ def _record(session: Session, runtime: Runtime, work: Due, sent: _Next, attempt:
         )
 
 
-def _move(session: Session, work: Due, was: int, **values: object) -> bool:
-    """Change where the subscription stands, if it still stands where it was read."""
+def _move(session: Session, work: Due, was: tuple[int, int], **values: object) -> bool:
+    """Change where the subscription stands, if its position and its attempts still are what they were read as."""
+    position, attempts = was
     statement = (
         update(WebhookRow)
-        .where(WebhookRow.id == work.webhook, WebhookRow.position == was, WebhookRow.ended_at.is_(None))
+        .where(WebhookRow.id == work.webhook, WebhookRow.ended_at.is_(None))
+        .where(WebhookRow.position == position, WebhookRow.attempts == attempts)
         .values(**values)
         .returning(WebhookRow.id)
         .execution_options(synchronize_session=False)

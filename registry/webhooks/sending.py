@@ -19,7 +19,7 @@ from typing import Final
 
 import httpx
 
-from registry.outbound import Addresses
+from registry.outbound import Addresses, name_sent
 from sdk.errors import InputError
 from sdk.signing.signer import Signer
 
@@ -87,7 +87,7 @@ class Sender:
                 target.copy_with(host=pinned),
                 content=content,
                 headers=headers | {"Host": target.netloc.decode()},
-                extensions={"sni_hostname": target.host},
+                extensions={"sni_hostname": name_sent(target)},
             ) as response,
         ):
             return response.status_code

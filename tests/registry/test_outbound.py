@@ -31,6 +31,11 @@ class TestPin:
         with pytest.raises(InputError, match="public addresses only"):
             PublicAddresses(lambda host, port: [address]).pin("https://hooks.example.com/")
 
+    def test_asks_for_the_name_that_goes_over_the_wire(self) -> None:
+        asked: list[str] = []
+        PublicAddresses(lambda host, port: asked.append(host) or ["93.184.215.14"]).pin("https://faß.de/in")  # type: ignore[func-returns-value]
+        assert asked == ["xn--fa-hia.de"]  # of IDNA 2008; by IDNA 2003 it is fass.de, which is somebody else's
+
     def test_looks_inside_nat64_of_the_internet(self) -> None:
         pinned = PublicAddresses(lambda host, port: ["64:ff9b::5db8:d70e"]).pin("https://hooks.example.com/")
         assert pinned == "64:ff9b::5db8:d70e"

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 from support.asgi import AsgiTransport
+from support.console import Browser
 from support.registry import BASE_URL, RegistryUnderTest
 
 from registry.app import create_app
@@ -53,6 +54,10 @@ def _stop_time(app: object) -> None:
     for middleware in app.user_middleware:  # type: ignore[attr-defined]
         if middleware.cls is RateLimit:
             middleware.kwargs["clock"] = lambda: 0.0
+
+
+def signed_in(registry: RegistryUnderTest, name: str) -> dict[str, str]:
+    return Browser(registry).signed_in(name).cookies
 
 
 def as_(registry: RegistryUnderTest, name: str) -> dict[str, str]:
@@ -112,6 +117,23 @@ class TestRequests:
             for number in range(4)
         ]
         assert statuses == [200, 200, 200, 429]
+
+    def test_of_a_browser_are_its_principals_until_its_session_ends(
+        self, registry: RegistryUnderTest, limited: httpx.Client
+    ) -> None:
+        cookies = {"Cookie": "; ".join(f"{name}={value}" for name, value in signed_in(registry, "auditor").items())}
+        assert limited.get("/console/log", headers=cookies).status_code == 200
+        assert [limited.get("/v1/trust-root").status_code for _ in range(4)] == [200, 200, 429, 429]
+        assert limited.get("/console/log", headers=cookies).status_code == 200
+        registry.clock.advance(days=2)
+        assert limited.get("/console/log", headers=cookies).status_code == 303
+        assert limited.get("/console/log", headers=cookies).status_code == 429  # the address's again
+
+    def test_of_a_browser_that_are_too_many_are_told_on_a_page(self, limited: httpx.Client) -> None:
+        answers = [limited.get("/console/sign-in") for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert answers[-1].headers["content-type"].startswith("text/html")
+        assert "frame-ancestors 'none'" in answers[-1].headers["content-security-policy"]
 
     def test_of_probes_are_free(self, limited: httpx.Client) -> None:
         assert {limited.get(path).status_code for path in ("/healthz", "/readyz", "/metrics") * 4} == {200}

@@ -47,6 +47,12 @@ class TestAccounts:
         assert browser.get(f"/accounts?licence={licence[0]}").status_code == 200
         assert browser.get("/accounts?licence=nonsense").status_code == 422
 
+    def test_of_an_old_end_is_the_year_before_it(self, used: RegistryUnderTest) -> None:
+        browser = Browser(used).signed_in("auditor")
+        assert browser.get("/accounts?since=&until=2024-01-31").status_code == 200
+        refused = browser.get("/accounts?since=2026-02-01&until=2026-01-01")
+        assert (refused.status_code, "before it begins on 2026-02-01" in refused.text) == (422, True)
+
     def test_of_nothing_says_so(self, registry: RegistryUnderTest) -> None:
         page = Browser(registry).signed_in("auditor").get("/accounts").text
         assert "Nothing was used in this time." in page

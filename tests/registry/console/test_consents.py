@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from html import unescape
 
 import pytest
@@ -17,7 +18,7 @@ from sdk.spec.canonical import parse_wire
 from sdk.spec.consent_events import ConsentReceipt, LifeEvent, LifeEventReport
 from sdk.spec.ids import PrincipalId
 from sdk.spec.subjects import SubjectBinding
-from sdk.spec.terms import Capacity
+from sdk.spec.terms import AgeClass, Capacity
 
 HARU = "subject-haru"
 
@@ -97,6 +98,17 @@ class TestPerson:
         token = {"form_token": reviewer.token(person.path)}
         assert reviewer.post(f"{person.path}/reinstatement", token).status_code == 303
         assert person.status() == ("given", "approved")
+        assert "/reinstatement" not in reviewer.get(person.path).text  # nothing is suspended any more
+
+    def test_a_guardian_of_who_came_of_age_is_offered_to_refuse_alone(self, registry: RegistryUnderTest) -> None:
+        steps, day = Steps(registry), START.date() + timedelta(days=5)
+        minor = {"age_class": AgeClass.MINOR, "expressed_as": Capacity.GUARDIAN, "of_age_on": day}
+        consent = steps.consent(FOX, subject=HARU, expressed_on=START.date(), **minor)["id"]
+        guardian = {"pseudonym": HARU, "principal": PrincipalId("demo/subject"), "capacity": Capacity.GUARDIAN}
+        accepted(steps.post("owner", "/v1/subjects", SubjectBinding(**guardian, evidence=EVIDENCE)))
+        registry.clock.advance(days=6)
+        shown = Browser(registry).signed_in("subject").get(f"/consents/{consent}").text
+        assert ('value="re-confirm"' in shown, 'value="refuse"' in shown) == (False, True)
 
     def test_is_told_why_an_answer_does_not_count(self, registry: RegistryUnderTest) -> None:
         person = Person(registry)

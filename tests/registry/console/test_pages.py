@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from html import unescape
 
 import pytest
 from support.console import HOSTILE, REPORT, Browser, ConsoleWorld, governed_world
 from support.registry import RegistryUnderTest, make_test_registry
+from support.renewal import renewed
 from support.versions import Steps, accepted, caller
 
 from registry.console.language import Language
@@ -15,6 +17,7 @@ from registry.console.log import PAGE_ENTRIES
 from registry.log.service import append
 from sdk.spec.log_entry import AuditEventType
 
+DENIALS_READERS = {"owner", "trainer", "auditor"}
 READS = {  # who reads what; everybody else is refused
     "/queue": {"reviewer", "second-reviewer", "owner", "trainer", "auditor"},
     "/consents": {"reviewer", "second-reviewer", "owner", "trainer", "auditor"},
@@ -22,6 +25,7 @@ READS = {  # who reads what; everybody else is refused
     "/log/0": {"auditor"},
     "/generations": {"owner", "trainer", "auditor", "app"},
     "/origins": {"owner", "trainer", "auditor", "app"},
+    "/denials": DENIALS_READERS,
     "/concepts": {"reviewer", "second-reviewer", "owner", "trainer", "auditor", "app", "training-service"},
 }
 VERSION_READERS = {"reviewer", "second-reviewer", "owner", "trainer", "auditor", "training-service"}
@@ -150,6 +154,16 @@ class TestReview:
         changes = page.split("Changed since demo/fox@1", 1)[1].split("</table>")[0]
         assert re.findall(r'<th scope="row">(\w+)</th>', changes) == ["Licences", "Files"]
         assert "No earlier version" in Browser(registry).signed_in("reviewer").get(there.waiting).text
+
+    def test_compares_with_what_a_renewal_made_of_it(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        first = steps.approved()
+        renewed(steps, first)
+        records = {"consents": first.manifest.consents, "licences": first.manifest.licences}
+        steps.submitted(embedding=b"second", **records)
+        page = Browser(registry).signed_in("reviewer").get(f"/concepts/{first.concept}/versions/2").text
+        changes = page.split("Changed since demo/fox@1", 1)[1].split("</table>")[0]
+        assert re.findall(r'<th scope="row">(\w+)</th>', changes)[:2] == ["Consents", "Licences"]
 
     def test_compares_with_what_was_approved_not_with_what_was_rejected(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)
@@ -288,6 +302,18 @@ class TestAudit:
         assert int(re.findall(r"/console/log/(\d+)", browser.get(f"/log{following}").text)[0]) > indices[-1]
         only = browser.get("/log?event=approval:signed&subject=demo/aiko@1").text
         assert len(re.findall(r"/console/log/\d+", only)) == 1
+
+    def test_the_newest_entries_are_those_that_pass_the_filter(self, registry: RegistryUnderTest) -> None:
+        ours, theirs = registry.principals["owner"], registry.principals["other-owner"]
+        written = ((AuditEventType.REVIEW_COMMENTED, ours), (AuditEventType.CONCEPT_CREATED, theirs))
+        with registry.runtime.transaction() as session:
+            for (event, actor), number in itertools.product(written, range(PAGE_ENTRIES + 1)):
+                append(session, registry.runtime, event=event, actor=actor, subject=f"{actor.tenant}/concept-{number}")
+        browser = Browser(registry).signed_in("auditor")
+        for asked in ("", "?event=review%3Acommented"):
+            newest = re.search(r'href="(\?[^"]+)">Newest', browser.get(f"/log{asked}").text)
+            assert newest
+            assert "demo/concept-50" in browser.get(f"/log{unescape(newest[1])}").text
 
     def test_an_entry_comes_with_its_proof(self, world: World) -> None:
         registry, _ = world

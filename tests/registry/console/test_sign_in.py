@@ -12,7 +12,7 @@ from support.versions import Steps
 from registry.auth import end_credential
 from sdk.spec.digest import Digest
 
-SESSION = "imprimatur_session"
+SESSION, FORM = "imprimatur_session", "imprimatur_form"
 
 
 def is_signed_in(browser: Browser) -> bool:
@@ -97,6 +97,17 @@ class TestForms:
         assert browser.post("/sign-in", fields).status_code == 403  # a token of another
         assert browser.post("/sign-in", {"credential": "x"}).status_code == 422
         assert SESSION not in browser.cookies
+
+    def test_of_every_open_tab_is_good(self, registry: RegistryUnderTest) -> None:
+        browser = Browser(registry)
+        first, _second = browser.token("/sign-in"), browser.token("/sign-in")
+        fields = {"credential": registry.credentials["reviewer"], "form_token": first}
+        assert browser.post("/sign-in", fields).status_code == 303
+
+    def test_what_is_no_secret_of_ours_is_not_gone_on_with(self, registry: RegistryUnderTest) -> None:
+        browser = Browser(registry, cookies={FORM: "short"})
+        browser.get("/sign-in")
+        assert browser.cookies[FORM] != "short"
 
     @pytest.mark.parametrize("token", ["", "x", "é", "a" * 44])
     def test_nobody_is_signed_out_without_their_token(self, registry: RegistryUnderTest, token: str) -> None:

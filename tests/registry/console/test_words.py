@@ -10,7 +10,7 @@ import pytest
 from support.governed import make_manifest
 
 from registry.approvals.tables import Verdict
-from registry.console.changes import Change, changes_between
+from registry.console.changes import Change, Standing, changes_between
 from registry.console.language import Language
 from registry.console.origins import Recognised
 from registry.console.pages import HERE
@@ -20,7 +20,7 @@ from sdk.spec.bundle import VersionStatus
 from sdk.spec.consent_events import ConsentEvent, LifeEvent
 from sdk.spec.denials import DeniedAct
 from sdk.spec.identify import Confidence
-from sdk.spec.manifest import ConceptKind
+from sdk.spec.manifest import ConceptKind, ConceptManifest
 from sdk.spec.policy import Effect
 from sdk.spec.reminders import ReminderKind
 from sdk.spec.renewal import RenewalStatus
@@ -100,16 +100,20 @@ class TestWords:
             say("no.such.word", Language.JAPANESE)
 
 
+def standing(manifest: ConceptManifest) -> Standing:
+    return Standing(manifest=manifest, consents=manifest.consents, licences=manifest.licences)
+
+
 class TestChanges:
     def test_nothing_changed_between_a_manifest_and_itself(self) -> None:
-        assert changes_between(make_manifest(), make_manifest()) == ()
+        assert changes_between(standing(make_manifest()), standing(make_manifest())) == ()
 
     def test_names_what_came_and_what_went(self) -> None:
         before, after = make_manifest(b"one"), make_manifest(b"two")
-        (change,) = changes_between(before, after)
+        (change,) = changes_between(standing(before), standing(after))
         old, new = before.artefacts[0], after.artefacts[0]
         assert change == Change(what="files", before=(f"{old.name} {old.digest}",), after=(f"{new.name} {new.digest}",))
         training = before.training.model_copy(update={"rounds": 9})
-        found = changes_between(before, before.model_copy(update={"training": training}))
+        found = changes_between(standing(before), standing(before.model_copy(update={"training": training})))
         assert found == (Change(what="rounds", before=("4",), after=("9",)),)
         assert all(f"change.{each.what}" in WORDS for each in found)

@@ -12,7 +12,7 @@ from support.break_glass import open_version, opening
 from support.console import HOSTILE, Browser
 from support.governed import make_manifest
 from support.registry import RegistryUnderTest
-from support.renewal import new_records
+from support.renewal import asked, new_records
 from support.versions import Steps, Submitted, accepted, caller
 
 from registry.console.contracts import contracts_of
@@ -84,6 +84,21 @@ class TestQueue:
         other = Browser(registry, language="ja").signed_in("second-reviewer")
         assert "あなたの担当はありません" in other.get("/queue?show=mine").text
         assert "期限切れ</span>" in other.get("/queue").text
+
+    def test_an_overdue_version_is_assigned_anew_with_a_date(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        version, field = steps.submitted(), re.compile(r'<input type="datetime-local" name="due_at"[^>]*>')
+        accepted(steps.assign(version, "reviewer", due_at=registry.clock.now + timedelta(hours=6)))
+        page = Page(registry, "reviewer")
+        assert [" required" in shown for shown in field.findall(page.text)] == [False]
+        registry.clock.advance(hours=7)
+        assert [" required" in shown for shown in field.findall(page.text)] == [True]
+
+    def test_with_a_renewal_alone_is_not_empty(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        asked(steps, steps.approved())
+        page = Browser(registry).signed_in("reviewer").get("/queue").text
+        assert ("Nothing waits for review." in page, "Renewals that wait" in page) == (False, True)
 
     def test_says_when_there_are_too_few_reviewers(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)
@@ -173,6 +188,20 @@ class TestForms:
         answer = Page(registry, "reviewer").send(act, **fields)
         assert answer.status_code == 422
         assert "That did not work" in answer.text
+        assert "?lang=" not in answer.text  # the form's own address has no page in any language
+
+    def test_that_are_too_large_are_refused_on_a_page(self, registry: RegistryUnderTest) -> None:
+        Steps(registry).submitted()
+        answer = Page(registry, "reviewer").send("comments", text="x" * (registry.runtime.settings.max_body_bytes + 1))
+        assert (answer.status_code, "That did not work" in answer.text) == (413, True)
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+    def test_every_comment_is_shown(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        version = steps.submitted()
+        for number in range(501):
+            accepted(steps.comment(version, f"remark {number}"))
+        assert Page(registry, "reviewer").done("comments", text="the newest") == "comment-502"
 
     def test_deep_threads_are_shown(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)

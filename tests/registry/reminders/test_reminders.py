@@ -12,16 +12,17 @@ import pytest
 from sqlalchemy import text
 from support.command_line import CommandLine
 from support.console import Browser
-from support.governed import licence_grant
-from support.registry import RegistryUnderTest
+from support.governed import EVIDENCE, SALT, licence_grant
+from support.registry import START, RegistryUnderTest
 from support.versions import FOX, Steps, Submitted, accepted, assert_insert_only, refused
 
 from registry.reminders.service import remind_all
 from sdk.spec.api import NewConcept, Withdrawal
+from sdk.spec.consent_events import ConsentAnswer, ConsentEvent, LifeEvent, LifeEventReport
 from sdk.spec.erasure import ErasureRequest
 from sdk.spec.ids import ConceptId, RecordId
 from sdk.spec.manifest import ConceptKind
-from sdk.spec.terms import AgeClass, Capacity
+from sdk.spec.terms import AgeClass, Capacity, Expression
 
 
 def ending(steps: Steps, days: float) -> Any:
@@ -69,11 +70,30 @@ class TestReminders:
         steps.concept()
         licence = steps.licence(FOX, terms=ending(steps, 5))["id"]
         day = (registry.clock.now + timedelta(days=25)).date()
-        minor = steps.consent(FOX, age_class=AgeClass.MINOR, expressed_as=Capacity.GUARDIAN, of_age_on=day)["id"]
+        child = {"age_class": AgeClass.MINOR, "expressed_as": Capacity.GUARDIAN, "expressed_on": START.date()}
+        minor = steps.consent(FOX, of_age_on=day, **child)["id"]
         assert remind_all(registry.runtime) == 2
         found = {one["record"]: one for one in listed(steps)}
         assert found[licence]["kind"] == "licence-term"
         assert (found[minor]["kind"], found[minor]["due_at"][:16]) == ("of-age", "2026-06-25T10:00")
+
+    def test_of_coming_of_age_come_though_a_guardian_confirmed_anew_before(self, registry: RegistryUnderTest) -> None:
+        steps, today = Steps(registry), registry.clock.now.date()
+        steps.concept()
+        child = {"age_class": AgeClass.MINOR, "expressed_as": Capacity.GUARDIAN, "expressed_on": today}
+        day = today + timedelta(days=25)
+        consent = steps.consent(FOX, subject="subject-haru", of_age_on=day, **child)["id"]
+        event = {"pseudonym": "subject-haru", "event": LifeEvent.GUARDIAN_CHANGED, "happened_on": today}
+        accepted(
+            steps.post("owner", "/v1/subjects/life-events", LifeEventReport(**event, evidence=EVIDENCE, salt=SALT))
+        )
+        said = {"expressed_by": "subject-haru", "expressed_as": Capacity.GUARDIAN, "expressed_on": today}
+        answer = ConsentAnswer(
+            answer=ConsentEvent.RECONFIRM, expressed_through=Expression.SIGNATURE, evidence=EVIDENCE, salt=SALT, **said
+        )
+        accepted(steps.post("owner", f"/v1/consents/{consent}/answers", answer))
+        assert remind_all(registry.runtime) == 1
+        assert [one["kind"] for one in listed(steps)] == ["of-age"]
 
     def test_of_one_tenant_do_not_wait_for_the_damaged_records_of_another(self, registry: RegistryUnderTest) -> None:
         steps, theirs = Steps(registry), ConceptId("other/fox")

@@ -254,6 +254,26 @@ class TestReplay:
         beyond = {"after": state(admin, work)["position"] + 1}
         refused(admin.post(f"/v1/webhooks/{work.webhook}/replay", json=beyond), 409, "resource.conflict")
 
+    def test_made_while_a_last_try_is_on_its_way_is_not_undone_by_it(
+        self, registry: RegistryUnderTest, admin: httpx.Client, receiver: Receiver, sender: Sender
+    ) -> None:
+        work = subscribe(admin, receiver)
+        issue(admin, "one")
+        receiver.answers = [500] * len(PAUSES)
+        for pause in PAUSES:
+            deliver(registry.runtime, work, sender)
+            registry.clock.now += pause
+
+        def fail_meanwhile(url: str, message: Message, at: datetime) -> Attempt:
+            replay = {"after": state(admin, work)["position"]}
+            accepted(admin.post(f"/v1/webhooks/{work.webhook}/replay", json=replay))
+            return Attempt(status=500, fault="answered 500")
+
+        deliver(registry.runtime, work, fail_meanwhile)
+        assert outcomes(admin, work) == []
+        assert deliver(registry.runtime, work, sender) == 1
+        assert outcomes(admin, work) == [("delivered", 1)]
+
     def test_of_one_that_ended_is_refused(self, admin: httpx.Client, receiver: Receiver) -> None:
         work = subscribe(admin, receiver)
         accepted(admin.post(f"/v1/webhooks/{work.webhook}/end"))
