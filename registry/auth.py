@@ -104,6 +104,10 @@ class Caller:
                 f"{self.principal} has the roles {held}; this needs {needed}; ask who issues credentials"
             )
 
+    def may(self, scope: Scope) -> bool:
+        """Whether the credential is wide enough for what needs `scope`."""
+        return self.scopes is None or any(held.covers(scope) for held in self.scopes)
+
     @property
     def is_member(self) -> bool:
         """Whether the caller works for the tenant, and is not only the subject of its records."""

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fastapi import APIRouter, Depends, Request, Response
-from sqlalchemy import BigInteger, Index, Row, delete, select
+from sqlalchemy import BigInteger, ColumnElement, Index, Row, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from registry.auth import Caller, CallerDep
+from registry.auth import Caller, CallerDep, caller_of_credential
 from registry.db import Base
 from registry.runtime import Runtime, RuntimeDep
 from registry.sealing import WrappedKey, new_key, seal, unseal
@@ -78,8 +78,10 @@ def store_upload(runtime: Runtime, caller: Caller, digest: Digest, content: byte
     """Seal and keep an upload; whether it was not there before. Old uploads of the tenant are forgotten."""
     document = Role.TRAINING_SERVICE not in caller.roles
     with runtime.transaction(caller.tenant) as session:
+        if caller.credential:  # an upload takes its time, and the credential may have ended meanwhile
+            caller_of_credential(session, runtime, caller.credential)
         _hold(session, runtime, caller=caller, digest=digest, size=len(content))
-        discarded = _forget_old(session, runtime, caller.tenant)
+        discarded = _forget_old(session, runtime, BlobUploadRow.tenant == caller.tenant)
         known = session.get(BlobUploadRow, (caller.tenant, digest), with_for_update=True)
         new = known is None or not _is_whole(runtime, known)
         if new:
@@ -93,6 +95,15 @@ def store_upload(runtime: Runtime, caller: Caller, digest: Digest, content: byte
     for gone in discarded:
         runtime.blobs.remove(gone.stored)
     return new
+
+
+def forget_old_uploads(runtime: Runtime) -> None:
+    """Forget, of every tenant, what a training service brought and no version took for `upload_days`; done by the clock."""
+    with runtime.sessions.begin() as session:  # as the database's owner, who sees all tenants
+        discarded = _forget_old(session, runtime)
+        destroy_keys(runtime, discarded)
+    for gone in discarded:
+        runtime.blobs.remove(gone.stored)
 
 
 def seal_upload(
@@ -133,13 +144,13 @@ def open_document(session: Session, runtime: Runtime, tenant: TenantName, digest
     return open_upload(session, runtime, tenant, digest)
 
 
-def open_upload(session: Session, runtime: Runtime, tenant: TenantName, digest: Digest) -> bytes:
-    """The content of an upload, which is kept until the transaction ends.
+def open_upload(session: Session, runtime: Runtime, tenant: TenantName, digest: Digest, *, hold: bool = True) -> bytes:
+    """The content of an upload, which is kept until the transaction ends, unless it is not to be held.
 
     Raises:
         NotFound: the tenant has brought no such content, or it was forgotten.
     """
-    row = session.get(BlobUploadRow, (tenant, digest), with_for_update={"read": True})
+    row = session.get(BlobUploadRow, (tenant, digest), with_for_update={"read": True} if hold else None)
     if row is None:
         raise _missing(tenant, digest)
     about = _about(tenant, digest)
@@ -188,11 +199,9 @@ def _is_whole(runtime: Runtime, row: BlobUploadRow) -> bool:
     return runtime.blobs.has(row.stored) and (name is None or runtime.key_wrapper.has(name))
 
 
-def _forget_old(session: Session, runtime: Runtime, tenant: TenantName) -> tuple[Discarded, ...]:
+def _forget_old(session: Session, runtime: Runtime, *whose: ColumnElement[bool]) -> tuple[Discarded, ...]:
     end = runtime.clock() - timedelta(days=runtime.settings.upload_days)
-    old = delete(BlobUploadRow).where(
-        BlobUploadRow.tenant == tenant, BlobUploadRow.put_at < end, BlobUploadRow.document.is_(False)
-    )
+    old = delete(BlobUploadRow).where(*whose, BlobUploadRow.put_at < end, BlobUploadRow.document.is_(False))
     return _discarded(session.execute(old.returning(BlobUploadRow.wrapped_key, BlobUploadRow.stored)).all())
 
 

@@ -1,13 +1,14 @@
 """Idempotency keys: a POST that is sent again with the same `Idempotency-Key` is done once and answered alike.
 
 After the IETF draft "The Idempotency-Key HTTP Header Field" (httpapi, 07). The rules:
-1. A key belongs to the principal who sent it, for 24 hours, and to one request: method, path, query and body.
+1. A key belongs to the principal who sent it, for 24 hours, and to one request: method, path, query, body, and the roles
+   that the credential has.
 2. It is claimed in the very transaction of the act. So the key is kept exactly if the act is, wherever a crash falls.
 3. What was answered is kept after that and sent again as it was, refusals that left a trace included. An act that left
    none claims nothing, and may be tried again.
 4. If the answer was lost between the two, or was that something failed after the act, a repetition is refused with a
    Conflict: the act is done, its outcome can be read, and it is not done twice. So it is, always, with an answer that says `Cache-Control: no-store`: it holds a secret.
-A credential is checked before anything is replayed. Bodies are bounded before this (`registry.limits`).
+A credential is checked before anything is read or replayed. Bodies are bounded before this (`registry.limits`).
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class Claim:
     key: str
     request: Digest
     made: bool = field(default=False)
+    made_at: datetime | None = field(default=None)
 
     def __call__(self, session: Session) -> None:
         """Claim the key in the act's transaction, once."""
@@ -86,7 +88,7 @@ class Claim:
             )
         )
         session.flush()
-        self.made = True
+        self.made, self.made_at = True, now
 
 
 class IdempotencyKeys:
@@ -102,22 +104,33 @@ class IdempotencyKeys:
             return
         request = Request(scope, receive)
         try:
+            caller = await run_in_threadpool(self._caller, request, key)
+        except ImprimaturError as exc:
+            await problem_response(exc)(scope, receive, send)
+            return
+        except DATABASE_AWAY:  # out here nobody else translates it
+            await problem_response(database_away())(scope, receive, send)
+            return
+        if caller is None:  # the routes will say so; nothing is read from a stranger before
+            await self._app(scope, receive, send)
+            return
+        try:
             body = await request.body()
         except HTTPException as exc:  # of the limit; out here nobody else translates it
             await problem_response(PayloadTooLarge(f"POST {request.url.path}: {exc.detail}"))(scope, receive, send)
             return
         try:
-            found = await run_in_threadpool(self._find, request, key, body)
+            found = await run_in_threadpool(self._find, request, caller, key, body)
         except ImprimaturError as exc:
             found = problem_response(exc)
-        except DATABASE_AWAY:  # out here nobody else translates it
+        except DATABASE_AWAY:
             found = problem_response(database_away())
         if isinstance(found, Response):
             await found(scope, receive, send)
         else:
             await self._act(scope, body, send, found)
 
-    async def _act(self, scope: Scope, body: bytes, send: Send, claim: Claim | None) -> None:
+    async def _act(self, scope: Scope, body: bytes, send: Send, claim: Claim) -> None:
         """Let the routes answer; what they answered is kept before it is sent."""
         messages: list[Message] = []
 
@@ -127,10 +140,9 @@ class IdempotencyKeys:
         async def collect(message: Message) -> None:
             messages.append(message)
 
-        if claim:
-            scope.setdefault("state", {})["runtime"] = replace(claim.runtime, claim=claim)
+        scope.setdefault("state", {})["runtime"] = replace(claim.runtime, claim=claim)
         await self._app(scope, receive, collect)
-        if claim and claim.made:
+        if claim.made:
             try:
                 await run_in_threadpool(self._keep, claim, messages)
             except DATABASE_AWAY as exc:  # the act is done, so its answer is given; rule 4 holds for a repetition
@@ -138,22 +150,32 @@ class IdempotencyKeys:
         for message in messages:
             await send(message)
 
-    def _find(self, request: Request, key: str, body: bytes) -> Response | Claim | None:
-        """The answer that is kept, else the claim to make; none when nobody is known to call: the routes will say so.
+    def _caller(self, request: Request, key: str) -> Caller | None:
+        """Who calls; none when nobody is known to.
 
         Raises:
-            InputError: the key is none, or was sent with another request.
-            Conflict: the act is done or under way, and its answer is not kept.
+            PermissionDenied: the credential is limited to other scopes.
+            InputError: the key is none.
         """
-        runtime = runtime_of(request)
         try:
-            caller = identify(runtime, request.headers.get("Authorization"))
+            caller = identify(runtime_of(request), request.headers.get("Authorization"))
         except AuthenticationRequired:
             return None
         require_scope(caller.scopes, request.method, request.url.path)
         if not _KEY.fullmatch(key):
             raise InputError(f"{HEADER} should be 16 to 64 of A-Z a-z 0-9 _ -, found {key!r}")
-        asked = Digest.of("\n".join(["POST", request.url.path, request.url.query, ""]).encode() + body)
+        return caller
+
+    def _find(self, request: Request, caller: Caller, key: str, body: bytes) -> Response | Claim:
+        """The answer that is kept, else the claim to make.
+
+        Raises:
+            InputError: the key was sent with another request.
+            Conflict: the act is done or under way, and its answer is not kept.
+        """
+        runtime = runtime_of(request)
+        held = " ".join(sorted(role.value for role in caller.roles))
+        asked = Digest.of("\n".join(["POST", request.url.path, request.url.query, held, ""]).encode() + body)
         with runtime.transaction(caller.tenant) as session:
             row = session.get(IdempotencyKeyRow, (caller.principal, key))
         if row is None or row.claimed_at < runtime.clock() - KEPT_FOR:
@@ -168,8 +190,12 @@ class IdempotencyKeys:
             return  # it holds a secret: a repetition is told that the act is done, by rule 4
         body = b"".join(message.get("body", b"") for message in messages)
         statement = (
-            update(IdempotencyKeyRow)  # of no row, if the act was undone
+            update(
+                IdempotencyKeyRow
+            )  # of no row, if the act was undone, and of none that another attempt claimed since
             .where(IdempotencyKeyRow.principal == claim.caller.principal, IdempotencyKeyRow.key == claim.key)
+            .where(IdempotencyKeyRow.request == claim.request, IdempotencyKeyRow.claimed_at == claim.made_at)
+            .where(IdempotencyKeyRow.status.is_(None))
             .values(status=start["status"], media_type=Headers(raw=start["headers"]).get("content-type"), body=body)
         )
         with claim.runtime.transaction(claim.caller.tenant) as session:

@@ -17,8 +17,8 @@ from registry.errors import ErrorAnswer, problem_answer, status_of
 from sdk.errors import PayloadTooLarge
 
 BLOBS_PREFIX: Final = "/v1/blobs/"
-FILES: Final = (BLOBS_PREFIX, "/console/origins")
-"""Where files are sent: blobs, and pictures whose origin is asked for in the console."""
+_FILES: Final = (("PUT", BLOBS_PREFIX), ("POST", "/console/origins"))
+"""How and where files are sent: blobs, and pictures whose origin is asked for in the console."""
 
 
 class BodyLimit:
@@ -36,7 +36,8 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._max_blob_bytes if scope["path"].startswith(FILES) else self._max_body_bytes
+        takes_files = any(scope["method"] == how and scope["path"].startswith(where) for how, where in _FILES)
+        limit = self._max_blob_bytes if takes_files else self._max_body_bytes
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
             error = PayloadTooLarge(f"{scope['method']} {scope['path']}: {_too_large(limit)}")

@@ -17,8 +17,9 @@ import httpx
 from sdk.errors import InputError
 
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-_LOCAL: Final = tuple(map(ipaddress.ip_network, ("64:ff9b:1::/48", "fec0::/10")))
-"""NAT64 of one network (RFC 8215), and site-local addresses (RFC 3879), which some Python versions take for global."""
+_LOCAL: Final = tuple(map(ipaddress.ip_network, ("64:ff9b:1::/48", "fec0::/10", "::/96", "::ffff:0:0:0/96")))
+"""NAT64 of one network (RFC 8215), site-local addresses (RFC 3879), IPv4-compatible (RFC 4291) and IPv4-translated ones
+(RFC 2765): some Python versions take them for global."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], list[str]]

@@ -41,6 +41,8 @@ _OF_REVIEW: Final = frozenset(
     {"review-request", "assignment", "comments", "reviews", "revocation", "renewals", "renewal", "break-glass"}
 )
 """What is done about a version, by the part of a path after concepts/{tenant}/{name}/versions/{number}/."""
+_BLAST_RADIUS, _OF_USE = "blast-radius", "generations"
+"""What is about a version, and tells who generated what with it."""
 _OF_VERSION: Final = 5  # parts of a path before that
 _ASKS_BY_POST: Final = frozenset({"generations/identify"})
 
@@ -56,9 +58,15 @@ def scope_of(method: str, path: str) -> Scope | None:
         return None
     reads = method in ("GET", "HEAD") or "/".join(parts) in _ASKS_BY_POST
     try:
-        return Scope(f"{'reviews' if _is_of_review(parts) else _THING[parts[0]]}:{'read' if reads else 'write'}")
+        return Scope(f"{_thing_of(parts)}:{'read' if reads else 'write'}")
     except ValueError as exc:
         raise LookupError(path) from exc
+
+
+def _thing_of(parts: Sequence[str]) -> str:
+    if _is_of_review(parts):
+        return "reviews"
+    return _OF_USE if parts[0] == "concepts" and parts[_OF_VERSION:] == [_BLAST_RADIUS] else _THING[parts[0]]
 
 
 def _is_of_review(parts: Sequence[str]) -> bool:

@@ -6,12 +6,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from sdk.client import Client
-from sdk.signing.receipts import verify_receipt
+from sdk.signing.receipts import verify_entry
 from sdk.signing.trust import TrustRoot
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.digest import Digest
 from sdk.spec.explanation import CountedReviewer, RecordTerms, TracedVersion
 from sdk.spec.ids import parse_version_ref
+from sdk.spec.log_entry import AuditEventType
 from sdk.verify import version_name
 
 
@@ -29,7 +30,11 @@ def trace(client: Client, name: str, at: datetime, trust: TrustRoot) -> TracedVe
 
 def trace_bundle(bundle: VersionBundle, trust: TrustRoot) -> TracedVersion:
     """Trace a version that is at hand. Raises like `trace`."""
-    entries = [(verify_receipt(approval.receipt, trust), approval.receipt.index) for approval in bundle.approvals]
+    signed = AuditEventType.RENEWAL_SIGNED if bundle.renewal else AuditEventType.APPROVAL_SIGNED
+    entries = [
+        (verify_entry(held.receipt, trust, signed, version_name(bundle), held.envelope.digest), held.receipt.index)
+        for held in bundle.approvals
+    ]
     return TracedVersion(
         name=version_name(bundle),
         manifest=Digest.of(bundle.manifest),

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -37,6 +36,7 @@ from sdk.spec.bundle import VersionStatus
 from sdk.spec.envelope import Envelope, parse_envelope
 from sdk.spec.ids import ConceptId
 from sdk.spec.log_entry import AuditEventType
+from sdk.spec.moments import in_utc
 from sdk.spec.paging import PageQuery
 from sdk.spec.policy import Decision, PolicyPrincipal, Role
 from sdk.spec.statements import parse_predicate, parse_statement
@@ -176,7 +176,7 @@ def _record(
         evidence={"envelope": envelope.digest, "manifest": version.digest, "terms": terms.digest},
         facts={
             "signers": f"{first} {second}",
-            "expires_at": predicate.expires_at.astimezone(UTC).isoformat(),
+            "expires_at": in_utc(predicate.expires_at).isoformat(),
             "approvals": f"{version.approvals} of {version.approvals_required}",
         },
     )

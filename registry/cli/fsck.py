@@ -19,5 +19,5 @@ def fsck_workspace(workspace: Workspace, say: Callable[[str], None]) -> FsckRepo
     up = bool(own) or running(workspace.database) is not None
     with nullcontext() if up else database_alone(workspace), open_runtime(workspace_settings(workspace)) as runtime:
         with runtime.sessions() as session:
-            session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             return check(session, runtime, say)

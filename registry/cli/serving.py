@@ -17,6 +17,7 @@ from sqlalchemy.orm import sessionmaker
 
 from registry.app import create_app
 from registry.auth import NewCredential
+from registry.blobs import forget_old_uploads
 from registry.cli.trust_file import read_trust_root
 from registry.cli.trust_reload import kept_in_force
 from registry.cli.workers import how_to_serve, serve_with_workers
@@ -81,7 +82,13 @@ def deliver_webhooks(workspace: Workspace) -> None:
     signer = (load_key_file if settings.webhook_key.exists() else generate_key_file)(settings.webhook_key)
     with open_runtime(settings) as runtime:
         require_own_database(runtime)
-        run_worker(make_worker(runtime, Sender(signer, runtime.addresses), partial(remind_all, runtime)))
+        run_worker(make_worker(runtime, Sender(signer, runtime.addresses), partial(keep_up, runtime)))
+
+
+def keep_up(runtime: Runtime) -> None:
+    """What the clock asks for, again and again: reminders, and forgetting what no version took."""
+    remind_all(runtime)
+    forget_old_uploads(runtime)
 
 
 def issue_as_operator(workspace: Workspace, principal: PrincipalId, roles: frozenset[Role]) -> NewCredential:

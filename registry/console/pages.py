@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from registry.console.language import Language
 from registry.console.words import say
+from sdk.spec.moments import in_utc
 
 HERE: Final = Path(__file__).resolve().parent
 PAGE_CSP: Final = (
@@ -51,7 +52,7 @@ def render(template: str, language: Language, **values: Any) -> str:
 
 
 def _moment(value: datetime) -> str:
-    return f"{value:%Y-%m-%d %H:%M} UTC"
+    return f"{in_utc(value):%Y-%m-%d %H:%M} UTC"
 
 
 def _short(digest: str) -> str:

@@ -3,7 +3,8 @@
 Rules:
 1. Policy decides, in the domain `administration`; what is one's own is asked about by an action of its own.
 2. A credential of another tenant is not found.
-3. Nobody hands out more than they hold: a caller whose credential has scopes gives out no scope beyond them.
+3. Nobody hands out more than they hold: a caller whose credential has scopes gives out no scope beyond them, and who is no
+   administrator rotates their own credentials within the roles and the length of life that they show.
 4. A rotation makes a credential of the same principal, roles and scopes; the old one works until the overlap is over.
 Every act is logged in its transaction; the texts of credentials are in no log, no table and no kept answer.
 """
@@ -98,6 +99,8 @@ def rotate(
         raise Conflict(f"credential {digest} was rotated before, its follower is {old.replaced_by}; rotate that one")
     scopes = None if old.scopes is None else frozenset(Scope(scope) for scope in old.scopes)
     _require_within(caller, scopes)
+    if Role.ADMIN not in caller.roles:
+        _require_no_wider(caller, old, rotation, now)
     longest = now + timedelta(days=runtime.settings.credential_days)
     grant = Grant(
         principal=old.principal,
@@ -183,6 +186,17 @@ def _require_within(caller: Caller, scopes: frozenset[Scope] | None) -> None:
             f"the credential of {caller.principal} is limited to {', '.join(sorted(caller.scopes))}, so it gives out "
             f"nothing with {wanted}"
         )
+
+
+def _require_no_wider(caller: Caller, old: CredentialRow, rotation: access.Rotation, now: datetime) -> None:
+    """Return if what follows one's own credential `old` is neither more nor longer than what is shown. Raises `PermissionDenied`."""
+    if beyond := sorted(set(old.roles) - {role.value for role in caller.roles}):
+        raise PermissionDenied(
+            f"this credential of {caller.principal} has not the role {', '.join(beyond)}; rotate with the one that is to be "
+            "replaced, or ask an administrator"
+        )
+    if rotation.expires_at and rotation.expires_at > now + (old.expires_at - old.issued_at):
+        raise PermissionDenied("what follows a credential of your own lasts no longer than it; ask an administrator")
 
 
 def _of_tenant(caller: Caller) -> ColumnElement[bool]:

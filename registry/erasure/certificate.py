@@ -39,6 +39,10 @@ ALWAYS_KEPT: Final = (
         why="it destroys them within a minute, once it reads this certificate, and has that logged (training:erased)",
     ),
     Kept(
+        what="files that a training service brought for a version that was not made",
+        why="nothing tells whom they show; they are destroyed within the days that the registry keeps such uploads (upload_days)",
+    ),
+    Kept(
         what="decisions about generations, digests of the generated images and of their scenes, fingerprints",
         why="they tell where an image comes from that is found later; the registry never had the prompts or the images",
     ),

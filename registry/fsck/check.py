@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -76,7 +77,8 @@ class FsckReport:
 
 
 def check(session: Session, runtime: Runtime, say: Callable[[str], None] = lambda part: None) -> FsckReport:
-    """Check everything, in a session of the database's owner; `say` hears what is checked next."""
+    """Check everything, in a session of the database's owner, whose transaction reads only from here on; `say` hears what is checked next."""
+    session.execute(text("SET TRANSACTION READ ONLY"))
     found: list[str] = []
     with sealed_by(runtime.key_wrapper):
         for part, faults in parts(session, runtime).items():

@@ -37,7 +37,7 @@ def faults_of_files(session: Session, runtime: Runtime) -> Iterator[str]:
         if vault_name(upload.wrapped_key) in erased:
             continue
         try:
-            blobs.open_upload(session, runtime, upload.tenant, upload.digest)
+            blobs.open_upload(session, runtime, upload.tenant, upload.digest, hold=False)
         except ImprimaturError as exc:
             yield f"blob_uploads: {upload.digest} of {upload.tenant}: {exc.message}"
 

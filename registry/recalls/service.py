@@ -48,6 +48,7 @@ from sdk.spec.recall import (
     RelatedVersion,
     images_digest,
 )
+from sdk.spec.scopes import Scope
 from sdk.spec.statements import encode_statement
 
 _END_OF: Final = {
@@ -82,9 +83,11 @@ def notices(session: Session, runtime: Runtime, caller: Caller, query: PageQuery
     return NoticeList(
         notices=found,
         break_glasses=break_glass.in_force(session, runtime, caller)
-        if first and caller.roles & TOLD_OF_BREAK_GLASS
+        if first and caller.roles & TOLD_OF_BREAK_GLASS and caller.may(Scope.REVIEWS_READ)
         else (),
-        reminders=reminders.standing(session, runtime, caller) if first and caller.roles & TOLD_OF_TERMS else (),
+        reminders=reminders.standing(session, runtime, caller)
+        if first and caller.roles & TOLD_OF_TERMS and caller.may(Scope.RECORDS_READ)
+        else (),
         next_cursor=cursor,
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import func, select
@@ -30,6 +30,7 @@ from sdk.signing.trust import TrustRole
 from sdk.spec.canonical import encode_canonical
 from sdk.spec.ids import ConceptId, PrincipalId
 from sdk.spec.log_entry import AuditEventType
+from sdk.spec.moments import in_utc
 from sdk.spec.policy import Role
 from sdk.spec.review import Assignment, Comment, LoggedComment, NewComment, ReviewRequest
 
@@ -142,7 +143,7 @@ def _assign(
     named = sorted(set(reviewers))
     facts = {"reviewers": " ".join(named)}
     if due_at:
-        facts["due_at"] = due_at.astimezone(UTC).isoformat(timespec="seconds")
+        facts["due_at"] = in_utc(due_at).isoformat(timespec="seconds")
     index = log.append(
         session,
         runtime,

@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -32,6 +32,8 @@ from sdk.errors import Conflict, InputError, PermissionDenied
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.ids import RecordId
 from sdk.spec.log_entry import AuditEventType
+from sdk.spec.moments import in_utc
+from sdk.spec.policy import Role
 from sdk.spec.renewal import RenewalRequest, facts_of
 from sdk.spec.terms import AgeClass, ConsentEvidence
 
@@ -120,7 +122,7 @@ def put_in_force(
         actor=caller.principal,
         subject=version.name,
         evidence={"manifest": version.digest, "terms": row.terms},
-        facts=facts_of(row.round, consents, licences) | {"since": terms.at.astimezone(UTC).isoformat()},
+        facts=facts_of(row.round, consents, licences) | {"since": in_utc(terms.at).isoformat()},
     )
     same = {"concept_id": version.concept, "number": version.number}
     session.add(
@@ -152,6 +154,7 @@ def _require_may_ask(caller: Caller, version: Version) -> None:
             f"the renewal of {version.name} is asked for by its owner, {version.owner}, or by {version.trainer_of_record}, "
             f"who had it trained; {caller.principal} is neither"
         )
+    caller.require(Role.OWNER, Role.TRAINER)
 
 
 def _require_fit(session: Session, version: Version, terms: Terms, now: datetime) -> None:

@@ -20,6 +20,7 @@ from registry.versions.version import Version
 from sdk.errors import Conflict, PermissionDenied
 from sdk.spec.ids import ConceptId, PrincipalId
 from sdk.spec.log_entry import AuditEventType
+from sdk.spec.policy import Role
 
 
 def request_review(session: Session, runtime: Runtime, caller: Caller, version: Version) -> Version:
@@ -35,6 +36,7 @@ def request_review(session: Session, runtime: Runtime, caller: Caller, version: 
             f"{version.name} is put up for review by its owner, {version.owner}, or by {version.trainer_of_record}, "
             f"who had it trained; {caller.principal} is neither"
         )
+    caller.require(Role.OWNER, Role.TRAINER)
     consent.hold(session, version.every_consent)
     version.require_whole(service.terms_of(session, version, runtime.clock()))
     service.move(session, runtime, version, VersionEvent.SUBMIT)

@@ -9,6 +9,7 @@ import typer
 
 from sdk.cli.connection import named
 from sdk.errors import InputError
+from sdk.spec.canonical import validate_wire
 from sdk.spec.ids import RecordId
 from sdk.spec.royalty_report import RoyaltyQuery
 
@@ -26,12 +27,18 @@ FeeOption = Annotated[
 
 
 def royalty_query(licence: str | None, since: datetime | None, until: datetime | None) -> RoyaltyQuery:
-    """What is asked for; moments without a zone are UTC."""
-    return RoyaltyQuery(
-        licence=named(RecordId, licence) if licence else None,
-        since=since and since.replace(tzinfo=UTC),
-        until=until and until.replace(tzinfo=UTC),
-    )
+    """What is asked for. Raises `FormatError` where its end is not behind its beginning."""
+    asked = {
+        "licence": named(RecordId, licence) if licence else None,
+        "since": as_moment(since),
+        "until": as_moment(until),
+    }
+    return validate_wire(RoyaltyQuery, asked, "period")
+
+
+def as_moment(given: datetime | None) -> datetime | None:
+    """The moment that was given; without a zone it is in UTC."""
+    return given.replace(tzinfo=UTC) if given and given.tzinfo is None else given
 
 
 def parse_fee(text: str | None) -> tuple[str, str] | None:

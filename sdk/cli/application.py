@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Annotated, Final
 
 import typer
+from pydantic import ValidationError
 from typer.exceptions import Abort, TyperException
 
 from sdk.cli import (
@@ -47,6 +48,7 @@ from sdk.cli import (
 from sdk.cli.connection import CliState, complain, say
 from sdk.errors import ImprimaturError
 from sdk.software import software_version
+from sdk.spec.canonical import first_fault
 
 ENTRY_POINT_GROUP: Final = "imprimatur.commands"
 _INTERRUPTED: Final = 130  # the shell's exit status after Ctrl-C
@@ -121,6 +123,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except ImprimaturError as exc:
         return _failed(state, exc.message)
+    except ValidationError as exc:  # a value of the right kind that makes no request
+        return _failed(state, first_fault(exc))
+    except OSError as exc:  # most often a file that cannot be written where --out says
+        return _failed(state, f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc))
     except Exception as exc:  # the last line of defence: people get a line, not a traceback
         return _failed(state, f"unexpected {type(exc).__name__}: {exc}; run again with --debug and report it")
     return status if isinstance(status, int) else 0

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from sdk.audit import GenerationAccount, VerifiedLog, account_for, find_faults, sign_report, verify_log
+from sdk.audit import (
+    GenerationAccount,
+    VerifiedLog,
+    account_for,
+    find_contradictions,
+    find_faults,
+    sign_report,
+    verify_log,
+)
 from sdk.cli.accounting import LicenceOption, SinceOption, UntilOption, royalty_query
 from sdk.cli.connection import ProfileOption, connected, console, named, now, read_file, say, show_table
 from sdk.cli.outside import Asked, say_verified, show_acts, verify_from_outside
@@ -64,11 +72,18 @@ def show_generations(
     only = named(ConceptId, concept) if concept else None
     with connected(profile) as (chosen, client):
         log = _verified_log(chosen, client)
-        accounts = account_for(log, client.list_generations(only).generations)
+        listed = client.list_generations(only).generations
+    accounts = account_for(log, listed)
     if not accounts:
         say("no generation yet")
     for account in accounts:
         _show_account(account)
+    for contradiction in (contradictions := find_contradictions(log, listed)):
+        say(f"finding: {contradiction}")
+    if contradictions:
+        raise VerificationError(
+            "the registry lists generations otherwise than the log tells them; see the findings above"
+        )
 
 
 @audit.command("verify")

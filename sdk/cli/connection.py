@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,6 +92,13 @@ def read_file(path: Path, what: str) -> bytes:
         return path.read_bytes()
     except OSError as exc:
         raise InputError(f"no {what} can be read at {path}: {exc.strerror}") from exc
+
+
+def require_writable(*paths: Path) -> None:
+    """Return if these files could be written, before an act that cannot be undone fills them. Raises `InputError`."""
+    for path in paths:
+        if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise InputError(f"nothing can be written to {path}; name another place: nothing was done yet")
 
 
 def write_json(document: dict[str, Any], out: Path | None) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sdk.cli.connection import ProfileOption, connected, now, say
+from sdk.cli.connection import ProfileOption, connected, now, require_writable, say
 from sdk.errors import InputError
 from sdk.receipt import verify_erasure, verify_log_proof
 from sdk.resolve import load_trust_root
@@ -30,11 +30,12 @@ def erase(
     """Erase a person for good: consents, documents, versions. No backup brings them back; the log goes on."""
     if not for_good:
         raise InputError("an erasure cannot be undone, by anybody; say --for-good to go on")
+    proof = out.with_suffix(".tlog-proof")
+    require_writable(out, proof)
     with connected(profile) as (chosen, client):
         trust = load_trust_root(chosen.trust_root, now=now())
         accepted = client.erase_subject(subject)
     out.write_bytes(encode_envelope(accepted.certificate))
-    proof = out.with_suffix(".tlog-proof")
     proof.write_bytes(encode_log_proof(proof_of_receipt(accepted.receipt)))
     verify_log_proof(proof.read_bytes(), policy_of(trust))
     said = verify_erasure(accepted.certificate, trust)

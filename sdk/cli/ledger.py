@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
+from sdk.cli.accounting import as_moment
 from sdk.cli.connection import ProfileOption, connected, named, say
 from sdk.spec.denials import DenialAbout, DenialQuery, DeniedAttempt, DeniedRule
 from sdk.spec.ids import ConceptId
@@ -26,8 +27,8 @@ def show_ledger(
     """Show who tried what with a concept and was refused, newest first. A subject sees those with their own."""
     query = DenialQuery(
         concept=named(ConceptId, concept) if concept else None,
-        since=since and since.replace(tzinfo=UTC),
-        until=until and until.replace(tzinfo=UTC),
+        since=as_moment(since),
+        until=as_moment(until),
         limit=limit,
         cursor=cursor,
     )

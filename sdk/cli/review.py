@@ -16,7 +16,7 @@ import typer
 from sdk.break_glass import verify_usable
 from sdk.cache import StatusWatch
 from sdk.cli.alias import AsOf, parse_moment, show_at
-from sdk.cli.connection import ProfileOption, connected, named, now, say
+from sdk.cli.connection import ProfileOption, connected, named, now, require_writable, say
 from sdk.cli.recall_text import show_blast_radius
 from sdk.cli.version_text import show_break_glass, show_version
 from sdk.client import Client
@@ -110,6 +110,8 @@ def revoke(
     profile: ProfileOption = None,
 ) -> None:
     """Sign a revocation. The version can never be used again; records of its use stay."""
+    if report:
+        require_writable(report)
 
     def predicate(version: VerifiedVersion, chosen: Profile, at: datetime) -> Predicate:
         return RevocationPredicate(

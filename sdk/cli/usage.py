@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
+from sdk.cli.accounting import as_moment
 from sdk.cli.connection import ProfileOption, connected, named, show_table
 from sdk.errors import InputError
 from sdk.spec.ids import ConceptId, PrincipalId
@@ -33,8 +34,8 @@ def show_usage(
         concept=named(ConceptId, concept) if concept else None,
         application=named(PrincipalId, application) if application else None,
         territory=_territory(territory) if territory else None,
-        since=since and since.replace(tzinfo=UTC),
-        until=until and until.replace(tzinfo=UTC),
+        since=as_moment(since),
+        until=as_moment(until),
     )
     with connected(profile) as (_, client):
         report = client.usage(asked)

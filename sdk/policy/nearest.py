@@ -134,7 +134,7 @@ def _counting(context: PolicyContext, count: int) -> PolicyContext:
 def _without(facts: ConceptFacts) -> Callable[[PolicyContext], PolicyContext]:
     def apply(context: PolicyContext) -> PolicyContext:
         left = tuple(held for held in context.concepts if held.concept != facts.concept)
-        return context.model_copy(update={"concepts": left})
+        return context.model_copy(update={"concepts": left}) if left else context  # a picture of nothing is no answer
 
     return apply
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
-from sdk.errors import DigestMismatch
+from sdk.errors import DigestMismatch, InputError
 from sdk.policy.engine import PolicyEngine
 from sdk.policy.facts import concept_facts
 from sdk.spec.api import RecordedDecision
@@ -24,7 +25,8 @@ from sdk.spec.terms import ConsentEvidence, ConsentRecord, LicenceEvidence, Lice
 
 _KEPT: Final = ("consent_live", "licence_live", "images_left")
 ProposedTerms = Mapping[RecordId, ConsentRecord | LicenceGrant]
-FetchVersion = Callable[[ConceptId, int], VersionBundle]
+FetchVersion = Callable[[ConceptId, int, datetime], VersionBundle]
+"""A version as it stood at a moment: before a renewal under other records than after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +58,18 @@ def replay(
 
     Raises:
         DigestMismatch: a recorded context is not the one that its decision names.
+        InputError: no decision rests on some of the records that terms are proposed for.
     """
     facts = _Proposed(terms, fetch_version)
-    return tuple(
+    replayed = tuple(
         Replayed(recorded=recorded, proposed=engine.evaluate(facts.under_terms(_genuine(recorded))))
         for recorded in decisions
     )
+    if idle := terms.keys() - facts.used:
+        raise InputError(
+            f"no replayed decision rests on {', '.join(sorted(idle))}; correct the id, or replay more days"
+        )
+    return replayed
 
 
 def _genuine(recorded: RecordedDecision) -> PolicyContext:
@@ -74,11 +82,12 @@ def _genuine(recorded: RecordedDecision) -> PolicyContext:
 
 
 class _Proposed:
-    """Facts of versions under proposed terms; every version is fetched once."""
+    """Facts of versions under proposed terms, each as it stood when it was decided about."""
 
     def __init__(self, terms: ProposedTerms, fetch_version: FetchVersion) -> None:
         self._terms, self._fetch = terms, fetch_version
-        self._bundles: dict[tuple[ConceptId, int], VersionBundle] = {}
+        self._bundles: dict[tuple[ConceptId, int, datetime], VersionBundle] = {}
+        self.used: set[RecordId] = set()  # of the proposed terms, those that a decision rests on
 
     def under_terms(self, context: PolicyContext) -> PolicyContext:
         if not self._terms:
@@ -87,13 +96,14 @@ class _Proposed:
         return context.model_copy(update={"concepts": concepts})
 
     def _facts(self, context: PolicyContext, held: ConceptFacts) -> ConceptFacts:
-        key = (held.concept, held.number)
+        key = (held.concept, held.number, context.at)
         if key not in self._bundles:
             self._bundles[key] = self._fetch(*key)
         bundle = self._bundles[key]
         rests_on = {consent.id for consent in bundle.consents} | {licence.id for licence in bundle.licences}
-        if not self._terms.keys() & rests_on:
+        if not (proposed_for := self._terms.keys() & rests_on):
             return held
+        self.used |= proposed_for
         proposed = concept_facts(
             concept=held.concept,
             number=held.number,

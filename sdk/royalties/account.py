@@ -19,6 +19,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, localcontext
 from typing import Final
 
 from sdk.errors import InputError
+from sdk.spec.moments import in_utc
 from sdk.spec.money import MINOR_DIGITS
 from sdk.spec.royalty import RoyaltyPeriod, RoyaltyTerms
 from sdk.spec.royalty_report import LicenceAccount, PeriodAccount, RoyaltyLine
@@ -96,7 +97,7 @@ def round_amount(amount: Decimal, currency: str) -> Decimal:
 def span_of(period: RoyaltyPeriod, term: UseTerms, at: datetime) -> _Span:
     """The period that `at` lies in."""
     if period is RoyaltyPeriod.TERM:
-        return _Span(start=term.valid_from.astimezone(UTC), end=term.valid_until.astimezone(UTC))
+        return _Span(start=in_utc(term.valid_from), end=in_utc(term.valid_until))
     moment, months = at.astimezone(UTC), _MONTHS[period]
     first = (moment.month - 1) // months * months  # from 0
     start = datetime(moment.year, first + 1, 1, tzinfo=UTC)

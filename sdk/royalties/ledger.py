@@ -99,17 +99,22 @@ def verify_ledger(content: bytes, trust: TrustRoot) -> VerifiedLedger:
 def missing_receipts(ledger: VerifiedLedger, entries: Sequence[LogEntry]) -> tuple[LedgerFault, ...]:
     """Results in the log that the ledger should have a receipt of, and has none that holds.
 
-    `entries` are those of the log from its first on, at least up to the ledger's checkpoint.
+    `entries` are those of the log from its first on, at least up to the ledger's checkpoint. What came after that, in the
+    period of a ledger that has an end, is missing too: it was written before its period was over.
     """
+    end = ledger.checkpoint.tree_size if ledger.until is None else len(entries)
     counted = {str(use.generation) for use in ledger.uses if use.images is not None}
     concepts: dict[str, set[ConceptId]] = {}  # that each permit names
     missing = []
-    for index, entry in enumerate(entries[: ledger.checkpoint.tree_size]):
+    for index, entry in enumerate(entries[:end]):
         if entry.event is AuditEventType.GENERATION_PERMITTED:
             names = entry.facts.get("versions", "").split()
             concepts[entry.subject] = {parse_version_ref(name).concept for name in names}
         elif _is_due(entry, ledger, concepts) and entry.subject not in counted:
-            says = f"entry {index} of the log records its result, but the ledger has no receipt of it that holds"
+            late = (
+                "; the ledger was written before it, so export it again" if index >= ledger.checkpoint.tree_size else ""
+            )
+            says = f"entry {index} of the log records its result, but the ledger has no receipt of it that holds{late}"
             missing.append(LedgerFault(about=entry.subject, says=says))
     return tuple(missing)
 

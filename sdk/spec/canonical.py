@@ -71,11 +71,17 @@ def parse_json(content: bytes, what: str, *, max_bytes: int = MAX_JSON_BYTES) ->
     if len(content) > max_bytes:
         raise FormatError(f"{what} has {len(content)} bytes; at most {max_bytes} are read")
     try:
-        return json.loads(
-            content, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant, parse_float=_finite
+        value = json.loads(
+            content.decode("utf-8"),
+            object_pairs_hook=_refuse_duplicates,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
         )
     except (ValueError, RecursionError) as exc:
         raise FormatError(f"{what} is not strict JSON: {exc}") from exc
+    if not isinstance(value, dict | list):
+        raise FormatError(f"{what} is not strict JSON: it is neither an object nor an array")
+    return value
 
 
 def parse_wire(cls: type[_Wire], content: bytes, what: str) -> _Wire:
@@ -88,9 +94,16 @@ def validate_wire(cls: type[_Wire], value: Any, what: str) -> _Wire:
     try:
         return cls.model_validate(value)
     except ValidationError as exc:
-        fault = exc.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in fault["loc"]) or "document"
-        raise FormatError(f"{what}: {place}: {fault['msg']}") from exc
+        raise FormatError(f"{what}: {first_fault(exc)}") from exc
+
+
+def first_fault(error: ValidationError) -> str:
+    """Where the first fault is, and what it is, for people."""
+    fault = error.errors(include_url=False)[0]
+    place, said = ".".join(str(part) for part in fault["loc"]), str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "string_pattern_mismatch":
+        said = f"expected what {fault['ctx']['pattern']} describes, found {str(fault['input'])[:100]!r}"
+    return f"{place}: {said}" if place else said
 
 
 def decode_base64(text: str, what: str) -> bytes:

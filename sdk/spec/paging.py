@@ -55,11 +55,16 @@ def parse_cursor(cursor: str | None, *kinds: type[str] | type[int]) -> Sequence[
         raise _no_cursor() from exc
     if not isinstance(key, list) or [type(part) for part in key] != list(kinds):
         raise _no_cursor()
-    if any(isinstance(part, str) and "\x00" in part for part in key):
+    if not all(_is_storable(part) for part in key if isinstance(part, str)):
         raise _no_cursor()
     if any(isinstance(part, int) and not -(2**62) < part < 2**62 for part in key):
         raise _no_cursor()
     return key
+
+
+def _is_storable(text: str) -> bool:
+    """Whether a database takes it: no NUL, and no half of a character."""
+    return not any(letter == "\x00" or "\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _no_cursor() -> InputError:

@@ -95,7 +95,7 @@ class AuditPredicate(Predicate):
 class Subject(WireModel):
     """An in-toto ResourceDescriptor with a name and a SHA-256 digest."""
 
-    name: str = Field(max_length=300)
+    name: str = Field(max_length=300, pattern=r"^[^\x00]*$")
     digest: dict[Literal["sha256"], Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(min_length=1)
 
     @property

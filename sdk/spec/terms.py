@@ -163,7 +163,7 @@ class ConsentRecord(WireModel):
     represented_by: ShortText | None = None  # counsel or union that advised the subject
     vital_status: VitalStatus | None = None
     died_on: date | None = None
-    of_age_on: date | None = None  # the day on which a minor comes of age
+    of_age_on: Annotated[date, Field(ge=date(1900, 1, 1))] | None = None  # the day on which a minor comes of age
     controller_contact: ShortText | None = None
     notice_document: Digest | None = None  # the very notice that was shown
     legal_basis: LegalBasis | None = None
@@ -196,7 +196,7 @@ class ConsentRecord(WireModel):
 
     def of_age_unconfirmed(self, confirmed_on: date | None, moment: datetime) -> bool:
         """Whether the subject came of age by `moment`, anywhere on Earth, and has not said yes since."""
-        if self.of_age_on is None or (moment + _FIRST_ZONE).date() < self.of_age_on:
+        if self.of_age_on is None or self.of_age_at is None or moment < self.of_age_at:
             return False
         return max(self.expressed_on, confirmed_on or self.expressed_on) < self.of_age_on
 

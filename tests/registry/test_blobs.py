@@ -12,14 +12,16 @@ import pytest
 from sqlalchemy import text
 from support.database import DatabaseServer
 from support.registry import ROLES, RegistryUnderTest, make_test_registry
-from support.versions import caller
+from support.versions import accepted, caller
 
 from registry import blobs
+from registry.auth import identify
 from registry.blobs import open_upload, store_upload
+from registry.cli.serving import keep_up
 from registry.limits import BLOBS_PREFIX
 from registry.sealing import seal
 from registry.settings import Settings
-from sdk.errors import Erased, NotFound, ServiceError
+from sdk.errors import AuthenticationRequired, Erased, NotFound, ServiceError
 from sdk.spec.digest import Digest
 from sdk.spec.ids import TenantName
 
@@ -120,6 +122,22 @@ class TestUploadAtRest:
         with pytest.raises(NotFound):
             opened(registry, "demo")
 
+    def test_is_forgotten_by_the_clock_though_nobody_brings_another(self, registry: RegistryUnderTest) -> None:
+        registry.client("training-service").put(PATH, content=CONTENT)
+        stored = stored_of(registry)
+        registry.clock.advance(days=6)
+        keep_up(registry.runtime)
+        assert opened(registry, "demo") == CONTENT
+        registry.clock.advance(days=2)
+        keep_up(registry.runtime)
+        assert (registry.runtime.blobs.has(stored), registry.memory.vault.keys) == (False, {})
+
+    def test_of_a_credential_that_ended_meanwhile_is_not_kept(self, registry: RegistryUnderTest) -> None:
+        caller = identify(registry.runtime, f"Bearer {registry.credentials['trainer']}")
+        accepted(registry.client("admin").post(f"/v1/credentials/{caller.credential}/revocation"))
+        with pytest.raises(AuthenticationRequired):
+            store_upload(registry.runtime, caller, Digest.of(CONTENT), CONTENT)
+
     def test_opens_from_no_backup_once_it_is_forgotten(self, registry: RegistryUnderTest) -> None:
         registry.client("training-service").put(PATH, content=CONTENT)
         stored, vault = stored_of(registry), registry.memory.vault
@@ -214,6 +232,9 @@ class TestLimits:
         response = small.client("trainer").put(f"{BLOBS_PREFIX}{Digest.of(content)}", content=body)
         assert (response.status_code, response.json()["code"]) == (413, "input.too_large")
         assert not small.runtime.blobs.has(Digest.of(content))
+
+    def test_where_files_are_sent_nothing_else_may_be_as_large(self, small: RegistryUnderTest) -> None:
+        assert small.client("trainer").post("/v1/blobs/x", content=b"x" * 501).status_code == 413
 
     @pytest.mark.parametrize("streamed", [False, True], ids=["declared", "undeclared"])
     @pytest.mark.parametrize("path", ["/v1/concepts", "/v1/consents"])

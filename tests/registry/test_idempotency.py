@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from starlette.types import Message
 from support.governed import SALT, consent_record
 from support.registry import RegistryUnderTest
 from support.versions import FOX, Steps, accepted, refused
@@ -149,7 +151,50 @@ class TestAfterTheAct:
         assert len(steps.get("owner", "/v1/consents")["consents"]) == 1
 
 
+class TestAttempts:
+    def test_that_were_undone_write_nothing_over_the_answer_of_the_one_that_acted(
+        self, registry: RegistryUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        keep, held = IdempotencyKeys._keep, list[tuple[object, ...]]()
+        accepted(create(registry, key="another-key-entirely"))
+        with monkeypatch.context() as patch:
+            patch.setattr(IdempotencyKeys, "_keep", lambda *told: held.append(told))
+            refused(create(registry), 409, "resource.conflict", "exists already")  # undone, and late to say so
+            registry.clock.advance(seconds=1)
+            accepted(create(registry, "den"))
+        undone, acted = held
+        for told in (undone, acted, undone):
+            keep(*told)  # type: ignore[arg-type]
+        assert create(registry, "den").status_code == 201
+
+    def test_with_another_credential_of_the_same_principal_are_another_request(
+        self, registry: RegistryUnderTest
+    ) -> None:
+        accepted(create(registry))
+        grant = {"principal": "demo/owner", "roles": ["app"]}
+        narrow = accepted(registry.client("admin").post("/v1/credentials", json=grant))["text"]
+        headers = {"Authorization": f"Bearer {narrow}", "Idempotency-Key": KEY, "Content-Type": "application/json"}
+        body = NewConcept(id=FOX, kind=ConceptKind.SUBJECT, title="fox")
+        answer = registry.client(None).post("/v1/concepts", content=encode_canonical(body), headers=headers)
+        refused(answer, 422, "input.invalid", "another request")
+
+
 class TestBody:
+    def test_of_a_stranger_is_not_read(self, registry: RegistryUnderTest) -> None:
+        asked, told = list[int](), list[Message]()
+
+        async def receive() -> Message:
+            asked.append(1)
+            return {"type": "http.request", "body": bytes(2**20), "more_body": True}
+
+        async def send(message: Message) -> None:
+            told.append(message)
+
+        headers = [(b"idempotency-key", KEY.encode())]
+        scope = {"type": "http", "method": "POST", "path": "/v1/blobs/x", "query_string": b"", "headers": headers}
+        asyncio.run(registry.app(scope, receive, send))
+        assert (told[0]["status"], asked) == (405, [])
+
     def test_that_is_too_large_is_said_to_be(self, registry: RegistryUnderTest) -> None:
         def blocks() -> Iterator[bytes]:
             for _ in range(3):

@@ -26,7 +26,10 @@ class TestPin:
         with pytest.raises(InputError, match=f"has the port {port}"):
             PublicAddresses(resolve_by_system).pin(f"https://hooks.example.com:{port}/")
 
-    @pytest.mark.parametrize("address", ["64:ff9b:1::a00:1", "64:ff9b:1::5db8:d70e", "fec0::1", "feff::1"])
+    @pytest.mark.parametrize(
+        "address",
+        ["64:ff9b:1::a00:1", "64:ff9b:1::5db8:d70e", "fec0::1", "feff::1", "::127.0.0.1", "::ffff:0:127.0.0.1"],
+    )
     def test_refuses_local_nat64_and_site_local_addresses(self, address: str) -> None:
         with pytest.raises(InputError, match="public addresses only"):
             PublicAddresses(lambda host, port: [address]).pin("https://hooks.example.com/")

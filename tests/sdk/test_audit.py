@@ -14,6 +14,7 @@ from sdk.audit import VerifiedLog, account_for, find_faults, sign_report, verify
 from sdk.errors import FormatError, LogForked, ProofInvalid, SignatureInvalid
 from sdk.signing.trust import TrustRole, verify_role
 from sdk.spec.api import GeneratedImage, GenerationIntent, GenerationView
+from sdk.spec.canonical import encode_canonical
 from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, TenantName
 from sdk.spec.log_entry import AuditEventType as Event
@@ -24,14 +25,34 @@ from sdk.spec.statements import AuditPredicate, parse_predicate, parse_statement
 TRUST = make_trust_root()
 DIGEST = Digest.of(b"x")
 FOX = "demo/fox@1"
+INTENT = GenerationIntent(
+    manifests=(DIGEST,),
+    scene=DIGEST,
+    use=Use(purpose="advertising", territory="JP", channel="web"),
+    count=1,
+    seed=0,
+    base_model=DIGEST,
+    policy_bundle=DIGEST,
+    idempotency_key="k" * 16,
+)
 
 
 def make_log(*entries: tuple[Event, str]) -> MemoryLog:
     log = MemoryLog(ORIGIN, fixed_signer("log"), NOW)
     log.append(Event.LOG_OPENED, ORIGIN)
     for event, subject in entries:
-        log.append(event, subject, actor="demo/reviewer" if event is Event.APPROVAL_SIGNED else "demo/app")
+        add(log, event, subject)
     return log
+
+
+def add(log: MemoryLog, event: Event, subject: str, **told: Any) -> None:
+    """One more entry, with what the registry tells in such a one."""
+    if event in (Event.GENERATION_PERMITTED, Event.GENERATION_DENIED):
+        told = {"facts": {"versions": FOX}, "evidence": {"intent": Digest.of(encode_canonical(INTENT))}} | told
+    if event is Event.GENERATION_RECORDED:
+        told = {"facts": {"images": "1"}} | told
+    actor = "demo/reviewer" if event is Event.APPROVAL_SIGNED else "demo/app"
+    log.append(event, subject, **{"actor": actor} | told)
 
 
 def long_log(size: int) -> MemoryLog:
@@ -43,16 +64,7 @@ def view(name: str, intent: int, result: int | None = None, *, permitted: bool =
     return GenerationView(
         id=record_id("gen", name),
         application=PrincipalId("demo/app"),
-        intent=GenerationIntent(
-            manifests=(DIGEST,),
-            scene=DIGEST,
-            use=Use(purpose="advertising", territory="JP", channel="web"),
-            count=1,
-            seed=0,
-            base_model=DIGEST,
-            policy_bundle=DIGEST,
-            idempotency_key="k" * 16,
-        ),
+        intent=INTENT,
         decision=Decision(effect=effect, action="compose", reasons=(), bundle=DIGEST, context=DIGEST),
         versions=(FOX,),
         permitted_at=NOW,
@@ -199,7 +211,7 @@ class TestFindings:
         log = make_log((Event.VERSION_SUBMITTED, FOX))
         log.append(Event.VERSION_BREAK_GLASS, FOX, facts=facts | {"signers": "demo/owner demo/reviewer"})
         log.at = NOW + later
-        log.append(Event.GENERATION_PERMITTED, record_id("gen", "a"), actor="demo/app")
+        add(log, Event.GENERATION_PERMITTED, record_id("gen", "a"))
         verified = verify_log(log, TRUST)
         faults = find_faults(verified, [view("a", 3)], tenant=TenantName("demo"))
         assert [("last version:break_glass" in fault) for fault in faults] == ([] if usable else [True])
@@ -210,7 +222,7 @@ class TestFindings:
         log = make_log((Event.VERSION_SUBMITTED, FOX))
         log.append(Event.VERSION_BREAK_GLASS, FOX, facts={"expires_at": "2026-11-25T12:00:00+00:00"})
         log.append(Event.VERSION_REJECTED, FOX)
-        log.append(Event.GENERATION_PERMITTED, record_id("gen", "a"), actor="demo/app")
+        add(log, Event.GENERATION_PERMITTED, record_id("gen", "a"))
         (fault,) = find_faults(verify_log(log, TRUST), [view("a", 4)], tenant=TenantName("demo"))
         assert "last version:rejected" in fault
 
@@ -226,6 +238,49 @@ class TestFindings:
         entries = (*GOOD[:3], (Event.GENERATION_DENIED, record_id("gen", "a")))
         (fault,) = self.faults(entries, view("a", 4))
         assert "not generation:permitted" in fault
+
+    @pytest.mark.parametrize(
+        ("event", "told", "fault"),
+        [
+            (Event.GENERATION_PERMITTED, {"facts": {"versions": "demo/owl@1"}}, "another versions"),
+            (Event.GENERATION_PERMITTED, {"actor": "demo/other"}, "another application"),
+            (Event.GENERATION_PERMITTED, {"evidence": {"intent": DIGEST}}, "another intent"),
+            (Event.GENERATION_RECORDED, {"facts": {"images": "9"}}, "another number of images"),
+        ],
+    )
+    def test_generation_that_is_listed_otherwise_than_the_log_tells(
+        self, event: Event, told: dict[str, Any], fault: str
+    ) -> None:
+        log = make_log(*GOOD[:3])
+        for each in (Event.GENERATION_PERMITTED, Event.GENERATION_RECORDED):
+            add(log, each, record_id("gen", "a"), **told if each is event else {})
+        (found,) = find_faults(verify_log(log, TRUST), [view("a", 4, 5)], tenant=TenantName("demo"))
+        assert fault in found
+
+    def test_result_that_the_registry_hides(self) -> None:
+        (fault,) = self.faults(GOOD, view("a", 4))
+        assert "its result is entry 5 of the log, but the registry lists none" in fault
+
+    @pytest.mark.parametrize("end", [Event.VERSION_REVOKED, Event.VERSION_SUPERSEDED, Event.VERSION_REJECTED])
+    @pytest.mark.parametrize(
+        "later",
+        [
+            (Event.VERSION_SUSPENDED, Event.VERSION_REINSTATED),
+            (Event.VERSION_SUSPENDED, Event.VERSION_RENEWED),
+            (Event.VERSION_APPROVED,),
+        ],
+    )
+    def test_what_ended_for_good_never_comes_back(self, end: Event, later: tuple[Event, ...]) -> None:
+        told = ((event, FOX) for event in (end, *later))
+        (fault,) = self.faults((*GOOD[:3], *told, *GOOD[3:]), view("a", 5 + len(later), 6 + len(later)))
+        assert f"last {later[-1].value}" in fault
+
+    def test_a_break_glass_opens_nothing_that_was_approved(self) -> None:
+        log = make_log(*GOOD[:3], (Event.VERSION_REVOKED, FOX))
+        log.append(Event.VERSION_BREAK_GLASS, FOX, facts={"expires_at": "2026-11-25T12:00:00+00:00"})
+        add(log, Event.GENERATION_PERMITTED, record_id("gen", "a"))
+        (fault,) = find_faults(verify_log(log, TRUST), [view("a", 6)], tenant=TenantName("demo"))
+        assert "last version:break_glass" in fault
 
     def test_permit_that_the_registry_hides(self) -> None:
         (fault,) = self.faults(GOOD)

@@ -232,7 +232,11 @@ class FakeRegistry:
         evidence = {name: digest_of(value) for name, value in {"intent": intent, "decision": decision}.items()}
         evidence |= {"context": context.digest, "grant": signed.digest}
         index = self.log.append(
-            AuditEventType.GENERATION_PERMITTED, generation, actor=self.principal, evidence=evidence
+            AuditEventType.GENERATION_PERMITTED,
+            generation,
+            actor=self.principal,
+            evidence=evidence,
+            facts={"versions": " ".join(self._named(manifest).name for manifest in intent.manifests)},
         )
         return GenerationGrant(
             id=generation,
@@ -315,6 +319,7 @@ class FakeRegistry:
             generation,
             actor=self.principal,
             evidence={"result": digest_of(result)},
+            facts={"images": str(len(result.images))},
         )
         return self.log.receipt(index)
 

@@ -119,11 +119,12 @@ def cancel_job(
 ) -> JobView:
     """End a queued job; ask a running one to stop at its next sign of progress."""
     caller.require(*MAKERS)
-    at, key = runtime.clock(), key_of(caller, idempotency_key, f"/v1/jobs/{job}/cancel")
+    asked, at = RecordId(job), runtime.clock()
+    key = key_of(caller, idempotency_key, f"/v1/jobs/{asked}/cancel")
     with runtime.transaction() as session:
-        if not keep(session, key, response, about=job, at=at):
-            service.request_cancel(session, RecordId(job), tenant=caller.tenant, at=at)
-        return query.view(session, RecordId(job), tenant=caller.tenant)
+        if not keep(session, key, response, about=asked, at=at):
+            service.request_cancel(session, asked, tenant=caller.tenant, at=at)
+        return query.view(session, asked, tenant=caller.tenant)
 
 
 @router.get("/jobs/{job}/files")

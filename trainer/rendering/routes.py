@@ -112,7 +112,8 @@ def end_render(
     generation: str, caller: CallerDep, runtime: RuntimeDep, response: Response, idempotency_key: KeyHeader = None
 ) -> RenderView:
     """Stop it if it runs, and erase its scene and images. Ending twice is ending once."""
-    key = key_of(caller, idempotency_key, f"/v1/renders/{generation}/end")
+    ended = RecordId(generation)
+    key = key_of(caller, idempotency_key, f"/v1/renders/{ended}/end")
     with runtime.transaction() as session:
-        keep(session, key, response, about=generation, at=runtime.clock())
-        return service.end(session, RecordId(generation), application=caller.principal)
+        keep(session, key, response, about=ended, at=runtime.clock())
+        return service.end(session, ended, application=caller.principal)

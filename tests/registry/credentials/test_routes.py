@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import text
+from support.break_glass import open_version, opening
 from support.registry import RegistryUnderTest
 from support.versions import Steps, accepted, refused
 
@@ -114,7 +115,7 @@ class TestList:
         assert seen[: len(before)] == before
         assert len(seen) == len(set(seen)) > len(before)
 
-    @pytest.mark.parametrize("cursor", ["x", "W10", "WyIxIiwiMiJd", "WyJhXHUwMDAwIiwiYiJd"])
+    @pytest.mark.parametrize("cursor", ["x", "W10", "WyIxIiwiMiJd", "WyJhXHUwMDAwIiwiYiJd", "WzEsICJcdWQ4MDAiXQ"])
     def test_refuses_a_cursor_that_is_none(self, registry: RegistryUnderTest, cursor: str) -> None:
         refused(registry.client("admin").get(f"/v1/credentials?cursor={cursor}"), 422, "input.invalid")
 
@@ -161,6 +162,22 @@ class TestRotation:
     def test_of_others_is_for_administrators(self, registry: RegistryUnderTest) -> None:
         refused(self.rotate(registry, "app", own(registry, "owner")), 403, "policy.denied")
         refused(self.rotate(registry, "app", Digest.of(b"nobody's")), 403, "policy.denied")
+
+    def test_of_ones_own_gives_no_role_that_is_not_shown(self, registry: RegistryUnderTest) -> None:
+        wide = accepted(issue(registry, roles=["admin", "owner"]))
+        narrow = bearer(registry, accepted(issue(registry))["text"])
+        rotation = f"/v1/credentials/{wide['credential']['digest']}/rotation"
+        refused(narrow.post(rotation, json={}), 403, "auth.forbidden", "has not the role admin, owner")
+        assert status_of(registry, wide["text"]) == 200
+        accepted(bearer(registry, wide["text"]).post(rotation, json={}))
+
+    def test_of_ones_own_lasts_no_longer(self, registry: RegistryUnderTest) -> None:
+        end = registry.clock.now + timedelta(hours=1)
+        short = accepted(issue(registry, expires_at=end.isoformat()))
+        client, later = bearer(registry, short["text"]), (end + timedelta(seconds=1)).isoformat()
+        rotation = f"/v1/credentials/{short['credential']['digest']}/rotation"
+        refused(client.post(rotation, json={"expires_at": later}), 403, "auth.forbidden", "no longer than it")
+        accepted(registry.client("admin").post(rotation, json={"expires_at": later}))
 
     def test_never_lengthens_the_old_ones_life(self, registry: RegistryUnderTest) -> None:
         end = registry.clock.now + timedelta(seconds=30)
@@ -270,6 +287,18 @@ class TestScopes:
         assert found["PUT", "/v1/blobs/{digest}"] is Scope.RECORDS_WRITE
         used = {scope for scope in found.values() if scope}
         assert used >= set(Scope) - {Scope.TRAINING_WRITE, Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE}
+
+    def test_who_generated_with_a_version_is_about_generations(self) -> None:
+        assert scope_of("GET", "/v1/concepts/demo/fox/versions/1/blast-radius") is Scope.GENERATIONS_READ
+
+    def test_notices_hold_only_what_they_open(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        version = steps.submitted()
+        envelope = opening(registry, version, "reviewer", "second-reviewer", reason="tonight")
+        accepted(open_version(registry, version, envelope, "reviewer"))
+        for scopes, told in ((["generations:read"], 0), (["generations:read", "reviews:read"], 1)):
+            narrow = accepted(issue(registry, roles=["reviewer"], scopes=scopes))
+            assert len(bearer(registry, narrow["text"]).get("/v1/notices").json()["break_glasses"]) == told
 
     def test_what_nobody_placed_is_closed(self) -> None:
         from registry.scopes import require_scope

@@ -77,6 +77,9 @@ class TestDraft:
         for name in ("reviewer", "app", "auditor", "training-service"):
             refused(steps.ask(version, name), 403, "auth.forbidden", "neither")
         refused(steps.ask(version, "other-owner"), 404, "resource.not_found")
+        grant = {"principal": "demo/trainer", "roles": ["app"]}
+        registry.credentials["narrow"] = accepted(registry.client("admin").post("/v1/credentials", json=grant))["text"]
+        refused(steps.ask(version, "narrow"), 403, "auth.forbidden", "needs owner or trainer")
         assert accepted(steps.ask(version, "trainer"))["requested_by"] == "demo/trainer"
 
     def test_is_put_up_once(self, registry: RegistryUnderTest) -> None:

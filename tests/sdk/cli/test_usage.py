@@ -33,6 +33,15 @@ class TestUsage:
         assert ["demo/fox", "2026-06", "1", "1", "2", "0"] in numbers
         assert ["total", "1", "1", "2", "0"] in numbers
 
+    def test_counts_from_a_moment_in_any_zone(
+        self, served: RegistryUnderTest, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        steps = Steps(served)
+        accepted(steps.compose(steps.approved()))  # at 12:00 UTC
+        for since, found in (("2026-06-01T20:30:00+0900", True), ("2026-06-01T21:30:00+0900", False)):
+            assert run(["usage", "--since", since]) == 0
+            assert ("demo/fox" in capsys.readouterr().out) is found, since
+
     def test_refuses_a_territory_that_is_none(
         self, served: RegistryUnderTest, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -16,6 +16,7 @@ from sdk.policy.cedar import DEFAULT_DENY, CedarEngine
 from sdk.policy.clauses import Finding
 from sdk.policy.nearest import nearest_changes
 from sdk.policy.sources import sources_of
+from sdk.spec.ids import ConceptId
 from sdk.spec.policy import ConceptFacts, PolicyContext, PolicyDomain, PolicyPrincipal
 
 POLICIES = Path(__file__).resolve().parents[3] / "policies"
@@ -169,3 +170,13 @@ class TestNearest:
         rule = never.replace("@because", '@id("composition.never") @title("N") @plain("N.") @plain_ja("否。") @because')
         engine = engine_of(f"{PERMIT}; {rule}")
         assert nearest_changes(engine, ask()) == ()
+
+    def test_a_picture_of_nothing_is_no_way_out(self) -> None:
+        lapsed = {"consent_live": False, "licence_live": False}
+        context = ask()
+        (fox,) = context.concepts
+        both = tuple(
+            fox.model_copy(update={"concept": name, **lapsed}) for name in (fox.concept, ConceptId("demo/owl"))
+        )
+        (chain,) = nearest_changes(CedarEngine(SHIPPED), context.model_copy(update={"concepts": both}))
+        assert len(chain) == 3

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from support.governed import NOW, World, licence_grant, record_id, use_terms
 
-from sdk.errors import DigestMismatch
+from sdk.errors import DigestMismatch, InputError
 from sdk.policy.bundle import load_bundle
 from sdk.policy.cedar import CedarEngine
 from sdk.policy.facts import concept_facts
 from sdk.policy.replay import ProposedTerms, Replayed, replay
 from sdk.spec.api import RecordedDecision
+from sdk.spec.bundle import VersionBundle
+from sdk.spec.ids import ConceptId
 from sdk.spec.policy import PolicyContext, PolicyDomain, PolicyPrincipal, Use
 
 ENGINE = CedarEngine(load_bundle(Path(__file__).resolve().parents[3] / "policies"))
@@ -48,7 +50,7 @@ def recorded(use: Use = USE) -> RecordedDecision:
 
 
 def under(terms: ProposedTerms, *decisions: RecordedDecision) -> list[Replayed]:
-    return list(replay(ENGINE, decisions, terms=terms, fetch_version=lambda concept, number: WORLD.bundle()))
+    return list(replay(ENGINE, decisions, terms=terms, fetch_version=lambda concept, number, at: WORLD.bundle()))
 
 
 class TestReplay:
@@ -65,6 +67,20 @@ class TestReplay:
         later = use_terms(valid_from=NOW + timedelta(days=1))
         (same,) = under({record_id("lic"): licence_grant(terms=later)}, recorded())
         assert not same.loses
+
+    def test_terms_that_nothing_rests_on_are_named(self) -> None:
+        with pytest.raises(InputError, match=f"no replayed decision rests on {record_id('lic', 'z')}"):
+            under({record_id("lic", "z"): licence_grant()}, recorded())
+
+    def test_a_version_is_replayed_as_it_stood_at_the_moment(self) -> None:
+        asked: list[datetime] = []
+
+        def fetch(concept: ConceptId, number: int, at: datetime) -> VersionBundle:
+            asked.append(at)
+            return WORLD.bundle()
+
+        list(replay(ENGINE, [recorded()], terms={record_id("lic"): licence_grant()}, fetch_version=fetch))
+        assert asked == [NOW]
 
     def test_a_context_that_is_not_the_one_decided_on_is_refused(self) -> None:
         held = recorded()

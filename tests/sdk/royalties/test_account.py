@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -111,6 +111,13 @@ class TestPeriods:
         assert dues(account(*uses, period="year")) == {"2026-01": "0.15"}
         (term,) = account(*uses, period="term").periods
         assert (term.starts, term.ends, term.due, term.whole) == (START, END, "0.15", True)
+
+    def test_of_a_term_that_ends_beyond_the_calendar_of_utc_ends_with_it(self) -> None:
+        for_ever = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=-5)))
+        royalty = RoyaltyTerms(currency="EUR", per_image="0.05", period="term")
+        granted = licence_grant(terms=use_terms(valid_from=START, valid_until=for_ever), royalty=royalty)
+        (term,) = account_of(licence_evidence(granted), [used(3, 1)], since=None, until=LATER).periods
+        assert (term.ends.year, term.due, term.whole) == (9999, "0.05", False)
 
 
 class TestGuarantee:

@@ -280,6 +280,12 @@ class TestMissing:
         before = world.page((), until=datetime(2026, 1, 1, tzinfo=UTC))
         assert missing_receipts(read(world, before), world.entries) == ()
 
+    def test_of_a_period_that_was_not_over_what_came_later_is_missed(self, world: LedgerWorld) -> None:
+        page = world.page(until=datetime(2100, 1, 1, tzinfo=UTC))
+        world.use(FOX_1)
+        (fault,) = missing_receipts(read(world, page), world.entries)
+        assert "written before it, so export it again" in fault.says
+
 
 def ledger_subject(world: LedgerWorld, place: int) -> str:
     """The generation that a receipt is about."""
