@@ -44,5 +44,6 @@ def issue_signer(
     with server_extra():
         from registry.cli.authorities import issue_signer as issue
         from registry.cli.workspace import open_workspace
-    issued = issue(open_workspace(directory), holder, folder, days)
+        from sdk.spec.ids import PrincipalId
+    issued = issue(open_workspace(directory), PrincipalId(holder), folder, days)
     say(f"{folder} is for the content_credentials of {holder}, until {issued.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")

@@ -151,10 +151,21 @@ def rotate_root(
 
     Raises:
         ConfigurationError: fewer old keys than their threshold are here, or a new one cannot be read.
+        InputError: fewer new keys than their threshold.
+        Conflict: a new one has another role.
     """
     new = [] if proposal else [load_key_file(path) for path in new_keys]
-    public = [public_key_of(path) for path in new_keys]
-    holder = min(key.holder for key in _trusted(workspace).keys.values() if key.role is TrustRole.ROOT)
+    public, known = [public_key_of(path) for path in new_keys], _trusted(workspace).keys
+    if threshold > len(set(public)):
+        raise InputError(
+            f"{threshold} root keys are to sign, but {len(set(public))} are named; name more, or lower --threshold"
+        )
+    for path, key in zip(new_keys, public, strict=True):
+        if (taken := known.get(key_id(key))) and taken.role is not TrustRole.ROOT:
+            raise Conflict(
+                f"{path} is trusted for {taken.role.value}; one key has one role: make another with 'trust make-key'"
+            )
+    holder = min(key.holder for key in known.values() if key.role is TrustRole.ROOT)
 
     def change(root: TrustRoot) -> TrustRoot:
         kept = {keyid: key for keyid, key in root.keys.items() if key.role is not TrustRole.ROOT}

@@ -97,6 +97,14 @@ def life_events_of(session: Session, row: ConsentRow, runtime: Runtime) -> tuple
     return tuple(found) + ((LifeEvent.OF_AGE,) if ConsentEvent.ASK in _by_clock(session, runtime, row) else ())
 
 
+def _last_report(session: Session, row: ConsentRow) -> LifeEventReport | None:
+    """What was reported last; coming of age by the clock is no report."""
+    told = [
+        event.content for event in rows_of(session, row.id) if event.event == ConsentEvent.ASK.value and event.content
+    ]
+    return parse_wire(LifeEventReport, told[-1], f"report about consent {row.id}") if told else None
+
+
 def rows_of(session: Session, consent: RecordId) -> Sequence[ConsentEventRow]:
     """The recorded events of a consent, oldest first."""
     statement = select(ConsentEventRow).where(ConsentEventRow.consent_id == consent)
@@ -116,6 +124,12 @@ def _require_expressed(
 ) -> None:
     if given.expressed_on > runtime.clock().date():
         raise InputError(f"expressed_on is {given.expressed_on}, which has not come; say when it was expressed")
+    happened = _last_report(session, row)
+    if happened and given.answer is ConsentEvent.RECONFIRM and given.expressed_on < happened.happened_on:
+        raise InputError(
+            f"expressed_on is {given.expressed_on}, before {happened.event.value} on {happened.happened_on}: what was said "
+            "before does not confirm anew"
+        )
     allowed = may_confirm(life_events_of(session, row, runtime))
     if given.answer is ConsentEvent.RECONFIRM and given.expressed_as not in allowed:
         named = " or ".join(sorted(capacity.value for capacity in allowed))

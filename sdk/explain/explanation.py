@@ -68,7 +68,7 @@ def describe(explanation: Explanation) -> Iterator[str]:
         shares = ", ".join(f"{each.concept or 'other words'} {each.share:.0%}" for each in image.concepts)
         yield f"  image {number}      attended to {shares}"
     if not explanation.images:
-        yield "  images       no attention was kept; compose with explain to keep it"
+        yield "  images       no attention is at hand; compose with explain to keep it, and name where it is with --images"
 
 
 def _describe_version(version: TracedVersion) -> Iterator[str]:

@@ -97,7 +97,6 @@ def _verify_submission(version: VerifiedVersion, trust: TrustRoot) -> PrincipalI
 
 def _verify_terms(version: VerifiedVersion, trust: TrustRoot) -> VerifiedRenewal | None:
     bundle, manifest = version.bundle, version.manifest
-    renewal = _verify_renewal(version, bundle.renewal, trust) if bundle.renewal else None
     named, consents = (manifest.consents, manifest.licences), [consent.id for consent in bundle.consents]
     if bundle.renewal:
         named = records_named(parse_log_entry(bundle.renewal.request.entry))
@@ -106,6 +105,7 @@ def _verify_terms(version: VerifiedVersion, trust: TrustRoot) -> VerifiedRenewal
             f"{version.name} was erased with the person it was of: consent {', '.join(gone)} can be read no more, and "
             "neither can its files; that it was, and its end, stay in the log ('imprimatur audit log')"
         )
+    renewal = _verify_renewal(version, bundle.renewal, trust) if bundle.renewal else None
     if (sorted(consents), sorted(licence.id for licence in bundle.licences)) != (sorted(named[0]), sorted(named[1])):
         by = "its renewal" if bundle.renewal else "its manifest"
         raise VerificationError(f"the records that come with {version.name} are not those that {by} names")

@@ -166,6 +166,8 @@ def error_line(exc: BaseException) -> str:
     """One bounded line that says what happened and, where nobody foresaw it, where to look."""
     if isinstance(exc, ImprimaturError):
         message = exc.message
+    elif isinstance(exc, TrainingStopped):
+        message = f"it was stopped: {exc}"
     elif isinstance(exc, MemoryError):
         message = "the machine ran out of memory while training; use fewer pictures or a larger machine"
     else:

@@ -271,6 +271,12 @@ class TestOverTuf:
         found = parse_wire(PolicyBundleView, self.over_tuf(own, tmp_path / "c", POLICIES_TARGET), "policies")
         assert found == load_bundle(tmp_path / "policies").view()
 
+    def test_a_root_key_is_none_that_has_another_role(self, made: Workspace) -> None:
+        with pytest.raises(Conflict, match="is trusted for log; one key has one role"):
+            rotate_root(made, [made.key("log")], 1)
+        with pytest.raises(InputError, match="2 root keys are to sign, but 1 are named"):
+            rotate_root(made, [made.key("root")], 2)
+
     def test_root_keys_rotate_to_two_of_three(self, made: Workspace, tmp_path: Path) -> None:
         names = [str(tmp_path / f"{name}.pem") for name in ("a", "b", "c")]
         for name in names:

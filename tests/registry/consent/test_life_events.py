@@ -140,6 +140,13 @@ class TestLifeEvent:
 
 
 class TestAnswer:
+    def test_that_was_given_before_what_it_answers_confirms_nothing(self, registry: RegistryUnderTest) -> None:
+        life = Life(registry)
+        accepted(life.happens())
+        early = answer(expressed_on=START.date() - timedelta(days=1))
+        refused(life.answers(early), 422, "input.invalid", "before died on")
+        assert life.status() == ("reconfirmation-due", "suspended")
+
     def test_confirms_and_a_review_reinstates(self, registry: RegistryUnderTest) -> None:
         life = Life(registry)
         accepted(life.happens())

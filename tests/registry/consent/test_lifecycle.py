@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from itertools import product
 
 import pytest
@@ -64,6 +64,13 @@ class TestStatus:
         first = datetime.fromisoformat("2027-02-28T10:00:00+00:00")  # 1 March in Kiritimati
         assert status_at(record, (), first - timedelta(seconds=1)) is ConsentStatus.GIVEN
         assert status_at(record, (), first) is ConsentStatus.RECONFIRMATION_DUE
+
+    def test_is_due_from_one_moment_in_whatever_zone_it_is_written(self) -> None:
+        record = consent_record(of_age_on=date(2027, 3, 1), **GUARDED)
+        for hours in (-12, -8, 0, 9, 14):
+            zone = timezone(timedelta(hours=hours))
+            moments = (record.of_age_at - timedelta(seconds=1), record.of_age_at)  # type: ignore[operator]
+            assert [record.of_age_unconfirmed(None, at.astimezone(zone)) for at in moments] == [False, True]  # type: ignore[union-attr]
 
     def test_only_what_is_said_of_age_confirms_it(self) -> None:
         record = consent_record(of_age_on=date(2027, 3, 1), **GUARDED)

@@ -16,6 +16,7 @@ from support.asgi import AsgiTransport
 from support.database import DatabaseServer
 from support.governed import learned_embedding
 from support.registry import BASE_URL, KEY_ENCRYPTION_KEY, RegistryUnderTest, make_test_registry
+from support.renewal import renewed
 from support.versions import FOX, Steps, Submitted, accepted, refused, rules_of
 
 from registry.app import create_app
@@ -35,9 +36,10 @@ from sdk.signing.signer import sign_envelope
 from sdk.spec.bundle import VersionBundle
 from sdk.spec.digest import Digest
 from sdk.spec.erasure import ErasureAccepted, ErasureList, ErasureRequest, ErasureView, TrainingErased
-from sdk.spec.ids import ConceptId, RecordId, TenantName
+from sdk.spec.ids import ConceptId, RecordId, TenantName, parse_version_ref
 from sdk.spec.manifest import ArtefactRole
 from sdk.spec.terms import Evidence
+from sdk.verify import verify_submission
 
 AIKO, OWL = "subject-aiko", ConceptId("demo/owl")
 DOCUMENT = b"%PDF the agreement that Aiko signed"
@@ -107,6 +109,16 @@ class TestErase:
         assert steps.events(done.id) == [("subject:erased", "demo/owner")]
         assert reviewer.get(f"{other.path}/files/{picture}").content == PICTURE[ArtefactRole.TRAINING_PICTURE]
         accepted(steps.compose(other, key="o" * 16))
+
+    def test_of_who_was_in_a_renewed_version_reads_as_that(self, registry: RegistryUnderTest) -> None:
+        steps = Steps(registry)
+        version = version_of_aiko(steps)
+        renewed(steps, version, subject=AIKO)
+        erase(registry)
+        bundle = VersionBundle.model_validate(steps.get("reviewer", version.path))
+        ref, trust = parse_version_ref(version.name), registry.runtime.trust_root
+        with pytest.raises(Erased, match="was erased with the person it was of"):
+            verify_submission(bundle, ref=ref, trust=trust, now=registry.clock.now)
 
     def test_leaves_lists_and_the_log_readable(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)

@@ -60,7 +60,7 @@ class TestExplain:
         self, folder: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert run(["explain", GENERATION]) == 0
-        assert "no attention was kept" in capsys.readouterr().out
+        assert "no attention is at hand" in capsys.readouterr().out
 
     def test_a_folder_without_attention_is_told(
         self, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
