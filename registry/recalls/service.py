@@ -5,7 +5,7 @@ Rules:
    rejected after a break-glass. Reviewers and auditors have one for each break-glass in force, owners and reviewers one for
    each term that ends soon.
 2. Fetching a notice for the first time is logged as sending it: a registry knows that it was handed over, never that it
-   was read. Acknowledging it is an act of its own, once, and logged.
+   was read. Acknowledging it is an act of its own, once, and logged. What came back and ended again is another notice.
 3. A report is signed with the status key, about the manifest, and says how long the log was: anybody can see what it
    could not know yet.
 """
@@ -104,7 +104,8 @@ def acknowledge(session: Session, runtime: Runtime, caller: Caller, answer: Noti
     version = versions.load(session, caller.tenant, answer.concept, answer.number)
     if not impact.was_granted(session, caller.principal, version) or version.stored_status not in _END_OF:
         raise NotFound(f"{caller.principal} has no notice about {version.name}; see GET /v1/notices")
-    if earlier := session.get(NoticeAcknowledgementRow, (caller.principal, version.concept, version.number)):
+    log.hold_end(session)  # whoever acknowledges at the same moment waits here, and then finds it
+    if earlier := _rows(session, NoticeAcknowledgementRow, version).get(caller.principal):
         if earlier.comment != answer.comment:
             raise Conflict(f"{caller.principal} has acknowledged the end of {version.name} already, with other words")
         return earlier.log_index
@@ -146,7 +147,7 @@ def blast_radius(session: Session, runtime: Runtime, caller: Caller, version: Ve
 
 
 def _notice(session: Session, caller: Caller, version: Version) -> Notice:
-    answered = session.get(NoticeAcknowledgementRow, (caller.principal, version.concept, version.number))
+    answered = _rows(session, NoticeAcknowledgementRow, version).get(caller.principal)
     end = _end(session, version)
     if end is None:
         raise Conflict(f"the log does not tell the end of {version.name}; tell the auditor")
@@ -163,11 +164,10 @@ def _notice(session: Session, caller: Caller, version: Version) -> Notice:
 
 
 def _note_sent(session: Session, runtime: Runtime, caller: Caller, version: Version) -> None:
-    sent = (caller.principal, version.concept, version.number)
-    if session.get(NoticeSentRow, sent):
+    if caller.principal in _rows(session, NoticeSentRow, version):
         return
     log.hold_end(session)  # whoever asks at the same moment waits here, and then finds it
-    if session.get(NoticeSentRow, sent):
+    if caller.principal in _rows(session, NoticeSentRow, version):
         return
     index = _log(session, runtime, caller, AuditEventType.NOTICE_SENT, version)
     session.add(
@@ -188,11 +188,13 @@ def _log(session: Session, runtime: Runtime, caller: Caller, event: AuditEventTy
 
 
 def _end(session: Session, version: Version) -> LoggedEntry | None:
-    """The entry that tells the end of a version."""
+    """The newest entry that tells the end of a version."""
     event = _END_OF.get(version.stored_status)
     if event is None:
         return None
-    found = log_reading.page(session, version.tenant, LogQuery(event=event, subject=version.name, limit=1))
+    ends = LogQuery(event=event, subject=version.name, limit=1)
+    newest = ends.model_copy(update={"after": log_reading.before_newest(session, version.tenant, ends)})
+    found = log_reading.page(session, version.tenant, newest)
     return found.entries[0] if found.entries else None
 
 
@@ -222,5 +224,8 @@ def _applications(session: Session, runtime: Runtime, version: Version) -> tuple
 
 
 def _rows(session: Session, kind: type[_Row], version: Version) -> dict[PrincipalId, _Row]:
+    """What each application did about the end of a version that holds; of an end before it came back, nothing counts."""
+    end = _end(session, version)
     statement = select(kind).where(kind.concept_id == version.concept, kind.number == version.number)
+    statement = statement.where(kind.log_index > (end.index if end else -1))
     return {row.application: row for row in session.scalars(statement)}

@@ -16,7 +16,7 @@ def _of_version() -> ForeignKeyConstraint:
 
 
 class OfApplicationAndVersion(Base):
-    """An act of an application about a version; once each."""
+    """An act of an application about the end of a version; once for each end, whose entry in the log comes before it."""
 
     __abstract__ = True
 
@@ -24,7 +24,7 @@ class OfApplicationAndVersion(Base):
     concept_id: Mapped[ConceptId] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime]
-    log_index: Mapped[int] = mapped_column(BigInteger)
+    log_index: Mapped[int] = mapped_column(BigInteger, primary_key=True)
 
 
 class NoticeSentRow(OfApplicationAndVersion):

@@ -36,6 +36,7 @@ NO_TABLE = {
     "0044",
     "0045",
     "0046",
+    "0047",
 }  # change who may see rows, or what rows say, not which there are
 NOT_OURS = re.compile(r"(procrastinate|training|render)_|(renders|alembic_version)$")
 MUTABLE = {"credentials", "idempotency_keys"}  # last use, revocation; others are listed by their own tests

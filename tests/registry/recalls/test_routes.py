@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from support.life import Life, answer
 from support.registry import BASE_URL, RegistryUnderTest
 from support.versions import FOX, Steps, Submitted, accepted, assert_insert_only, refused
 
@@ -217,3 +218,39 @@ class TestDatabase:
         notices(registry)
         accepted(steps.post("app", "/v1/notices/acknowledgements", STOP))
         assert_insert_only(registry, table)
+
+
+class TestAnotherEnd:
+    """What was suspended came back and ends again: another notice, with a date and an acknowledgement of its own."""
+
+    @pytest.fixture
+    def life(self, registry: RegistryUnderTest) -> Life:
+        life = Life(registry)
+        accepted(life.steps.compose(life.version))
+        accepted(life.happens())
+        notices(registry)
+        accepted(life.steps.post("app", "/v1/notices/acknowledgements", STOP))
+        registry.clock.advance(days=1)
+        accepted(life.answers(answer()))
+        accepted(life.reinstated())
+        assert notices(registry).notices == ()
+        registry.clock.advance(days=1)
+        return life
+
+    def test_is_told_and_acknowledged_anew(self, registry: RegistryUnderTest, life: Life) -> None:
+        accepted(life.steps.withdraw(life.version))
+        (told,) = notices(registry).notices
+        assert (told.ended_at, told.acknowledged_at) == (registry.clock.now, None)
+        again = STOP.model_copy(update={"comment": "taken down again"})
+        accepted(life.steps.post("app", "/v1/notices/acknowledgements", again))
+        refused(life.steps.post("app", "/v1/notices/acknowledgements", STOP), 409, "resource.conflict", "other words")
+        assert [event for event, _ in life.steps.events(life.version.name)].count("notice:sent") == 2
+        found = report(registry, life.version)
+        assert (found.ended_at, found.applications[0].acknowledged_at) == (registry.clock.now, registry.clock.now)
+
+    def test_of_a_version_that_was_suspended_is_the_revocation(self, registry: RegistryUnderTest, life: Life) -> None:
+        accepted(life.steps.withdraw(life.version))
+        registry.clock.advance(days=1)
+        accepted(life.steps.revoke(life.version))
+        (told,) = notices(registry).notices
+        assert (told.status, told.ended_at, told.acknowledged_at) == ("revoked", registry.clock.now, None)
