@@ -189,7 +189,7 @@ def require_schema(connection: Connection) -> None:
     newest, *older = _revisions()
     if found is None or found in older:
         raise ConfigurationError(
-            f"the database has schema {found}, this registry needs {newest}; migrate it with 'imprimatur up'"
+            f"the database has schema {found}, this registry needs {newest}; migrate it with 'imprimatur up DIR'"
         )
 
 

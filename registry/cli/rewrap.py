@@ -24,7 +24,7 @@ def rewrap_workspace(workspace: Workspace, new: str) -> int:
         ConfigurationError: the workspace is up, or one of the keys cannot be used.
     """
     if (pid := running_pid(workspace)) is not None:
-        raise ConfigurationError(f"{workspace.root} is up (process {pid}); stop it with 'imprimatur down' first")
+        raise ConfigurationError(f"{workspace.root} is up (process {pid}); stop it with 'imprimatur down DIR' first")
     settings = read_settings(workspace.settings, os.environ)
     key = new if is_uri(new) else str(workspace.root / new)
     if key == settings.key_encryption_key:

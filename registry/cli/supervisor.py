@@ -112,7 +112,9 @@ def up_detached(workspace: Workspace, say: Say) -> None:
             raise ConfigurationError(f"{workspace.root} was not up after {READY_SECONDS:.0f} s: {tail(log, 8)}")
         time.sleep(_TICK_SECONDS)
     background.returncode = 0  # it lives on; nobody is to wait for it
-    say(f"up in the background: registry {services.registry}, trainer {services.trainer}; 'imprimatur down' stops it")
+    say(
+        f"up in the background: registry {services.registry}, trainer {services.trainer}; 'imprimatur down DIR' stops it"
+    )
 
 
 def down(workspace: Workspace, say: Say) -> None:
@@ -184,7 +186,7 @@ def database_alone(workspace: Workspace) -> Iterator[str]:
 
 
 def _already_up(workspace: Workspace, pid: int) -> ConfigurationError:
-    return ConfigurationError(f"{workspace.root} is up already, process {pid}; 'imprimatur down' stops it")
+    return ConfigurationError(f"{workspace.root} is up already, process {pid}; 'imprimatur down DIR' stops it")
 
 
 def _services(workspace: Workspace) -> _Services:

@@ -21,7 +21,7 @@ from registry.versions import service
 from registry.versions.history import alias_now, view_of
 from registry.versions.tables import AliasRow
 from registry.versions.version import Version
-from sdk.errors import Conflict, InputError, NotApproved
+from sdk.errors import Conflict, InputError, NotApproved, NotFound
 from sdk.spec.api import AliasChange, AliasChanges, AliasView
 from sdk.spec.bundle import VersionStatus
 from sdk.spec.canonical import encode_canonical
@@ -71,6 +71,10 @@ def _require_each_once(request: AliasChanges) -> None:
 
 def _require_expected(change: AliasChange, row: AliasRow | None) -> None:
     held = row.number or 0 if row else 0
+    if not change.number and not held:
+        raise NotFound(
+            f"{change.concept}@{change.alias} names no version, so there is nothing to remove; see its history"
+        )
     if change.expected is not None and change.expected != held:
         now = f"names version {held}" if held else "names no version"
         since = f" since {row.set_at:%Y-%m-%dT%H:%M:%SZ}, set by {row.set_by}" if row else ""

@@ -22,6 +22,7 @@ from sdk.errors import InputError
 from sdk.profile import Profile
 from sdk.resolve import current_trust_root
 from sdk.signing.signer import load_key_file, sign_envelope
+from sdk.signing.trust import TrustRole
 from sdk.spec.break_glass import MAX_HOURS, BreakGlassPredicate, BreakGlassView
 from sdk.spec.canonical import validate_wire
 from sdk.spec.envelope import Envelope, encode_envelope, parse_envelope
@@ -63,6 +64,8 @@ def sign(
         envelope = sign_envelope(payload, load_key_file(chosen.need("signing_key")))
         trust = current_trust_root(client, chosen, now=at)
         read_opening(envelope, version, trust, by_both=False)
+        if second not in trust.holders_of(TrustRole.APPROVAL):
+            raise InputError(f"{second} has no key that is trusted for approval, so they cannot sign; name who has one")
     out.write_bytes(encode_envelope(envelope))
     say(f"{version.name} is not open yet: {second} signs with 'imprimatur break-glass open {out}'")
 

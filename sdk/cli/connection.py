@@ -59,6 +59,11 @@ def say(text: str) -> None:
     console().print(text, markup=False)
 
 
+def note(message: str) -> None:
+    """Tell people what is worth knowing though it is no fault, beside what the command prints."""
+    typer.echo(f"note: {message}", err=True)
+
+
 def complain(message: str) -> None:
     """Print an error as one line."""
     one_line = " ".join(message.split())

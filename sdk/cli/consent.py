@@ -10,9 +10,9 @@ import typer
 from sdk.cli.alias import parse_moment
 from sdk.cli.connection import (
     ProfileOption,
-    complain,
     connected,
     named,
+    note,
     now,
     read_document,
     say,
@@ -104,7 +104,7 @@ def export(consent: Consent, out: Out = None, profile: ProfileOption = None) -> 
     with connected(profile) as (_, client):
         received = client.consent_receipt(named(RecordId, consent))
     if missing := missing_fields(received.record):
-        complain(f"this record does not state what ISO/IEC TS 27560 asks for: {', '.join(missing)}")
+        note(f"this record does not state what ISO/IEC TS 27560 asks for: {', '.join(missing)}")
     write_json(receipt_to_dpv(received), out)
 
 

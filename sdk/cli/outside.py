@@ -9,6 +9,7 @@ from sdk.acts import acts_of, verify_document
 from sdk.audit import VerifiedLog, verify_log
 from sdk.cli.connection import read_file, say
 from sdk.client.mirror import open_mirror
+from sdk.errors import InputError, NotFound
 from sdk.signing.trust import TrustRoot
 from sdk.spec.log_entry import AuditEventType
 
@@ -30,6 +31,12 @@ def verify_from_outside(place: str, trust: TrustRoot, kept: Path | None, about: 
     """Verify the log at `place` by public keys alone, hold it to the checkpoint that was kept, and keep the new one."""
     seen = [read_file(kept, "checkpoint")] if kept and kept.exists() else []
     with open_mirror(place) as mirror:
+        try:
+            mirror.log_checkpoint()
+        except NotFound as exc:
+            raise InputError(
+                f"{place} is no log: it has no checkpoint; a registry's log is at its address with /v1/log"
+            ) from exc
         log = verify_log(mirror, trust, remembered=seen)
     say_verified(log, "every entry is included" + ("; nothing seen before was rewritten" if seen else ""))
     show_acts(log, about, trust)

@@ -25,6 +25,7 @@ from sdk.policy.compare import compare_bundles
 from sdk.policy.joint import joint_terms
 from sdk.policy.recheck import recheck
 from sdk.policy.replay import ProposedTerms, replay
+from sdk.policy.risk import risk_classes
 from sdk.resolve import current_trust_root
 from sdk.signing.receipts import verify_receipt
 from sdk.spec.api import DecisionQuery, RecordedDecision
@@ -129,7 +130,8 @@ def show_joint_terms(
 def run_cases(folder: Folder) -> None:
     """Run the cases of a folder of policies against its rules. Exit status 1 when one of them fails."""
     cases = load_cases(folder)
-    engine = CedarEngine(load_bundle(folder))
+    bundle = load_bundle(folder)
+    engine, _ = CedarEngine(bundle), risk_classes(bundle)
     failed = failures(engine, cases)
     for case, decision in failed:
         expected = f"{case.answer.value} {' '.join(case.because)}".strip()

@@ -201,8 +201,8 @@ def read_ledger(
 
 
 def open_log(address: str) -> Client:
-    """A reader of a registry's log, which needs no credential."""
-    return Client(address, "none")
+    """A reader of a registry's log, which needs no credential; `address` is the registry's, or its log's."""
+    return Client(address.rstrip("/").removesuffix("/v1/log"), "none")
 
 
 def raise_for_faults(faults: Sequence[LedgerFault]) -> None:

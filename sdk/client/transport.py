@@ -183,7 +183,7 @@ class Service:
         except httpx.TransportError as exc:
             reason = str(exc) or type(exc).__name__
             raise ServiceUnavailable(
-                f"the {self.name} at {self.base_url} gave no answer ({reason}); is it running? try 'imprimatur up'"
+                f"the {self.name} at {self.base_url} gave no answer ({reason}); is it running? try 'imprimatur up DIR'"
             ) from exc
         except httpx.DecodingError as exc:
             raise FormatError(

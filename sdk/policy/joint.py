@@ -15,7 +15,7 @@ from typing import Any
 
 from sdk.spec.ids import ConceptId, PrincipalId
 from sdk.spec.policy import ConceptFacts
-from sdk.spec.terms import WORLD
+from sdk.spec.terms import WORLD, Medium
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +34,9 @@ class JointTerms:
     def usable(self) -> bool:
         """Whether any use at all is left."""
         limits = (self.purposes, self.territories, self.channels)
-        stated = (limit for limit in (self.media, self.applications) if limit is not None)
-        return all(limits) and all(stated) and self.images_left != 0 and not self.apart
+        drawn = self.media is None or Medium.IMAGE in self.media
+        named = self.applications is None or bool(self.applications)
+        return all(limits) and drawn and named and self.images_left != 0 and not self.apart
 
 
 def joint_terms(facts: Sequence[ConceptFacts]) -> JointTerms:

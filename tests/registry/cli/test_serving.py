@@ -23,7 +23,7 @@ class TestRequireOwnDatabase:
 
     def test_refuses_an_older_schema_and_says_what_to_do(self, registry: RegistryUnderTest) -> None:
         set_schema(registry, "0001")
-        with pytest.raises(ConfigurationError, match=r"has schema 0001, this registry needs .* 'imprimatur up'"):
+        with pytest.raises(ConfigurationError, match=r"has schema 0001, this registry needs .* 'imprimatur up DIR'"):
             require_own_database(registry.runtime)
 
     def test_refuses_a_database_without_one(self, registry: RegistryUnderTest) -> None:

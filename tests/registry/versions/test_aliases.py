@@ -83,6 +83,12 @@ class TestSet:
         assert [view["number"] for view in meanings] == [1, 0]
         assert steps.events("demo/fox@stable") == [("alias:set", "demo/owner")] * 2
 
+    def test_what_names_nothing_is_not_taken_away(self, registry: RegistryUnderTest) -> None:
+        Steps(registry).approved()
+        for _ in range(2):
+            refused(post(registry, change(0)), 404, "resource.not_found", "there is nothing to remove")
+        assert Steps(registry).events("demo/fox@stable") == []
+
     @pytest.mark.parametrize("name", ["app", "auditor", "training-service"])
     def test_is_for_owners_and_reviewers(self, registry: RegistryUnderTest, name: str) -> None:
         Steps(registry).approved()

@@ -38,6 +38,8 @@ def test_two_people_open_a_version(
             file,
         )
         assert "named twice" in imprimatur.refused("reviewer", *asked, "--with", "demo/reviewer")
+        unknown = imprimatur.refused("reviewer", *asked, "--with", "demo/nobody")
+        assert "demo/nobody has no key that is trusted for approval" in unknown
         assert "demo/fox@1 is not open yet: demo/owner signs" in imprimatur("reviewer", *asked, "--with", "demo/owner")
         assert steps.get("app", version.path)["status"] == "submitted"
         wrong = imprimatur.refused("second-reviewer", "break-glass", "open", file)

@@ -103,6 +103,11 @@ class TestJointTerms:
         )
         assert (terms.territories, terms.usable) == (("JP",), True)
 
+    def test_of_other_media_permit_no_picture(self) -> None:
+        granted = {"purposes": PURPOSES, "channels": CHANNELS, "territories": (WORLD,)}
+        for media, usable in ((("video",), False), (("image", "video"), True), (None, True)):
+            assert joint_terms([facts(concept="demo/fox", media=media, **granted)]).usable is usable, media
+
     def test_name_who_keeps_whom_away(self) -> None:
         granted = {"purposes": PURPOSES, "channels": CHANNELS, "territories": (WORLD,)}
         terms = joint_terms(
