@@ -118,7 +118,7 @@ class TestAudit:
                 steps.audit(composed)
 
     def test_fails_on_images_that_are_not_on_record(self, composed: InProcess) -> None:
-        change = changed_json(lambda body: body["generations"][0]["images"].pop())
+        change = changed_json(lambda body: body["generations"][0]["images"].reverse())
         with composed.studio.wire.tampered(r"GET /v1/generations", change):
             with pytest.raises(DemoFailed, match="not those on record"):
                 steps.audit(composed)

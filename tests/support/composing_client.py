@@ -39,7 +39,7 @@ def main() -> None:
     asked = parser.parse_args()
     sdk.verify.live.CLOCK_SKEW = timedelta(seconds=asked.skew)  # type: ignore[misc]
 
-    def draw(composer: Any, opened: GenerationGrant, versions: Any, *_: Any) -> list[Image.Image]:
+    def draw(composer: Any, _loaded: None, opened: GenerationGrant, versions: Any, *_: Any) -> list[Image.Image]:
         for version in versions:
             (embedding,) = version.manifest.by_role(ArtefactRole.EMBEDDING)
             composer.client.fetch_artefact(opened.id, embedding.digest)
@@ -47,7 +47,7 @@ def main() -> None:
         time.sleep(asked.drawing)
         return [Image.effect_noise((64, 64), 80).convert("RGB")]
 
-    call.generate_pictures = draw
+    call.load_for, call.generate_pictures = lambda *_: None, draw
     if asked.unchecked:
         call.require_live = lambda *_: None
 
