@@ -22,12 +22,13 @@ from examples.demo.story import (
     consent_record,
     licence_grant,
 )
-from sdk.audit import account_for, find_faults, verify_log
+from sdk.audit import account_for, verify_log
 from sdk.cli.train import follow, make_request, name_missing_concepts, read_plan
 from sdk.client import Client
 from sdk.compose import Composition
 from sdk.credentials.read import verify_credentials
 from sdk.errors import ImprimaturError
+from sdk.findings import find_faults
 from sdk.resolve import load_trust_root
 from sdk.signing.trust import TrustRoot
 from sdk.spec.ids import RecordId

@@ -7,21 +7,14 @@ from typing import Annotated
 
 import typer
 
-from sdk.audit import (
-    GenerationAccount,
-    VerifiedLog,
-    account_for,
-    find_contradictions,
-    find_faults,
-    sign_report,
-    verify_log,
-)
+from sdk.audit import GenerationAccount, VerifiedLog, account_for, sign_report, verify_log
 from sdk.cli.accounting import LicenceOption, SinceOption, UntilOption, royalty_query
 from sdk.cli.connection import ProfileOption, connected, console, named, now, read_file, say, show_table
 from sdk.cli.outside import Asked, say_verified, show_acts, verify_from_outside
 from sdk.cli.receipt import EventOption, SubjectOption, TrustRootOption
 from sdk.client import Client
 from sdk.errors import InputError, VerificationError
+from sdk.findings import find_contradictions, find_faults
 from sdk.profile import Profile
 from sdk.resolve import current_trust_root, load_trust_root, log_memory, require_witnessed, watch_log, witness_policy
 from sdk.royalties.ledger import encode_page, missing_receipts, verify_ledger

@@ -10,8 +10,9 @@ import pytest
 from support.governed import NOW, ORIGIN, fixed_signer, make_trust_root, record_id
 from support.memory_log import MemoryLog
 
-from sdk.audit import VerifiedLog, account_for, find_faults, sign_report, verify_log
+from sdk.audit import VerifiedLog, account_for, sign_report, verify_log
 from sdk.errors import FormatError, LogForked, ProofInvalid, SignatureInvalid
+from sdk.findings import find_faults
 from sdk.signing.trust import TrustRole, verify_role
 from sdk.spec.api import GeneratedImage, GenerationIntent, GenerationView
 from sdk.spec.canonical import encode_canonical

@@ -27,9 +27,10 @@ from registry.runtime import Runtime
 from registry.sealing import AesKeyWrapper
 from registry.storage import open_blob_store
 from registry.vault import FolderKeyVault, VaultKeyWrapper
-from sdk.audit import find_faults, verify_log
+from sdk.audit import verify_log
 from sdk.client import Client
 from sdk.errors import Erased, SignatureInvalid
+from sdk.findings import find_faults
 from sdk.receipt import verify_erasure
 from sdk.signing.receipts import verify_receipt
 from sdk.signing.signer import sign_envelope
