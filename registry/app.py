@@ -44,6 +44,7 @@ from registry.versions import routes as versions
 from registry.webhooks import routes as webhooks
 from sdk.errors import ImprimaturError
 
+_PAGES: Final = f"{BASE}/"
 SLICES: Final = (
     about,
     distribution,
@@ -88,6 +89,7 @@ def create_app(runtime: Runtime, *, tracer_provider: TracerProvider | None = Non
         principals=Rate(per_second=limits.requests_per_second, burst=limits.requests_at_once),
         addresses=Rate(per_second=limits.anonymous_per_second, burst=limits.anonymous_at_once),
         answer=_answer,
+        browsers=_PAGES,
     )
     app.add_middleware(Requests, metrics=app.state.metrics, mounts=(BASE,))
     for part in SLICES:
@@ -100,7 +102,7 @@ def create_app(runtime: Runtime, *, tracer_provider: TracerProvider | None = Non
 
 def _answer(request: Request, error: ImprimaturError, status: int) -> Response:
     """What tells of an error before any route is reached: a page for people, a problem document for programs."""
-    in_console = request.url.path.startswith(f"{BASE}/")
+    in_console = request.url.path.startswith(_PAGES)
     return error_page(request, error, status) if in_console else problem_answer(request, error, status)
 
 

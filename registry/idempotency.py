@@ -174,12 +174,17 @@ class IdempotencyKeys:
             Conflict: the act is done or under way, and its answer is not kept.
         """
         runtime = runtime_of(request)
-        held = " ".join(sorted(role.value for role in caller.roles))
-        asked = Digest.of("\n".join(["POST", request.url.path, request.url.query, held, ""]).encode() + body)
+        held, sent = (
+            " ".join(sorted(role.value for role in caller.roles)),
+            ["POST", request.url.path, request.url.query],
+        )
+        asked, before = (Digest.of("\n".join([*told, ""]).encode() + body) for told in ([*sent, held], sent))
         with runtime.transaction(caller.tenant) as session:
             row = session.get(IdempotencyKeyRow, (caller.principal, key))
         if row is None or row.claimed_at < runtime.clock() - KEPT_FOR:
             return Claim(runtime=runtime, caller=caller, key=key, request=asked)
+        if row.request == before:  # kept by code that did not ask for roles
+            raise _done_already(row)
         return _replay(row, asked)
 
     def _keep(self, claim: Claim, messages: list[Message]) -> None:
@@ -190,9 +195,7 @@ class IdempotencyKeys:
             return  # it holds a secret: a repetition is told that the act is done, by rule 4
         body = b"".join(message.get("body", b"") for message in messages)
         statement = (
-            update(
-                IdempotencyKeyRow
-            )  # of no row, if the act was undone, and of none that another attempt claimed since
+            update(IdempotencyKeyRow)  # of no row, if the act was undone; nor of one that was claimed since
             .where(IdempotencyKeyRow.principal == claim.caller.principal, IdempotencyKeyRow.key == claim.key)
             .where(IdempotencyKeyRow.request == claim.request, IdempotencyKeyRow.claimed_at == claim.made_at)
             .where(IdempotencyKeyRow.status.is_(None))
@@ -206,5 +209,9 @@ def _replay(row: IdempotencyKeyRow, asked: Digest) -> Response:
     if row.request != asked:
         raise InputError(f"the key {row.key} was sent with another request; make a new key for each request")
     if row.status is None:
-        raise Conflict(f"the request with key {row.key} was taken up, and its answer is not there; see what stands")
+        raise _done_already(row)
     return Response(row.body, row.status, media_type=row.media_type, headers={REPLAYED: "true"})
+
+
+def _done_already(row: IdempotencyKeyRow) -> Conflict:
+    return Conflict(f"the request with key {row.key} was taken up, and its answer is not there; see what stands")

@@ -76,8 +76,10 @@ class RateLimit:
         addresses: Rate,
         clock: Callable[[], float] = time.monotonic,
         answer: ErrorAnswer = problem_answer,
+        browsers: str | None = None,  # beginning of the paths where cookies tell who calls, and nothing else does
     ) -> None:
         self._app = app
+        self._browsers = browsers
         self._answer = answer
         self._principals = Buckets(principals, clock)
         self._addresses = Buckets(addresses, clock)
@@ -88,8 +90,8 @@ class RateLimit:
         if scope["type"] != "http" or scope["path"] in FREE:
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        header = headers.get("authorization", "") or headers.get("cookie", "")
+        in_browser = self._browsers is not None and scope["path"].startswith(self._browsers)
+        header = Headers(scope=scope).get("cookie" if in_browser else "authorization", "")
         shown = Digest.of(header.encode("latin-1")) if header else None
         if wait := self._take(scope, shown):
             await self._refusal(Request(scope), wait)(scope, receive, send)

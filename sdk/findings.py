@@ -105,12 +105,8 @@ def _faults_of_use(log: VerifiedLog, view: GenerationView, version: str) -> Iter
         if entry.subject != version or entry.event not in _TOLD:
             continue
         last = entry.event
-        if entry.event in _ENDING:
-            standing = _Standing.ENDED
-        elif entry.event is AuditEventType.VERSION_BREAK_GLASS:
-            opened = at < _expiry(entry)
-        else:
-            standing = _MOVES.get((standing, entry.event), standing)
+        opened = entry.event is AuditEventType.VERSION_BREAK_GLASS and at < _expiry(entry)  # whatever follows shuts it
+        standing = _Standing.ENDED if entry.event in _ENDING else _MOVES.get((standing, entry.event), standing)
     if standing is not _Standing.APPROVED and not (standing is _Standing.WAITING and opened):
         was = "never approved" if last is None else f"last {last.value}"
         yield f"{view.id}: permitted at entry {view.intent_index} with {version}, which was {was}"

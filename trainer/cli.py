@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from sdk.profile import load_profile
 from trainer.settings import read_settings
 
 commands = typer.Typer()
@@ -31,6 +32,7 @@ def serve(directory: Workspace) -> None:
     from trainer.app import create_app, make_runtime
 
     settings = read_settings(directory, os.environ)
+    load_profile(settings.own_profile)  # without one nobody could be asked who calls
     _log_to_stderr()
     app = create_app(make_runtime(settings))
     uvicorn.run(

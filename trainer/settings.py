@@ -90,7 +90,8 @@ class TrainerSettings:
     @property
     def own_profile(self) -> Path:
         """Who is served here: the training service, or, on a machine that only draws, the rendering service."""
-        return self.service_profile if self.service_profile.exists() else self.renderer_profile
+        draws_alone = self.renderer_profile.exists() and not self.service_profile.exists()
+        return self.renderer_profile if draws_alone else self.service_profile
 
     @property
     def trust_root(self) -> Path:

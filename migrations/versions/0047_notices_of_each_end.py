@@ -1,8 +1,9 @@
 """An application is told of each end of a version, and acknowledges each: what was suspended, came back and ended again is
-another end. Owner: registry.recalls."""
+another end. Rows from before, and of code from before, are of no named end. Owner: registry.recalls."""
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0047"
@@ -16,12 +17,14 @@ _ONCE = ("application", "concept_id", "number")
 
 def upgrade() -> None:
     for table in _TABLES:
-        _key(table, (*_ONCE, "log_index"))
+        op.add_column(table, sa.Column("ended_entry", sa.BigInteger(), nullable=False, server_default="-1"))
+        _key(table, (*_ONCE, "ended_entry"))
 
 
 def downgrade() -> None:
-    for table in _TABLES:  # with several ends of one version it cannot be gone back; nothing is lost then
+    for table in _TABLES:  # where a version has several ends it cannot be gone back; nothing is lost then
         _key(table, _ONCE)
+        op.drop_column(table, "ended_entry")
 
 
 def _key(table: str, columns: tuple[str, ...]) -> None:

@@ -59,8 +59,13 @@ def renewals_of(view: View, session: Session, version: Version, terms: Terms) ->
 
 def may_ask(view: View, version: Version) -> bool:
     """Whether the reader is shown the form that asks for other terms."""
-    asks = view.caller.principal in (version.owner, version.trainer_of_record)
-    return asks and version.stored_status in RENEWABLE
+    return asks_for(view, version) and version.stored_status in RENEWABLE
+
+
+def asks_for(view: View, version: Version) -> bool:
+    """Whether the reader may ask for reviews of it: as its owner, or as who had it trained."""
+    named = view.caller.principal in (version.owner, version.trainer_of_record)
+    return named and bool(view.caller.roles & {Role.OWNER, Role.TRAINER})
 
 
 @router.post(f"{VERSION}/renewals")

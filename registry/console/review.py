@@ -18,7 +18,7 @@ from registry.blobs import READERS
 from registry.concepts import service as concepts
 from registry.console.changes import Standing, changes_between
 from registry.console.pages import FILE_CSP, REPORT_CSP, guarded
-from registry.console.renewals import may_ask, renewals_of
+from registry.console.renewals import asks_for, may_ask, renewals_of
 from registry.console.view import BASE, ViewDep
 from registry.console.work import may_assign, may_comment
 from registry.reviews import query as work
@@ -75,7 +75,7 @@ def show_version(tenant: str, name: str, number: Number, view: ViewDep) -> Respo
         here=f"{BASE}/concepts/{version.concept}/versions/{version.number}",
         assigns=may_assign(view),
         comments_too=may_comment(view),
-        asks=caller.principal in (version.owner, version.trainer_of_record),
+        asks=asks_for(view, version),
         foreseen=foreseen if waiting and caller.principal not in {act.by for act in acts} else None,
         earlier=earlier,
         changes=changes_between(_standing(earlier, now), _standing(version, now)) if earlier else (),

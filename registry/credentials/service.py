@@ -99,14 +99,15 @@ def rotate(
         raise Conflict(f"credential {digest} was rotated before, its follower is {old.replaced_by}; rotate that one")
     scopes = None if old.scopes is None else frozenset(Scope(scope) for scope in old.scopes)
     _require_within(caller, scopes)
-    if Role.ADMIN not in caller.roles:
-        _require_no_wider(caller, old, rotation, now)
     longest = now + timedelta(days=runtime.settings.credential_days)
+    ends_then = rotation.expires_at or min(now + (old.expires_at - old.issued_at), longest)
+    if Role.ADMIN not in caller.roles:
+        _require_no_wider(session, caller, old, ends_then, now)
     grant = Grant(
         principal=old.principal,
         roles=frozenset(Role(role) for role in old.roles),
         scopes=scopes,
-        expires_at=rotation.expires_at or min(now + (old.expires_at - old.issued_at), longest),
+        expires_at=ends_then,
         label=old.label,
     )
     new = create_credential(session, runtime, grant)
@@ -188,14 +189,17 @@ def _require_within(caller: Caller, scopes: frozenset[Scope] | None) -> None:
         )
 
 
-def _require_no_wider(caller: Caller, old: CredentialRow, rotation: access.Rotation, now: datetime) -> None:
+def _require_no_wider(session: Session, caller: Caller, old: CredentialRow, ends: datetime, now: datetime) -> None:
     """Return if what follows one's own credential `old` is neither more nor longer than what is shown. Raises `PermissionDenied`."""
     if beyond := sorted(set(old.roles) - {role.value for role in caller.roles}):
         raise PermissionDenied(
             f"this credential of {caller.principal} has not the role {', '.join(beyond)}; rotate with the one that is to be "
             "replaced, or ask an administrator"
         )
-    if rotation.expires_at and rotation.expires_at > now + (old.expires_at - old.issued_at):
+    shown = (
+        session.get_one(CredentialRow, caller.credential) if caller.credential else old
+    )  # or a token, of somebody else
+    if ends > now + min(shown.expires_at - shown.issued_at, old.expires_at - old.issued_at):
         raise PermissionDenied("what follows a credential of your own lasts no longer than it; ask an administrator")
 
 

@@ -29,6 +29,7 @@ UNCHECKED: Final[Mapping[str, str]] = {
     "consent_withdrawals.reason": "words; the withdrawal itself is in the log",
     "generations.expires_at": "bounds a grant that ends in minutes; whether it expires at all is checked",
     "notice_acknowledgements.comment": "words; the acknowledgement itself is in the log",
+    "notices_sent.ended_entry, notice_acknowledgements.ended_entry": "the end that the entry in the log comes after",
     "webhooks.description, webhooks.position, webhooks.attempts, webhooks.due_at, webhooks.last_fault": "how far it has come",
     "times of rows": "the entry's time counts; a row's is checked to a minute",
 }

@@ -77,9 +77,10 @@ def notices(session: Session, runtime: Runtime, caller: Caller, query: PageQuery
         version = versions.load(session, caller.tenant, concept, number)
         if version.stored_status in _END_OF:
             ended.append(version)
-    found = tuple(_notice(session, caller, version) for version in ended)
-    for version in ended:
-        _note_sent(session, runtime, caller, version)
+    ends = [(version, _end_of(session, version)) for version in ended]
+    found = tuple(_notice(session, caller, version, end) for version, end in ends)
+    for version, end in ends:
+        _note_sent(session, runtime, caller, version, end)
     return NoticeList(
         notices=found,
         break_glasses=break_glass.in_force(session, runtime, caller)
@@ -105,7 +106,8 @@ def acknowledge(session: Session, runtime: Runtime, caller: Caller, answer: Noti
     if not impact.was_granted(session, caller.principal, version) or version.stored_status not in _END_OF:
         raise NotFound(f"{caller.principal} has no notice about {version.name}; see GET /v1/notices")
     log.hold_end(session)  # whoever acknowledges at the same moment waits here, and then finds it
-    if earlier := _rows(session, NoticeAcknowledgementRow, version).get(caller.principal):
+    end = _end_of(session, version)
+    if earlier := _told(session, NoticeAcknowledgementRow, version, end).get(caller.principal):
         if earlier.comment != answer.comment:
             raise Conflict(f"{caller.principal} has acknowledged the end of {version.name} already, with other words")
         return earlier.log_index
@@ -117,6 +119,7 @@ def acknowledge(session: Session, runtime: Runtime, caller: Caller, answer: Noti
             number=version.number,
             at=runtime.clock(),
             log_index=index,
+            ended_entry=end.index,
             comment=answer.comment,
         )
     )
@@ -146,11 +149,8 @@ def blast_radius(session: Session, runtime: Runtime, caller: Caller, version: Ve
     return sign_envelope(statement, runtime.status_signer)
 
 
-def _notice(session: Session, caller: Caller, version: Version) -> Notice:
-    answered = _rows(session, NoticeAcknowledgementRow, version).get(caller.principal)
-    end = _end(session, version)
-    if end is None:
-        raise Conflict(f"the log does not tell the end of {version.name}; tell the auditor")
+def _notice(session: Session, caller: Caller, version: Version, end: LoggedEntry) -> Notice:
+    answered = _told(session, NoticeAcknowledgementRow, version, end).get(caller.principal)
     acts = approvals.acts_on(session, version)
     return Notice(
         concept=version.concept,
@@ -163,11 +163,11 @@ def _notice(session: Session, caller: Caller, version: Version) -> Notice:
     )
 
 
-def _note_sent(session: Session, runtime: Runtime, caller: Caller, version: Version) -> None:
-    if caller.principal in _rows(session, NoticeSentRow, version):
+def _note_sent(session: Session, runtime: Runtime, caller: Caller, version: Version, end: LoggedEntry) -> None:
+    if caller.principal in _told(session, NoticeSentRow, version, end):
         return
     log.hold_end(session)  # whoever asks at the same moment waits here, and then finds it
-    if caller.principal in _rows(session, NoticeSentRow, version):
+    if caller.principal in _told(session, NoticeSentRow, version, end):
         return
     index = _log(session, runtime, caller, AuditEventType.NOTICE_SENT, version)
     session.add(
@@ -177,6 +177,7 @@ def _note_sent(session: Session, runtime: Runtime, caller: Caller, version: Vers
             number=version.number,
             at=runtime.clock(),
             log_index=index,
+            ended_entry=end.index,
         )
     )
     session.flush()
@@ -198,6 +199,14 @@ def _end(session: Session, version: Version) -> LoggedEntry | None:
     return found.entries[0] if found.entries else None
 
 
+def _end_of(session: Session, version: Version) -> LoggedEntry:
+    """The same of a version that has ended. Raises `Conflict` when the log does not tell it."""
+    end = _end(session, version)
+    if end is None:
+        raise Conflict(f"the log does not tell the end of {version.name}; tell the auditor")
+    return end
+
+
 def _related(session: Session, version: Version) -> tuple[RelatedVersion, ...]:
     resting: Sequence[Version] = reading.resting_on(session, version.tenant, version.every_consent)
     others = [other for other in resting if other.name != version.name]
@@ -206,8 +215,9 @@ def _related(session: Session, version: Version) -> tuple[RelatedVersion, ...]:
 
 def _applications(session: Session, runtime: Runtime, version: Version) -> tuple[AffectedApplication, ...]:
     open_grants = impact.outstanding(session, version, runtime.clock())
-    sent = _rows(session, NoticeSentRow, version)
-    answered = _rows(session, NoticeAcknowledgementRow, version)
+    end = _end(session, version)
+    sent = _told(session, NoticeSentRow, version, end)
+    answered = _told(session, NoticeAcknowledgementRow, version, end)
     return tuple(
         AffectedApplication(
             application=use.application,
@@ -223,9 +233,10 @@ def _applications(session: Session, runtime: Runtime, version: Version) -> tuple
     )
 
 
-def _rows(session: Session, kind: type[_Row], version: Version) -> dict[PrincipalId, _Row]:
+def _told(session: Session, kind: type[_Row], version: Version, end: LoggedEntry | None) -> dict[PrincipalId, _Row]:
     """What each application did about the end of a version that holds; of an end before it came back, nothing counts."""
-    end = _end(session, version)
+    if end is None:
+        return {}
     statement = select(kind).where(kind.concept_id == version.concept, kind.number == version.number)
-    statement = statement.where(kind.log_index > (end.index if end else -1))
+    statement = statement.where(kind.log_index > end.index)
     return {row.application: row for row in session.scalars(statement)}

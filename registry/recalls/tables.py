@@ -16,7 +16,7 @@ def _of_version() -> ForeignKeyConstraint:
 
 
 class OfApplicationAndVersion(Base):
-    """An act of an application about the end of a version; once for each end, whose entry in the log comes before it."""
+    """An act of an application about the end of a version; once for each end."""
 
     __abstract__ = True
 
@@ -24,7 +24,9 @@ class OfApplicationAndVersion(Base):
     concept_id: Mapped[ConceptId] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime]
-    log_index: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    log_index: Mapped[int] = mapped_column(BigInteger)
+    ended_entry: Mapped[int] = mapped_column(BigInteger, primary_key=True, server_default="-1")
+    """The entry that tells the end; -1 in rows from before that was kept, which are about the end before `log_index`."""
 
 
 class NoticeSentRow(OfApplicationAndVersion):

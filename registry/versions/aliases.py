@@ -71,16 +71,16 @@ def _require_each_once(request: AliasChanges) -> None:
 
 def _require_expected(change: AliasChange, row: AliasRow | None) -> None:
     held = row.number or 0 if row else 0
-    if not change.number and not held:
-        raise NotFound(
-            f"{change.concept}@{change.alias} names no version, so there is nothing to remove; see its history"
-        )
     if change.expected is not None and change.expected != held:
         now = f"names version {held}" if held else "names no version"
         since = f" since {row.set_at:%Y-%m-%dT%H:%M:%SZ}, set by {row.set_by}" if row else ""
         raise Conflict(
             f"{change.concept}@{change.alias} {now}{since}, not {change.expected or 'none'} as expected; "
             "nothing was changed, look again"
+        )
+    if change.expected is None and not change.number and not held:
+        raise NotFound(
+            f"{change.concept}@{change.alias} names no version, so there is nothing to remove; see its history"
         )
 
 

@@ -102,9 +102,8 @@ def _next(session: Session, runtime: Runtime, work: Due) -> _Next | None:
     )
     entry = session.execute(statement.order_by(LogEntryRow.leaf_index).limit(1)).first()
     if entry is None:
-        _move(
-            session, work, (row.position, row.attempts), position=seen
-        )  # nothing of it up to here, so it is not looked at again
+        stood = row.position, row.attempts
+        _move(session, work, stood, position=seen)  # nothing of it up to here, so it is not looked at again
         return None
     require_flushed(session)  # the message is signed
     index, content = entry

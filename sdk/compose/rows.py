@@ -89,7 +89,7 @@ class _Begun(WireModel):
 
     variant: Digest
     idempotency_key: str
-    at: AwareDatetime
+    at: AwareDatetime | None = None  # none: from before that was kept, and so too long ago
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +154,7 @@ def begun_before(folder: Path, variant: Digest, now: datetime) -> str | None:
     """The key of the call that was cut off, if it was for this row and may go on still. Raises `FormatError`."""
     content = read_file(folder / BEGUN_FILE)
     begun = parse_wire(_Begun, content, str(folder / BEGUN_FILE)) if content else None
-    if begun is None or begun.variant != variant or now - begun.at >= CLOCK_SKEW:
+    if begun is None or begun.variant != variant or begun.at is None or now - begun.at >= CLOCK_SKEW:
         return None
     return begun.idempotency_key
 

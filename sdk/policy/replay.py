@@ -25,8 +25,8 @@ from sdk.spec.terms import ConsentEvidence, ConsentRecord, LicenceEvidence, Lice
 
 _KEPT: Final = ("consent_live", "licence_live", "images_left")
 ProposedTerms = Mapping[RecordId, ConsentRecord | LicenceGrant]
-FetchVersion = Callable[[ConceptId, int, datetime], VersionBundle]
-"""A version as it stood at a moment: before a renewal under other records than after it."""
+FetchVersion = Callable[[ConceptId, int, datetime | None], VersionBundle]
+"""A version as it stood at a moment, or as it stands: before a renewal under other records than after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class _Proposed:
 
     def __init__(self, terms: ProposedTerms, fetch_version: FetchVersion) -> None:
         self._terms, self._fetch = terms, fetch_version
-        self._bundles: dict[tuple[ConceptId, int, datetime], VersionBundle] = {}
+        self._bundles: dict[tuple[ConceptId, int, datetime | None], VersionBundle] = {}
         self.used: set[RecordId] = set()  # of the proposed terms, those that a decision rests on
 
     def under_terms(self, context: PolicyContext) -> PolicyContext:
@@ -96,10 +96,9 @@ class _Proposed:
         return context.model_copy(update={"concepts": concepts})
 
     def _facts(self, context: PolicyContext, held: ConceptFacts) -> ConceptFacts:
-        key = (held.concept, held.number, context.at)
-        if key not in self._bundles:
-            self._bundles[key] = self._fetch(*key)
-        bundle = self._bundles[key]
+        bundle = self._fetched(held, None)
+        if bundle.renewal:  # else it stood under the same records ever since
+            bundle = self._fetched(held, context.at)
         rests_on = {consent.id for consent in bundle.consents} | {licence.id for licence in bundle.licences}
         if not (proposed_for := self._terms.keys() & rests_on):
             return held
@@ -119,6 +118,12 @@ class _Proposed:
             approvals=held.approvals,
         )
         return proposed.model_copy(update={name: getattr(held, name) for name in _KEPT})
+
+    def _fetched(self, held: ConceptFacts, at: datetime | None) -> VersionBundle:
+        key = (held.concept, held.number, at)
+        if key not in self._bundles:
+            self._bundles[key] = self._fetch(*key)
+        return self._bundles[key]
 
     def _consent(self, held: ConsentEvidence) -> ConsentEvidence:
         record = self._terms.get(held.id)

@@ -55,6 +55,8 @@ HARMLESS: Final = {
     "generations.expires_at": "bounds a grant that ends in minutes",
     "idempotency_keys": "kept for a day",
     "notice_acknowledgements.comment": "words",
+    "notice_acknowledgements.ended_entry": "the end that the entry in the log comes after",
+    "notices_sent.ended_entry": "the end that the entry in the log comes after",
     "policy_bundles.since": "the first is from when bundles came to be kept",
     "procrastinate": "not the registry's",
     "review_comments.reply_to": "under which other comment it is shown",

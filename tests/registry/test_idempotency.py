@@ -115,6 +115,16 @@ class TestRefusals:
         refused(create(registry), 401, "auth.required")
 
 
+class TestUpgrade:
+    def test_a_repetition_of_what_older_code_did_does_it_not_again(self, registry: RegistryUnderTest) -> None:
+        accepted(create(registry))
+        body = encode_canonical(NewConcept(id=FOX, kind=ConceptKind.SUBJECT, title="fox"))
+        before = Digest.of(b"POST\n/v1/concepts\n\n" + body)
+        with registry.engine.begin() as connection:
+            connection.execute(text("UPDATE idempotency_keys SET request = :before"), {"before": before})
+        refused(create(registry), 409, "resource.conflict", "see what stands")
+
+
 class TestCrash:
     def test_between_the_act_and_its_answer_does_nothing_twice(
         self, registry: RegistryUnderTest, monkeypatch: pytest.MonkeyPatch

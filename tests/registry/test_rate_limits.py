@@ -129,6 +129,16 @@ class TestRequests:
         assert limited.get("/console/log", headers=cookies).status_code == 303
         assert limited.get("/console/log", headers=cookies).status_code == 429  # the address's again
 
+    def test_in_the_console_cookies_alone_tell_who_calls(
+        self, registry: RegistryUnderTest, limited: httpx.Client
+    ) -> None:
+        shared = {"Authorization": "Basic " + "c2hhcmVk"}  # of a proxy, the same for every browser
+        assert limited.get("/v1/whoami", headers=as_(registry, "app")).status_code == 200
+        assert limited.get("/console/log", headers=as_(registry, "app")).status_code == 303
+        assert limited.get("/console/log", headers=shared).status_code == 303
+        assert limited.get("/console/log", headers=shared).status_code == 429  # the address's
+        assert limited.get("/v1/whoami", headers=as_(registry, "app")).status_code == 200  # known still
+
     def test_of_a_browser_that_are_too_many_are_told_on_a_page(self, limited: httpx.Client) -> None:
         answers = [limited.get("/console/sign-in") for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]

@@ -276,6 +276,14 @@ class TestFindings:
         (fault,) = self.faults((*GOOD[:3], *told, *GOOD[3:]), view("a", 5 + len(later), 6 + len(later)))
         assert f"last {later[-1].value}" in fault
 
+    def test_a_break_glass_is_shut_by_what_follows(self) -> None:
+        log = make_log((Event.VERSION_SUBMITTED, FOX))
+        log.append(Event.VERSION_BREAK_GLASS, FOX, facts={"expires_at": "2026-11-25T12:00:00+00:00"})
+        log.append(Event.VERSION_SUSPENDED, FOX)
+        add(log, Event.GENERATION_PERMITTED, record_id("gen", "a"))
+        (fault,) = find_faults(verify_log(log, TRUST), [view("a", 4)], tenant=TenantName("demo"))
+        assert "last version:suspended" in fault
+
     def test_a_break_glass_opens_nothing_that_was_approved(self) -> None:
         log = make_log(*GOOD[:3], (Event.VERSION_REVOKED, FOX))
         log.append(Event.VERSION_BREAK_GLASS, FOX, facts={"expires_at": "2026-11-25T12:00:00+00:00"})

@@ -53,6 +53,12 @@ class TestAccounts:
         refused = browser.get("/accounts?since=2026-02-01&until=2026-01-01")
         assert (refused.status_code, "before it begins on 2026-02-01" in refused.text) == (422, True)
 
+    @pytest.mark.parametrize("day", ["0001-01-01", "0002-06-01", "1899-12-31"])
+    def test_of_a_day_before_anything_says_so(self, used: RegistryUnderTest, day: str) -> None:
+        for end in ("since", "until"):
+            answer = Browser(used).signed_in("auditor").get(f"/accounts?{end}={day}")
+            assert (answer.status_code, "name a day from 1900 on" in answer.text) == (422, True)
+
     def test_of_nothing_says_so(self, registry: RegistryUnderTest) -> None:
         page = Browser(registry).signed_in("auditor").get("/accounts").text
         assert "Nothing was used in this time." in page

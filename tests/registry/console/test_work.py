@@ -144,6 +144,13 @@ class TestForms:
             shown = set(re.findall(rf'action="/console{Page.path}/([a-z-]+)"', Page(registry, name).text))
             assert shown == forms, name
 
+    def test_are_not_shown_to_an_owner_with_another_role(self, registry: RegistryUnderTest) -> None:
+        Steps(registry).drafted()
+        grant = {"principal": "demo/owner", "roles": ["reviewer"]}
+        registry.credentials["narrow"] = accepted(registry.client("admin").post("/v1/credentials", json=grant))["text"]
+        assert "Put up for review" in Page(registry, "owner").text
+        assert "Put up for review" not in Page(registry, "narrow").text
+
     def test_do_nothing_for_who_may_not(self, registry: RegistryUnderTest) -> None:
         steps = Steps(registry)
         version = steps.submitted()

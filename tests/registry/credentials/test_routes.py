@@ -177,6 +177,8 @@ class TestRotation:
         client, later = bearer(registry, short["text"]), (end + timedelta(seconds=1)).isoformat()
         rotation = f"/v1/credentials/{short['credential']['digest']}/rotation"
         refused(client.post(rotation, json={"expires_at": later}), 403, "auth.forbidden", "no longer than it")
+        sibling = accepted(issue(registry))["credential"]["digest"]
+        refused(client.post(f"/v1/credentials/{sibling}/rotation", json={}), 403, "auth.forbidden", "no longer than it")
         accepted(registry.client("admin").post(rotation, json={"expires_at": later}))
 
     def test_never_lengthens_the_old_ones_life(self, registry: RegistryUnderTest) -> None:

@@ -254,3 +254,14 @@ class TestAnotherEnd:
         accepted(life.steps.revoke(life.version))
         (told,) = notices(registry).notices
         assert (told.status, told.ended_at, told.acknowledged_at) == ("revoked", registry.clock.now, None)
+
+    def test_of_what_came_back_nothing_is_told(self, registry: RegistryUnderTest, life: Life) -> None:
+        found = report(registry, life.version)
+        (use,) = found.applications
+        assert (found.status, use.notice_sent_at, use.acknowledged_at) == ("approved", None, None)
+
+    def test_is_acknowledged_once_of_many_at_once(self, registry: RegistryUnderTest, life: Life) -> None:
+        accepted(life.steps.withdraw(life.version))
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: life.steps.post("app", "/v1/notices/acknowledgements", STOP), range(8)))
+        assert len({accepted(each)["index"] for each in answers}) == 1

@@ -87,6 +87,7 @@ class TestSet:
         Steps(registry).approved()
         for _ in range(2):
             refused(post(registry, change(0)), 404, "resource.not_found", "there is nothing to remove")
+            refused(post(registry, change(0, expected=1)), 409, "resource.conflict", "not 1 as expected")
         assert Steps(registry).events("demo/fox@stable") == []
 
     @pytest.mark.parametrize("name", ["app", "auditor", "training-service"])

@@ -14,7 +14,7 @@ from sdk.policy.cedar import CedarEngine
 from sdk.policy.facts import concept_facts
 from sdk.policy.replay import ProposedTerms, Replayed, replay
 from sdk.spec.api import RecordedDecision
-from sdk.spec.bundle import VersionBundle
+from sdk.spec.bundle import RenewalEvidence, VersionBundle
 from sdk.spec.ids import ConceptId
 from sdk.spec.policy import PolicyContext, PolicyDomain, PolicyPrincipal, Use
 
@@ -73,14 +73,18 @@ class TestReplay:
             under({record_id("lic", "z"): licence_grant()}, recorded())
 
     def test_a_version_is_replayed_as_it_stood_at_the_moment(self) -> None:
-        asked: list[datetime] = []
+        renewal = RenewalEvidence(request=WORLD.log.receipt(0), renewed=None)
+        for renewed, moments in ((None, [None]), (renewal, [None, NOW])):
+            asked: list[datetime | None] = []
 
-        def fetch(concept: ConceptId, number: int, at: datetime) -> VersionBundle:
-            asked.append(at)
-            return WORLD.bundle()
+            def fetch(
+                concept: ConceptId, number: int, at: datetime | None, asked=asked, renewed=renewed
+            ) -> VersionBundle:  # type: ignore[no-untyped-def]
+                asked.append(at)
+                return WORLD.bundle().model_copy(update={"renewal": renewed})
 
-        list(replay(ENGINE, [recorded()], terms={record_id("lic"): licence_grant()}, fetch_version=fetch))
-        assert asked == [NOW]
+            list(replay(ENGINE, [recorded()] * 3, terms={record_id("lic"): licence_grant()}, fetch_version=fetch))
+            assert asked == moments
 
     def test_a_context_that_is_not_the_one_decided_on_is_refused(self) -> None:
         held = recorded()
