@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
@@ -39,10 +39,10 @@ from sdk.spec.digest import Digest
 from sdk.spec.ids import PrincipalId, TenantName
 
 HEADER: Final = "Idempotency-Key"
-_logger = logging.getLogger(__name__)
 REPLAYED: Final = "Idempotent-Replayed"
 KEPT_FOR: Final = timedelta(hours=24)
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_logger = logging.getLogger(__name__)
 
 
 class IdempotencyKeyRow(Base):
@@ -68,12 +68,11 @@ class Claim:
     caller: Caller
     key: str
     request: Digest
-    made: bool = field(default=False)
-    made_at: datetime | None = field(default=None)
+    made_at: datetime | None = None
 
     def __call__(self, session: Session) -> None:
         """Claim the key in the act's transaction, once."""
-        if self.made:
+        if self.made_at:
             return
         now = self.runtime.clock()
         mine = IdempotencyKeyRow.principal == self.caller.principal
@@ -88,7 +87,7 @@ class Claim:
             )
         )
         session.flush()
-        self.made, self.made_at = True, now
+        self.made_at = now
 
 
 class IdempotencyKeys:
@@ -142,7 +141,7 @@ class IdempotencyKeys:
 
         scope.setdefault("state", {})["runtime"] = replace(claim.runtime, claim=claim)
         await self._app(scope, receive, collect)
-        if claim.made:
+        if claim.made_at:
             try:
                 await run_in_threadpool(self._keep, claim, messages)
             except DATABASE_AWAY as exc:  # the act is done, so its answer is given; rule 4 holds for a repetition

@@ -60,12 +60,12 @@ def find_faults(log: VerifiedLog, generations: Sequence[GenerationView], *, tena
 
 def find_contradictions(log: VerifiedLog, generations: Sequence[GenerationView]) -> tuple[str, ...]:
     """What the registry lists of generations otherwise than their entries in the log tell it, in words."""
-    return tuple(
-        fault
-        for view in generations
-        if view.intent_index < len(log.entries)  # what is newer waits for the next audit
-        for fault in _contradictions(log, view)
-    )
+    return tuple(fault for view in _decided_in(log, generations) for fault in _contradictions(log, view))
+
+
+def _decided_in(log: VerifiedLog, generations: Sequence[GenerationView]) -> Iterator[GenerationView]:
+    """Those that `log` is old enough to tell of; what is newer waits for the next audit."""
+    return (view for view in generations if view.intent_index < len(log.entries))
 
 
 def _contradictions(log: VerifiedLog, view: GenerationView) -> Iterator[str]:
@@ -91,8 +91,8 @@ def _contradictions(log: VerifiedLog, view: GenerationView) -> Iterator[str]:
 
 
 def _faults_of_uses(log: VerifiedLog, generations: Sequence[GenerationView]) -> Iterator[str]:
-    for view in generations:
-        if view.intent_index < len(log.entries) and view.decision.permitted:
+    for view in _decided_in(log, generations):
+        if view.decision.permitted:
             for version in view.versions:
                 yield from _faults_of_use(log, view, version)
 

@@ -13,7 +13,8 @@ Here is every limit of the trainer, with its name, unit and default. Nothing els
                                # with the small base model; none with another
     device = "auto"            # "cpu", "cuda", "cuda:1"; auto: a GPU where there is one
 
-`DATABASE_URL` in the environment wins over `database_url`. Where the registry answers is in the service's own profile. Any limit of `TrainerSettings` may be set in [trainer].
+`DATABASE_URL` in the environment wins over `database_url`. Where the registry answers is in the service's own profile.
+Any limit of `TrainerSettings` may be set in [trainer].
 """
 
 from __future__ import annotations

@@ -196,9 +196,7 @@ def _require_no_wider(session: Session, caller: Caller, old: CredentialRow, ends
             f"this credential of {caller.principal} has not the role {', '.join(beyond)}; rotate with the one that is to be "
             "replaced, or ask an administrator"
         )
-    shown = (
-        session.get_one(CredentialRow, caller.credential) if caller.credential else old
-    )  # or a token, of somebody else
+    shown = session.get_one(CredentialRow, caller.credential) if caller.credential else old  # a token has no row
     if ends > now + min(shown.expires_at - shown.issued_at, old.expires_at - old.issued_at):
         raise PermissionDenied("what follows a credential of your own lasts no longer than it; ask an administrator")
 

@@ -131,7 +131,8 @@ def run_cases(folder: Folder) -> None:
     """Run the cases of a folder of policies against its rules. Exit status 1 when one of them fails."""
     cases = load_cases(folder)
     bundle = load_bundle(folder)
-    engine, _ = CedarEngine(bundle), risk_classes(bundle)
+    engine = CedarEngine(bundle)
+    risk_classes(bundle)  # raises where the table of classes is faulty
     failed = failures(engine, cases)
     for case, decision in failed:
         expected = f"{case.answer.value} {' '.join(case.because)}".strip()
